@@ -1,0 +1,46 @@
+# `make demo` and `make test` set everything up themselves, in .venv.
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin/python
+UV_VERSION := 0.13.8
+STAMP := $(VENV)/.installed
+
+.PHONY: demo up test lint lock clean
+.DEFAULT_GOAL := help
+
+help:
+	@echo "make demo   condense scikit-learn's digits end to end, on this machine"
+	@echo "make up     run the service at http://127.0.0.1:8000 until Ctrl-C"
+	@echo "make test   the whole test suite"
+	@echo "make lint   linters, import rules, types"
+	@echo "make lock   resolve the dependencies anew into requirements.lock"
+
+demo: $(STAMP)
+	$(RUN) -m examples.demo
+
+up: $(STAMP)
+	$(VENV)/bin/condensery up
+
+test: $(STAMP)
+	$(RUN) -m pytest
+
+lint: $(STAMP)
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/lint-imports
+	$(RUN) -m mypy
+
+lock: $(STAMP)
+	$(VENV)/bin/uv pip compile --universal --python-version 3.11 --generate-hashes \
+	  --no-emit-index-url --no-emit-find-links --group dev --upgrade -o requirements.lock pyproject.toml
+
+$(STAMP): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, this is " + sys.version)'
+	@test -x $(RUN) || $(PYTHON) -m venv $(VENV) || { echo "$(PYTHON) cannot make virtual environments: install its venv package, or set PYTHON=…" >&2; rm -rf $(VENV); exit 1; }
+	@$(VENV)/bin/uv --version 2>/dev/null | grep -qF "uv $(UV_VERSION)" || $(RUN) -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	$(VENV)/bin/uv pip sync --quiet --python $(RUN) --require-hashes requirements.lock
+	$(VENV)/bin/uv pip install --quiet --python $(RUN) --no-deps --editable .
+	@touch $(STAMP)
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,39 @@
+"""The HTTP application. It imports no torch, so it starts in a second and its image is small."""
+
+from fastapi import FastAPI
+
+from api import problems
+from api.request_context import RequestContext
+from api.routes import artifacts, datasets, health, jobs, keys, uploads
+from core.db.session import Database, get_database
+from core.settings import Settings, get_settings
+from core.storage.local import LocalStorage, get_storage
+from core.version import __version__
+
+DESCRIPTION = """Dataset condensation as a service: upload a labelled image set, get a few synthetic images
+per class that train a network almost as well. Errors are RFC 9457 problems; lists are paged by `after`;
+`Idempotency-Key` makes a repeated POST harmless."""
+
+
+def create_app(
+    settings: Settings | None = None, database: Database | None = None, storage: LocalStorage | None = None
+) -> FastAPI:
+    """The application on the given parts; by default on those of the environment."""
+    settings = settings or get_settings()
+    app = FastAPI(
+        title="condensery",
+        version=__version__,
+        description=DESCRIPTION,
+        max_body_size=settings.max_body_bytes,
+        docs_url=None,  # they would load scripts from another host
+        redoc_url=None,
+    )
+    app.state.settings = settings
+    app.state.database = database or get_database()
+    app.state.storage = storage or get_storage()
+    problems.install(app)
+    app.add_middleware(RequestContext)
+    for module in (health, uploads, datasets, jobs, artifacts, keys):
+        app.include_router(module.router)
+    problems.describe(app)
+    return app

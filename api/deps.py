@@ -1,0 +1,48 @@
+"""What routes ask for."""
+
+from collections.abc import Iterator
+from typing import Annotated
+
+from fastapi import Depends, Header, Request
+from sqlalchemy.orm import Session
+
+from core.db.session import Database
+from core.settings import Settings
+from core.storage.local import LocalStorage
+
+
+def _reading(request: Request) -> Iterator[Session]:
+    database: Database = request.app.state.database
+    with database.reading() as session:
+        yield session
+
+
+def _writing(request: Request) -> Iterator[Session]:
+    database: Database = request.app.state.database
+    with database.writing() as session:
+        yield session
+
+
+def _settings(request: Request) -> Settings:
+    settings: Settings = request.app.state.settings
+    return settings
+
+
+def _storage(request: Request) -> LocalStorage:
+    storage: LocalStorage = request.app.state.storage
+    return storage
+
+
+ReadSession = Annotated[Session, Depends(_reading, scope="function")]
+#: Commits when the endpoint returns, before the answer is sent: a 201 is never a lie.
+WriteSession = Annotated[Session, Depends(_writing, scope="function")]
+AppSettings = Annotated[Settings, Depends(_settings)]
+Storage = Annotated[LocalStorage, Depends(_storage)]
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        min_length=1,
+        max_length=255,
+        description="Any text, unique per request: repeating the request with it makes nothing new.",
+    ),
+]

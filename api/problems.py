@@ -1,0 +1,183 @@
+"""Every error leaves as RFC 9457 `application/problem+json`."""
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, ConfigDict
+from sqlalchemy.exc import DBAPIError, OperationalError
+from starlette.exceptions import HTTPException
+
+from api.request_context import request_id
+from core import errors
+
+log = structlog.get_logger(__name__)
+
+_STATUS: dict[type[errors.CondenseryError], int] = {
+    errors.Malformed: 400,
+    errors.Unauthenticated: 401,
+    errors.Forbidden: 403,
+    errors.NotFound: 404,
+    errors.Conflict: 409,
+    errors.TooLarge: 413,
+    errors.InvalidRequest: 422,
+    errors.StorageFull: 507,
+}
+_CODES = {
+    400: "malformed",
+    404: "not_found",
+    405: "method_not_allowed",
+    413: "too_large",
+    415: "unsupported_media_type",
+    416: "range_not_satisfiable",
+}
+
+
+class FieldError(BaseModel):
+    """One fault of a request: where (a JSON pointer, or `?name`, or `Header: name`) and what."""
+
+    pointer: str
+    detail: str
+
+
+class Problem(BaseModel):
+    """RFC 9457. `code` is stable; further members name limits and values."""
+
+    model_config = ConfigDict(
+        extra="allow",
+        json_schema_extra={
+            "examples": [
+                {
+                    "type": "about:blank",
+                    "title": "Unprocessable Content",
+                    "status": 422,
+                    "code": "invalid_request",
+                    "detail": "1 field is invalid: /ipc",
+                    "errors": [
+                        {"pointer": "/ipc", "detail": "Input should be greater than or equal to 1 (got 0)"}
+                    ],
+                    "request_id": "0193c0ffee",
+                }
+            ]
+        },
+    )
+
+    type: str = "about:blank"
+    title: str
+    status: int
+    code: str
+    detail: str
+    errors: list[FieldError] = []
+    request_id: str
+
+
+def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The error answers of a route, for OpenAPI."""
+    content = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    return {
+        status: {"description": HTTPStatus(status).phrase, "content": content}
+        for status in sorted({401, 403, 422, *statuses})
+    }
+
+
+def problem(
+    status: int,
+    code: str,
+    detail: str,
+    *,
+    fields: list[FieldError] | None = None,
+    headers: Mapping[str, str] | None = None,
+    **context: Any,
+) -> JSONResponse:
+    body = Problem(
+        title=HTTPStatus(status).phrase,
+        status=status,
+        code=code,
+        detail=detail,
+        errors=fields or [],
+        request_id=request_id.get(),
+        **context,
+    )
+    return JSONResponse(
+        body.model_dump(), status, headers=dict(headers or {}), media_type="application/problem+json"
+    )
+
+
+def install(app: FastAPI) -> None:
+    app.add_exception_handler(errors.CondenseryError, _known)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(OperationalError, _database_away)
+    app.add_exception_handler(Exception, _unexpected)
+
+
+def _known(_request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, errors.CondenseryError)
+    status = next((s for kind, s in _STATUS.items() if isinstance(error, kind)), 500)
+    headers = {"WWW-Authenticate": 'Bearer realm="condensery"'} if status == 401 else None
+    fields = [FieldError(pointer=error.pointer, detail=error.detail)] if error.pointer else None
+    return problem(status, error.code, error.detail, fields=fields, headers=headers, **error.context)
+
+
+def _invalid(_request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)
+    fields = [FieldError(pointer=_pointer(e["loc"]), detail=_sentence(e)) for e in error.errors()]
+    if any(e["type"] == "json_invalid" for e in error.errors()):
+        return problem(400, "malformed", "the body is not JSON")
+    named = ", ".join(field.pointer or "/" for field in fields)
+    count = "1 field is" if len(fields) == 1 else f"{len(fields)} fields are"
+    return problem(422, "invalid_request", f"{count} invalid: {named}", fields=fields)
+
+
+def _pointer(loc: tuple[int | str, ...]) -> str:
+    where, *path = loc
+    if where == "body":
+        return "".join(f"/{str(part).replace('~', '~0').replace('/', '~1')}" for part in path)
+    name = ".".join(map(str, path))
+    return {"query": f"?{name}", "header": f"Header: {name}"}.get(str(where), name)
+
+
+def _sentence(error: Any) -> str:
+    value = error.get("input")
+    shown = repr(value)[:80] if isinstance(value, str | int | float | bool | None) else None
+    message = str(error["msg"]).removeprefix("Value error, ")
+    return f"{message} (got {shown})" if shown else message
+
+
+def _http(_request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)
+    code = _CODES.get(error.status_code, HTTPStatus(error.status_code).phrase.lower().replace(" ", "_"))
+    return problem(error.status_code, code, str(error.detail), headers=error.headers)
+
+
+def _database_away(_request: Request, error: Exception) -> JSONResponse:
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    log.error("database not available", error=str(cause))
+    return problem(
+        503, "database_unavailable", "the database does not answer; try again", headers={"Retry-After": "5"}
+    )
+
+
+def _unexpected(_request: Request, error: Exception) -> JSONResponse:
+    log.error("request failed", exc_info=error)
+    return problem(500, "internal", "the server failed; its log has this request_id")
+
+
+def describe(app: FastAPI) -> None:
+    """Put the schema that `responses` refers to into the OpenAPI document."""
+    original = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        document = original()
+        document["components"]["schemas"].setdefault(
+            "Problem", Problem.model_json_schema(ref_template="#/components/schemas/{model}")
+        )
+        defs = document["components"]["schemas"]["Problem"].pop("$defs", {})
+        document["components"]["schemas"].update(defs)
+        return document
+
+    app.openapi = openapi  # type: ignore[method-assign]

@@ -1,0 +1,59 @@
+"""What every request gets: an id, protective headers and one log line."""
+
+import re
+import time
+from contextvars import ContextVar
+
+import structlog
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from core.ids import random_hex
+
+request_id: ContextVar[str] = ContextVar("request_id", default="-")
+
+log = structlog.get_logger(__name__)
+
+_ACCEPTED = re.compile(rb"[A-Za-z0-9._-]{1,64}")
+_QUIET = ("/healthz", "/readyz")
+
+
+class RequestContext:
+    """ASGI middleware. Honours a client's `X-Request-ID` if it is harmless in a log."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        given = dict(scope["headers"]).get(b"x-request-id", b"")
+        current = given.decode() if _ACCEPTED.fullmatch(given) else random_hex()
+        request_id.set(current)
+        structlog.contextvars.bind_contextvars(request_id=current)
+        started, status = time.perf_counter(), 0
+
+        async def send_with_headers(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                headers = MutableHeaders(scope=message)
+                headers["X-Request-ID"] = current
+                headers["X-Content-Type-Options"] = "nosniff"
+                headers.setdefault("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+                headers.setdefault("Cache-Control", "no-store")
+            await send(message)
+
+        try:
+            await self.app(scope, receive, send_with_headers)
+        finally:
+            if scope["path"] not in _QUIET:
+                log.info(
+                    "request",
+                    method=scope["method"],
+                    path=scope["path"],
+                    status=status,
+                    seconds=round(time.perf_counter() - started, 4),
+                )
+            structlog.contextvars.unbind_contextvars("request_id")

@@ -1,0 +1,56 @@
+"""Downloads."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request, Response
+
+from api.deps import ReadSession, Storage
+from api.pagination import After, Limit, Page, page_of
+from api.problems import responses
+from api.schemas.artifacts import ArtifactOut
+from api.security import Reader
+from api.streaming import BlobResponse, send_artifact
+from core.catalogue import rows
+from core.db.models import Artifact
+
+router = APIRouter(prefix="/v1/artifacts", tags=["artifacts"])
+
+
+@router.get("", responses=responses())
+def list_artifacts(
+    caller: Reader,
+    session: ReadSession,
+    job_id: Annotated[str | None, Query(max_length=64)] = None,
+    format: Annotated[str | None, Query(max_length=40)] = None,
+    limit: Limit = 50,
+    after: After = None,
+) -> Page[ArtifactOut]:
+    filters = [Artifact.job_id == job_id] if job_id else []
+    if format:
+        filters.append(Artifact.format == format)
+    found, more = rows.page(session, Artifact, caller.owner, *filters, limit=limit, after=after)
+    return page_of([ArtifactOut.model_validate(row) for row in found], more)
+
+
+@router.get("/{artifact_id}", responses=responses(404))
+def read_artifact(artifact_id: str, caller: Reader, session: ReadSession) -> ArtifactOut:
+    return ArtifactOut.model_validate(rows.get(session, Artifact, caller.owner, artifact_id))
+
+
+@router.api_route(
+    "/{artifact_id}/content",
+    methods=["GET", "HEAD"],
+    response_class=BlobResponse,
+    responses={
+        200: {"content": {"application/octet-stream": {}}},
+        206: {"description": "The range asked for"},
+        304: {"description": "The client's copy (If-None-Match) is the same"},
+        **responses(404, 416),
+    },
+)
+def download(
+    artifact_id: str, request: Request, caller: Reader, session: ReadSession, storage: Storage
+) -> Response:
+    """The bytes: with ranges (`curl -C -` resumes), a strong ETag and `Repr-Digest`."""
+    artifact = rows.get(session, Artifact, caller.owner, artifact_id)
+    return send_artifact(request, artifact, storage.path(artifact.blob_key))

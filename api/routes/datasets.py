@@ -1,0 +1,95 @@
+"""Labelled image sets, made from uploads."""
+
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Query, Response
+from fastapi.responses import FileResponse
+
+from api.deps import IdempotencyKey, ReadSession, Storage, WriteSession
+from api.pagination import After, Limit, Page, page_of
+from api.problems import responses
+from api.schemas.common import EventOut
+from api.schemas.datasets import DatasetCreate, DatasetOut
+from api.security import Reader, Writer
+from core.catalogue import rows
+from core.catalogue.datasets import create_dataset, delete_dataset
+from core.db.models import Dataset
+from core.errors import Conflict
+from core.jobs.transitions import events_after
+
+router = APIRouter(prefix="/v1/datasets", tags=["data sets"])
+
+
+@router.post("", status_code=202, responses={200: {"model": DatasetOut}, **responses(404, 409)})
+def create(
+    body: DatasetCreate,
+    response: Response,
+    caller: Writer,
+    session: WriteSession,
+    idempotency_key: IdempotencyKey = None,
+) -> DatasetOut:
+    """Detect the format, read, validate and convert an upload, in a worker. Poll until `ready`."""
+    dataset, new = create_dataset(
+        session,
+        caller.owner,
+        upload_id=body.upload_id,
+        name=body.name,
+        image_size=body.image_size,
+        seed=body.seed,
+        idempotency_key=idempotency_key,
+    )
+    response.status_code = 202 if new else 200
+    response.headers["Location"] = f"/v1/datasets/{dataset.id}"
+    return DatasetOut.model_validate(dataset)
+
+
+@router.get("", responses=responses())
+def list_datasets(
+    caller: Reader,
+    session: ReadSession,
+    state: Annotated[Literal["receiving", "ingesting", "ready", "invalid"] | None, Query()] = None,
+    limit: Limit = 50,
+    after: After = None,
+) -> Page[DatasetOut]:
+    filters = [Dataset.state == state] if state else []
+    found, more = rows.page(session, Dataset, caller.owner, *filters, limit=limit, after=after)
+    return page_of([DatasetOut.model_validate(row) for row in found], more)
+
+
+@router.get("/{dataset_id}", responses=responses(404))
+def read_dataset(dataset_id: str, caller: Reader, session: ReadSession) -> DatasetOut:
+    return DatasetOut.model_validate(rows.get(session, Dataset, caller.owner, dataset_id))
+
+
+@router.get("/{dataset_id}/events", responses=responses(404))
+def read_dataset_events(
+    dataset_id: str,
+    caller: Reader,
+    session: ReadSession,
+    limit: Limit = 100,
+    after: Annotated[int, Query(ge=0, lt=2**31)] = 0,
+) -> Page[EventOut]:
+    """Its history, oldest first."""
+    rows.get(session, Dataset, caller.owner, dataset_id)
+    found = events_after(session, caller.owner, dataset_id, after, limit + 1)
+    events = [EventOut.model_validate(event) for event in found[:limit]]
+    return page_of(events, len(found) > limit, key="seq")
+
+
+@router.get(
+    "/{dataset_id}/preview",
+    response_class=FileResponse,
+    responses={200: {"content": {"image/png": {}}}, **responses(404, 409)},
+)
+def read_preview(dataset_id: str, caller: Reader, session: ReadSession, storage: Storage) -> FileResponse:
+    """A grid of training images, a row a class (PNG)."""
+    dataset = rows.get(session, Dataset, caller.owner, dataset_id)
+    if dataset.state != "ready" or dataset.blob_prefix is None:
+        raise Conflict(f"{dataset.id} is {dataset.state}: only a ready data set has a preview")
+    return FileResponse(storage.path(f"{dataset.blob_prefix}/preview.png"), media_type="image/png")
+
+
+@router.delete("/{dataset_id}", status_code=204, responses=responses(404, 409))
+def remove_dataset(dataset_id: str, caller: Writer, session: WriteSession, storage: Storage) -> None:
+    """Delete it with its files. Refused while an unfinished job needs it; finished jobs stay."""
+    delete_dataset(session, storage, rows.get(session, Dataset, caller.owner, dataset_id))

@@ -1,0 +1,155 @@
+"""Condensations."""
+
+from collections.abc import AsyncIterator
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Header, Query, Request, Response
+from fastapi.sse import EventSourceResponse, ServerSentEvent
+from sqlalchemy.orm import Session
+
+from api.deps import AppSettings, IdempotencyKey, ReadSession, Storage, WriteSession
+from api.pagination import After, Limit, Page, page_of
+from api.problems import responses
+from api.schemas.artifacts import ArtifactOut
+from api.schemas.common import EventOut
+from api.schemas.jobs import EvaluationOut, JobCreate, JobOut, MetricOut
+from api.security import Reader, Writer
+from api.streaming import poll
+from core.catalogue import rows
+from core.catalogue.artifacts import artifacts_of
+from core.db.models import Job
+from core.db.session import Database
+from core.jobs.results import evaluations_of, loss_curve, summarise
+from core.jobs.spec import JobSpec
+from core.jobs.states import JOB_TERMINAL
+from core.jobs.submission import cancel_job, create_job
+from core.jobs.transitions import events_after
+
+router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
+
+_STREAM_POLL_SECONDS = 0.5
+_STREAM_PAGE = 500
+
+
+@router.post("", status_code=202, responses={200: {"model": JobOut}, **responses(404, 409)})
+def create(
+    body: JobCreate,
+    response: Response,
+    caller: Writer,
+    session: WriteSession,
+    settings: AppSettings,
+    idempotency_key: IdempotencyKey = None,
+) -> JobOut:
+    """Queue a condensation with its evaluation on a data set that is ready."""
+    job, new = create_job(
+        session,
+        caller.owner,
+        dataset_id=body.dataset_id,
+        name=body.name,
+        spec=JobSpec.model_validate(body.model_dump(exclude={"dataset_id", "name"})),
+        max_ipc=settings.max_ipc,
+        idempotency_key=idempotency_key,
+    )
+    response.status_code = 202 if new else 200
+    response.headers["Location"] = f"/v1/jobs/{job.id}"
+    return _full(session, job)
+
+
+@router.get("", responses=responses())
+def list_jobs(
+    caller: Reader,
+    session: ReadSession,
+    state: Annotated[
+        Literal["queued", "running", "pausing", "paused", "cancelling", "cancelled", "succeeded", "failed"]
+        | None,
+        Query(),
+    ] = None,
+    dataset_id: Annotated[str | None, Query(max_length=64)] = None,
+    limit: Limit = 50,
+    after: After = None,
+) -> Page[JobOut]:
+    """Newest first. `evaluations` are left empty here: read a job for them."""
+    filters = [Job.state == state] if state else []
+    if dataset_id:
+        filters.append(Job.dataset_id == dataset_id)
+    found, more = rows.page(session, Job, caller.owner, *filters, limit=limit, after=after)
+    return page_of([JobOut.model_validate(row) for row in found], more)
+
+
+@router.get("/{job_id}", responses=responses(404))
+def read_job(job_id: str, caller: Reader, session: ReadSession) -> JobOut:
+    return _full(session, rows.get(session, Job, caller.owner, job_id))
+
+
+@router.post("/{job_id}/cancel", status_code=202, responses=responses(404, 409))
+def cancel(job_id: str, caller: Writer, session: WriteSession, storage: Storage) -> JobOut:
+    """Stop: at once while it waits, within a step while it runs."""
+    return _full(session, cancel_job(session, storage, rows.get(session, Job, caller.owner, job_id)))
+
+
+@router.get("/{job_id}/events", responses=responses(404))
+def read_job_events(
+    job_id: str,
+    caller: Reader,
+    session: ReadSession,
+    limit: Limit = 100,
+    after: Annotated[int, Query(ge=0, lt=2**31)] = 0,
+) -> Page[EventOut]:
+    """Its history, oldest first."""
+    rows.get(session, Job, caller.owner, job_id)
+    found = events_after(session, caller.owner, job_id, after, limit + 1)
+    events = [EventOut.model_validate(event) for event in found[:limit]]
+    return page_of(events, len(found) > limit, key="seq")
+
+
+@router.get("/{job_id}/events/stream", response_class=EventSourceResponse, responses=responses(404))
+async def stream_job_events(
+    job_id: str,
+    request: Request,
+    caller: Reader,
+    session: ReadSession,
+    last_event_id: Annotated[int, Header(ge=0, lt=2**31)] = 0,
+) -> AsyncIterator[ServerSentEvent]:
+    """Its history and then its future, live; after the last event, `end` with the job itself.
+
+    Each event's id is its `seq`; send the last one seen as `Last-Event-ID` to go on from there.
+    """
+    database: Database = request.app.state.database
+    owner = caller.owner
+
+    def read(seq: int) -> tuple[list[dict[str, object]], dict[str, object] | None]:
+        with database.reading() as fresh:
+            job = rows.get(fresh, Job, owner, job_id)
+            final = _full(fresh, job).model_dump(mode="json") if job.state in JOB_TERMINAL else None
+            found = events_after(fresh, owner, job_id, seq, _STREAM_PAGE)
+        return [EventOut.model_validate(event).model_dump(mode="json") for event in found], final
+
+    async for kind, seq, data in poll(read, last_event_id, _STREAM_POLL_SECONDS):
+        yield ServerSentEvent(event=kind, id=str(seq) if seq else None, data=data)
+
+
+@router.get("/{job_id}/metrics", responses=responses(404))
+def read_metrics(
+    job_id: str,
+    caller: Reader,
+    session: ReadSession,
+    limit: Annotated[int, Query(ge=1, le=10_000)] = 1000,
+    after: Annotated[int, Query(ge=0, lt=2**31)] = 0,
+) -> Page[MetricOut]:
+    """The loss curve, by iteration."""
+    job = rows.get(session, Job, caller.owner, job_id)
+    found = loss_curve(session, job, after, limit + 1)
+    points = [MetricOut.model_validate(point) for point in found[:limit]]
+    return page_of(points, len(found) > limit, key="iteration")
+
+
+@router.get("/{job_id}/artifacts", responses=responses(404))
+def read_job_artifacts(job_id: str, caller: Reader, session: ReadSession) -> Page[ArtifactOut]:
+    """The files that it offers; none until it has succeeded."""
+    job = rows.get(session, Job, caller.owner, job_id)
+    return page_of([ArtifactOut.model_validate(row) for row in artifacts_of(session, job)], False)
+
+
+def _full(session: Session, job: Job) -> JobOut:
+    evaluations = [EvaluationOut(**one) for one in summarise(evaluations_of(session, job))]
+    return JobOut.model_validate(job).model_copy(update={"evaluations": evaluations})

@@ -1,0 +1,14 @@
+"""Artifacts."""
+
+from pydantic import Field
+
+from api.schemas.common import Resource
+
+
+class ArtifactOut(Resource):
+    job_id: str
+    format: str = Field(examples=["safetensors", "manifest", "npz", "pt", "png", "preview"])
+    file_name: str
+    media_type: str
+    size: int
+    sha256: str

@@ -1,0 +1,78 @@
+"""Jobs, their evaluations and their loss curve."""
+
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from api.schemas.common import Reason, Resource
+from core.jobs.spec import JobSpec
+
+
+class JobCreate(JobSpec):
+    """A condensation to be done."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        json_schema_extra={
+            "examples": [
+                {"dataset_id": "ds_0193c0ffee", "ipc": 10},
+                {
+                    "dataset_id": "ds_0193c0ffee",
+                    "ipc": 10,
+                    "iterations": 300,
+                    "network": {"width": 32},
+                    "augment": "color_crop_cutout_scale_rotate",
+                    "evaluation": {"networks": 3, "epochs": 300, "baselines": ["random"]},
+                    "seed": 7,
+                },
+            ]
+        },
+    )
+
+    dataset_id: str = Field(max_length=64)
+    name: str | None = Field(None, min_length=1, max_length=200)
+
+
+class EvaluationOut(BaseModel):
+    """Fresh networks trained on one set and tested once, at their last epoch, on the test split."""
+
+    method: Literal["condensed", "random", "whole"]
+    network: str
+    n: int = Field(description="Networks trained so far.")
+    mean: float = Field(description="Mean accuracy, as a fraction.")
+    std: float | None = Field(description="Sample standard deviation; null for one network.")
+    accuracies: list[float]
+    per_class: list[float | None] = Field(description="Mean accuracy of each class; null if none is tested.")
+    train_images: int
+    epochs: int
+    seconds: float
+
+
+class JobOut(Resource):
+    name: str | None
+    dataset_id: str | None = Field(description="Null once the data set was deleted.")
+    data_hash: str = Field(description="The content hash of the data set.")
+    state: Literal["queued", "running", "pausing", "paused", "cancelling", "cancelled", "succeeded", "failed"]
+    phase: Literal["condense", "evaluate", "export"] = Field(
+        description="What it is, or was last, busy with."
+    )
+    iteration: int = Field(description="Iterations done.")
+    progress: dict[str, Any] | None = Field(description="The newest progress event.")
+    resumes: int = Field(description="How often it went on from a checkpoint.")
+    spec: JobSpec
+    evaluations: list[EvaluationOut] = []
+    result: dict[str, Any] | None = Field(description="Environment, durations, HLR and IOR; once succeeded.")
+    problem: Reason | None = Field(description="Why it failed.")
+    updated_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+
+
+class MetricOut(BaseModel):
+    model_config = ConfigDict(from_attributes=True)
+
+    iteration: int
+    loss: float
+    seconds: float = Field(description="Computing time since the start of the attempt that wrote it.")

@@ -1,0 +1,81 @@
+"""Who calls: an API key, or, as long as no key was ever made, anybody on this machine."""
+
+import ipaddress
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Annotated
+
+from fastapi import Depends, Request
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+
+from core.catalogue import keys
+from core.catalogue.keys import SCOPES, Scope
+from core.db.session import Database
+from core.errors import Forbidden, Unauthenticated
+
+#: The owner of everything that is made while there are no keys.
+LOCAL_OWNER = "local"
+_LOCAL_NAMES = ("localhost", "127.0.0.1", "[::1]")
+
+bearer = HTTPBearer(auto_error=False, description="An API key: `Authorization: Bearer key_….…`")
+Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Caller:
+    owner: str
+    scopes: tuple[str, ...]
+
+
+def identify(request: Request, credentials: Credentials) -> Caller:
+    """The caller of a request. Runs before a byte of an upload's body is read."""
+    database: Database = request.app.state.database
+    if credentials is None:
+        return _without_key(request, database)
+    with database.reading() as session:
+        key = keys.authenticate(session, credentials.credentials)
+    if key.last_used_at is None or key.last_used_at < datetime.now(UTC) - timedelta(minutes=1):
+        with database.writing() as session:
+            keys.note_use(session, key.id)
+    return Caller(owner=key.owner, scopes=tuple(key.scopes))
+
+
+def _without_key(request: Request, database: Database) -> Caller:
+    state = request.app.state
+    if not getattr(state, "keys_exist", False):
+        with database.reading() as session:
+            state.keys_exist = keys.any_key(session)
+    if state.keys_exist:
+        raise Unauthenticated("an API key is needed: Authorization: Bearer <key>")
+    # The name guards against a web page that resolves its own name to 127.0.0.1.
+    host = request.headers.get("host", "").rsplit(":", 1)[0].lower()
+    client = request.client.host if request.client else ""
+    if not is_loopback(client) or host not in _LOCAL_NAMES:
+        raise Forbidden("without API keys only this machine is served, as localhost", code="local_only")
+    return Caller(owner=LOCAL_OWNER, scopes=SCOPES)
+
+
+def is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+class Requires:
+    """Dependency: a caller with a scope."""
+
+    def __init__(self, scope: Scope) -> None:
+        self.scope = scope
+
+    def __call__(self, caller: Annotated[Caller, Depends(identify)]) -> Caller:
+        if self.scope not in caller.scopes:
+            raise Forbidden(f"this API key lacks the scope {self.scope!r}", code="missing_scope")
+        return caller
+
+
+Reader = Annotated[Caller, Depends(Requires("read"))]
+Writer = Annotated[Caller, Depends(Requires("write"))]
+Admin = Annotated[Caller, Depends(Requires("admin"))]

@@ -1,0 +1,115 @@
+"""Bytes in and out: bodies to disk, blobs to clients, events as they happen."""
+
+import asyncio
+import base64
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+from fastapi.responses import FileResponse, Response
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import ClientDisconnect, Request
+
+from core.db.models import Artifact
+from core.errors import Malformed, TooLarge
+from core.storage.local import Receiver
+
+#: Large enough that the hop to a thread costs little, small enough that memory stays flat.
+CHUNK = 1 << 20
+
+
+async def receive_body(request: Request, receiver: Receiver, limit: int, idle_seconds: float) -> None:
+    """Stream a request's body into `receiver`.
+
+    Raises:
+        TooLarge: declared (then nothing is read) or counted.
+        Malformed: the client went away or went silent before the end.
+    """
+    declared = request.headers.get("content-length")
+    if declared is not None and int(declared) > limit:
+        raise TooLarge(
+            f"the upload has {declared} bytes; the limit is {limit}", limit=limit, value=int(declared)
+        )
+    buffer = bytearray()
+    stream = request.stream()
+    try:
+        while True:
+            async with asyncio.timeout(idle_seconds):
+                chunk = await anext(stream, None)
+            if chunk is None:
+                break
+            buffer += chunk
+            if receiver.size + len(buffer) > limit:
+                raise TooLarge(f"the upload is larger than the limit of {limit} bytes", limit=limit)
+            if len(buffer) >= CHUNK:
+                await run_in_threadpool(receiver.write, bytes(buffer))
+                buffer.clear()
+    except ClientDisconnect as error:
+        raise Malformed(f"the upload ended after {receiver.size + len(buffer)} bytes") from error
+    except TimeoutError as error:
+        raise Malformed(
+            f"the upload sent nothing for {idle_seconds:g} s, after {receiver.size + len(buffer)} bytes",
+            code="upload_stalled",
+        ) from error
+    await run_in_threadpool(receiver.write, bytes(buffer))
+
+
+def check_digest(header: str | None, receiver: Receiver) -> bool:
+    """Whether the bytes are those that a `Content-Digest` or `Repr-Digest` (RFC 9530) announced.
+
+    True if nothing with an algorithm that we know was announced.
+    """
+    for member in (header or "").split(","):
+        algorithm, _, value = member.strip().partition("=")
+        if algorithm == "sha-256":
+            return value == repr_digest(receiver.sha256).partition("=")[2]
+    return True
+
+
+def repr_digest(sha256: str) -> str:
+    return f"sha-256=:{base64.b64encode(bytes.fromhex(sha256)).decode()}:"
+
+
+class BlobResponse(FileResponse):
+    """A blob: strong ETag from its SHA-256, ranges, and never anything a browser would run."""
+
+    chunk_size = CHUNK  # the default of 64 KiB is several times slower
+
+
+def send_artifact(request: Request, artifact: Artifact, path: Path) -> Response:
+    etag = f'"{artifact.sha256}"'
+    headers = {
+        "ETag": etag,
+        "Repr-Digest": repr_digest(artifact.sha256),
+        "Cache-Control": "private, max-age=31536000, immutable",
+        "Content-Security-Policy": "sandbox; default-src 'none'",
+    }
+    if _matches(request.headers.get("if-none-match"), etag):
+        return Response(status_code=304, headers=headers)
+    return BlobResponse(path, media_type=artifact.media_type, filename=artifact.file_name, headers=headers)
+
+
+def _matches(header: str | None, etag: str) -> bool:
+    if header is None:
+        return False
+    tags = [tag.strip().removeprefix("W/") for tag in header.split(",")]
+    return "*" in tags or etag in tags
+
+
+async def poll(
+    read: Callable[[int], tuple[list[dict[str, object]], dict[str, object] | None]], seq: int, seconds: float
+) -> AsyncIterator[tuple[str, int | None, dict[str, object]]]:
+    """Events after `seq` as they are written, then `("end", None, final object)`.
+
+    `read(seq)` gives the events after `seq` and, once nothing more can come, the final object; it
+    must read the object before the events, or an event between the two would be lost.
+    """
+    while True:
+        events, final = await run_in_threadpool(read, seq)
+        for event in events:
+            seq = int(str(event["seq"]))
+            yield str(event["type"]), seq, event
+        if final is not None and not events:
+            yield "end", None, final
+            return
+        if not events:
+            await asyncio.sleep(seconds)

@@ -1,0 +1,83 @@
+"""Run the whole service on this machine: migrations, then the API and a worker as processes."""
+
+import ctypes
+import importlib.util
+import os
+import signal
+import subprocess
+import sys
+import threading
+from types import FrameType
+from urllib.error import URLError
+from urllib.request import ProxyHandler, build_opener
+
+_PR_SET_PDEATHSIG = 1
+_STOP_SECONDS = 40
+
+
+def serve(host: str, port: int) -> int:
+    """Serve until SIGINT or SIGTERM, or until a part dies. Returns the exit status."""
+    if importlib.util.find_spec("api") is None or importlib.util.find_spec("worker") is None:
+        print("condensery up runs the server from a clone of its repository: run it there", file=sys.stderr)
+        return 2
+    environment = {"CONDENSERY_LOG_FORMAT": "console", **os.environ}
+    environment |= {"CONDENSERY_HOST": host, "CONDENSERY_PORT": str(port)}
+    stop = threading.Event()
+
+    def ask_to_stop(_signal: int, _frame: FrameType | None) -> None:
+        stop.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, ask_to_stop)
+    migrated = subprocess.run([sys.executable, "-m", "core.db.migrate"], env=environment, check=False)
+    if migrated.returncode:
+        return migrated.returncode
+    parts = {name: _start(name, environment) for name in ("api", "worker")}
+    status = _watch(parts, f"http://{host}:{port}", stop)
+    for process in parts.values():
+        if process.poll() is None:
+            process.terminate()
+    for name, process in parts.items():
+        try:
+            process.wait(_STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            print(f"condensery: {name} did not stop within {_STOP_SECONDS} s; killed", file=sys.stderr)
+            process.kill()
+            process.wait()
+            status = status or 1
+    print("condensery: stopped", flush=True)
+    return status
+
+
+def _start(module: str, environment: dict[str, str]) -> "subprocess.Popen[bytes]":
+    # A session of its own: Ctrl-C comes here first, and the parts are stopped in order.
+    return subprocess.Popen(
+        [sys.executable, "-m", module], env=environment, start_new_session=True, preexec_fn=_die_with_parent
+    )
+
+
+def _die_with_parent() -> None:
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+
+
+def _watch(parts: dict[str, "subprocess.Popen[bytes]"], address: str, stop: threading.Event) -> int:
+    announced = False
+    while not stop.wait(0.2):
+        for name, process in parts.items():
+            if process.poll() is not None:
+                print(f"condensery: {name} ended with status {process.returncode}", file=sys.stderr)
+                return process.returncode or 1
+        if not announced and _answers(address):
+            announced = True
+            print(f"condensery: ready at {address} (Ctrl-C stops it)", flush=True)
+    print("condensery: stopping", flush=True)
+    return 0
+
+
+def _answers(address: str) -> bool:
+    try:
+        with build_opener(ProxyHandler({})).open(f"{address}/readyz", timeout=1):
+            return True
+    except (URLError, OSError):
+        return False

@@ -1,0 +1,1 @@
+"""The rows that users own: plain functions, session first, that never commit."""

@@ -1,0 +1,74 @@
+"""Data sets: from an upload to `ready`, and away again."""
+
+from sqlalchemy import delete, select
+from sqlalchemy.orm import Session
+
+from core.catalogue import idempotency, rows
+from core.db.models import Dataset, Event, Job, Upload
+from core.db.session import after_commit
+from core.errors import Conflict
+from core.ids import new_id
+from core.jobs import queue
+from core.jobs.states import JOB_TERMINAL
+from core.jobs.transitions import first_event
+from core.storage.local import LocalStorage
+
+
+def create_dataset(
+    session: Session,
+    owner: str,
+    *,
+    upload_id: str,
+    name: str | None,
+    image_size: int | None,
+    seed: int,
+    idempotency_key: str | None,
+) -> tuple[Dataset, bool]:
+    """A data set to be made from an upload, and whether it is new.
+
+    Raises:
+        NotFound: no such upload.
+    """
+    upload = rows.get(session, Upload, owner, upload_id)
+    fresh = new_id("ds")
+    request = {"upload_id": upload_id, "name": name, "image_size": image_size, "seed": seed}
+    dataset_id = idempotency.remember(session, owner, idempotency_key, request, fresh)
+    if dataset_id != fresh:
+        return rows.get(session, Dataset, owner, dataset_id), False
+    dataset = Dataset(
+        id=fresh,
+        owner=owner,
+        name=name or upload.file_name or fresh,
+        upload_id=upload.id,
+        state="ingesting",
+        image_size=image_size,
+        seed=seed,
+        fence=0,
+    )
+    session.add(dataset)
+    first_event(session, dataset, {"upload_id": upload.id, "bytes": upload.size})
+    session.flush()
+    queue.ring(session, dataset)
+    session.refresh(dataset)
+    return dataset, True
+
+
+def delete_dataset(session: Session, storage: LocalStorage, dataset: Dataset) -> None:
+    """Delete the row, its events and its files. Its finished jobs and their artifacts stay.
+
+    Raises:
+        Conflict: a job that is not finished needs it, or a worker is still reading it in.
+    """
+    busy = session.scalar(
+        select(Job.id).where(Job.dataset_id == dataset.id, Job.state.not_in(JOB_TERMINAL)).limit(1)
+    )
+    if busy:
+        raise Conflict(f"{busy} still needs {dataset.id}: cancel it, or wait for it", job_id=busy)
+    session.execute(delete(Event).where(Event.subject_id == dataset.id))
+    session.delete(dataset)
+    session.flush()
+    after_commit(session, lambda: storage.delete_prefix(dataset_prefix(dataset.id)))
+
+
+def dataset_prefix(dataset_id: str) -> str:
+    return f"datasets/{dataset_id}"

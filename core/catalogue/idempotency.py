@@ -1,0 +1,45 @@
+"""`Idempotency-Key`: a request that is repeated makes nothing new."""
+
+import hashlib
+import json
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session
+
+from core.db.models import IdempotencyKey
+from core.errors import Conflict, InvalidRequest
+
+
+def remember(session: Session, owner: str, key: str | None, request: dict[str, Any], new_id: str) -> str:
+    """Claim `key` for `request`, in the transaction that makes the resource `new_id`.
+
+    Returns the id of the resource that the key stands for: `new_id` the first time (or without a
+    key), the earlier one when the same request is repeated.
+
+    Raises:
+        InvalidRequest: the key was used for a different request.
+        Conflict: a request with the same key has not finished yet.
+    """
+    if key is None:
+        return new_id
+    digest = hashlib.sha256(json.dumps(request, sort_keys=True).encode()).hexdigest()
+    insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
+    values = {"owner": owner, "key": key, "request_hash": digest, "resource_id": new_id}
+    try:
+        # Waits for a concurrent transaction with the same key, at most for the lock timeout.
+        session.execute(insert(IdempotencyKey).values(**values).on_conflict_do_nothing())
+    except OperationalError as error:
+        raise Conflict(
+            f"a request with Idempotency-Key {key!r} is still in flight: repeat it later",
+            code="idempotency_key_in_flight",
+        ) from error
+    mine = (IdempotencyKey.owner == owner, IdempotencyKey.key == key)
+    row = session.scalars(select(IdempotencyKey).where(*mine)).one()
+    if row.request_hash != digest:
+        raise InvalidRequest(
+            f"Idempotency-Key {key!r} was used for a different request", code="idempotency_key_reused"
+        )
+    return row.resource_id

@@ -1,0 +1,41 @@
+"""How every owned row is read: by one function, scoped by owner."""
+
+from typing import TypeVar
+
+from sqlalchemy import ColumnElement, select
+from sqlalchemy.orm import Session
+
+from core.db.models import ApiKey, Artifact, Dataset, Job, Upload
+from core.errors import NotFound
+
+Row = TypeVar("Row", Upload, Dataset, Job, Artifact, ApiKey)
+
+_NAMES = {Upload: "upload", Dataset: "data set", Job: "job", Artifact: "artifact", ApiKey: "API key"}
+
+
+def get(session: Session, model: type[Row], owner: str, row_id: str) -> Row:
+    """The owner's row. Another owner's is as absent as one that never was.
+
+    Raises:
+        NotFound
+    """
+    row = session.scalar(select(model).where(model.id == row_id, model.owner == owner))
+    if row is None:
+        raise NotFound(f"no {_NAMES[model]} {row_id[:80]!r}")
+    return row
+
+
+def page(
+    session: Session,
+    model: type[Row],
+    owner: str,
+    *filters: ColumnElement[bool],
+    limit: int,
+    after: str | None,
+) -> tuple[list[Row], bool]:
+    """Up to `limit` rows, newest first, that are older than the id `after`, and whether more follow."""
+    statement = select(model).where(model.owner == owner, *filters).order_by(model.id.desc()).limit(limit + 1)
+    if after is not None:
+        statement = statement.where(model.id < after)
+    rows = list(session.scalars(statement))
+    return rows[:limit], len(rows) > limit

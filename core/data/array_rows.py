@@ -1,0 +1,98 @@
+"""Images out of a C-ordered uint8 array that arrives as a stream of bytes."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.data.inflate import ByteStream
+from core.data.limits import Limits, check_limit
+from core.data.source import PixelBatch
+from core.errors import DataError
+
+BLOCK_BYTES = 8 * 1024**2
+
+
+def stream_rows(
+    stream: ByteStream,
+    *,
+    shape: Sequence[int],
+    channels_first: bool,
+    first_row: int,
+    rows: NDArray[np.int64],
+    member: str,
+) -> Iterator[PixelBatch]:
+    """The chosen rows of an array (N, H, W), (N, H, W, C) or (N, C, H, W).
+
+    Args:
+        stream: positioned at the array's first byte.
+        first_row: the row number of the array's first image in the source.
+        rows: ascending row numbers of the source; those outside this array are ignored.
+
+    Raises:
+        DataError: `corrupt_array` if the stream holds fewer or more bytes than the shape says.
+    """
+    count, *item_shape = shape
+    item_bytes = int(np.prod(item_shape, dtype=object))
+    block_rows = max(1, BLOCK_BYTES // item_bytes)
+    wanted = rows[(rows >= first_row) & (rows < first_row + count)]
+    if not len(wanted):
+        return
+    for start in range(0, count, block_rows):
+        block = min(block_rows, count - start)
+        data = stream.read(block * item_bytes)
+        if len(data) != block * item_bytes:
+            raise DataError(
+                f"{member!r} holds fewer bytes than its shape {tuple(shape)} needs",
+                code="corrupt_array",
+                member=member,
+            )
+        begin, end = np.searchsorted(wanted, [first_row + start, first_row + start + block])
+        chosen = wanted[begin:end]
+        if len(chosen):
+            images = np.frombuffer(data, np.uint8).reshape(block, *item_shape)[chosen - first_row - start]
+            yield PixelBatch(rows=chosen, images_NHWC=_channels_last(images, channels_first))
+    if stream.read(1):
+        raise DataError(
+            f"{member!r} holds more bytes than its shape {tuple(shape)} needs",
+            code="corrupt_array",
+            member=member,
+        )
+
+
+def _channels_last(images: NDArray[np.uint8], channels_first: bool) -> NDArray[np.uint8]:
+    if images.ndim == 3:
+        return images[..., None]
+    return images.transpose(0, 2, 3, 1) if channels_first else images
+
+
+def check_image_shape(count: int, height: int, width: int, *, limits: Limits, member: str) -> None:
+    """Hold an array's shape against the limits before anything of that size is allocated."""
+    check_limit("images", count, limits.images, member)
+    check_limit("image_pixels", height * width, limits.image_pixels, member)
+    if not count or not height or not width:
+        raise DataError(f"{member!r} holds no images: its shape has a zero", code="no_images", member=member)
+
+
+def label_names(
+    labels_N: NDArray[np.int64], names: Sequence[str] | None
+) -> tuple[tuple[str, ...], NDArray[np.int64]]:
+    """Class names for numeric labels, and the labels as indices into them.
+
+    With `names`, a label is an index into them; without, each distinct value in ascending order is a
+    class named by its number.
+
+    Raises:
+        DataError: `label_mismatch` for a label without a name, or a name that occurs twice.
+    """
+    values, indices = np.unique(labels_N, return_inverse=True)
+    if names is None:
+        return tuple(str(value) for value in values), indices.astype(np.int64)
+    if len(values) and not (values[0] >= 0 and values[-1] < len(names)):
+        raise DataError(
+            f"labels run from {values[0]} to {values[-1]}, but there are {len(names)} class names",
+            code="label_mismatch",
+        )
+    if len(set(names)) != len(names):
+        raise DataError("a class name occurs twice", code="label_mismatch")
+    return tuple(names), labels_N

@@ -1,0 +1,105 @@
+"""Bounded, streaming decompression: deflate, gzip and xz."""
+
+import lzma
+import zlib
+from collections.abc import Iterable, Iterator
+
+from core.data.limits import Limits, check_limit
+from core.errors import DataError
+
+STEP = 1024**2
+XZ_MEMORY_BYTES = 256 * 1024**2
+GZIP_MAGIC = b"\x1f\x8b"
+XZ_MAGIC = b"\xfd7zXZ\x00"
+
+
+def truncated(what: str) -> DataError:
+    return DataError(f"{what} ends before its data does", code="truncated_archive", member=what)
+
+
+def inflate_raw(chunks: Iterable[bytes], what: str) -> Iterator[bytes]:
+    """Expand one raw deflate stream (a zip member)."""
+    return _inflate_zlib(chunks, -zlib.MAX_WBITS, what)
+
+
+def gunzip(chunks: Iterable[bytes], what: str) -> Iterator[bytes]:
+    """Expand gzip, also of several members one after the other, also with zero padding."""
+    return _inflate_zlib(chunks, zlib.MAX_WBITS + 16, what)
+
+
+def _inflate_zlib(chunks: Iterable[bytes], wbits: int, what: str) -> Iterator[bytes]:
+    engine = zlib.decompressobj(wbits)
+    try:
+        for chunk in chunks:
+            pending = chunk
+            while pending:
+                if engine.eof:
+                    pending = pending.lstrip(b"\0")
+                    if not pending:
+                        break
+                    engine = zlib.decompressobj(wbits)
+                yield engine.decompress(pending, STEP)
+                pending = engine.unused_data if engine.eof else engine.unconsumed_tail
+        while not engine.eof:
+            # All input is consumed, but a bounded call may have left output inside the engine.
+            rest = engine.decompress(b"", STEP)
+            if not rest:
+                raise truncated(what)
+            yield rest
+    except zlib.error as error:
+        raise DataError(f"{what} is corrupt: {error}", code="corrupt_archive", member=what) from error
+
+
+def unxz(chunks: Iterable[bytes], what: str) -> Iterator[bytes]:
+    """Expand xz, also of several streams one after the other."""
+    engine = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=XZ_MEMORY_BYTES)
+    try:
+        for chunk in chunks:
+            pending = chunk
+            while pending or not (engine.eof or engine.needs_input):
+                if engine.eof:
+                    pending = pending.lstrip(b"\0")
+                    if not pending:
+                        break
+                    engine = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=XZ_MEMORY_BYTES)
+                yield engine.decompress(pending, STEP)
+                pending = engine.unused_data if engine.eof else b""
+    except lzma.LZMAError as error:
+        raise DataError(f"{what} is corrupt: {error}", code="corrupt_archive", member=what) from error
+    if not engine.eof:
+        raise truncated(what)
+
+
+def bounded(
+    chunks: Iterable[bytes], *, stored_bytes: int, limit_name: str, limits: Limits, what: str
+) -> Iterator[bytes]:
+    """Pass chunks on while their sum stays under the named limit and under the ratio to `stored_bytes`."""
+    most: int = getattr(limits, limit_name)
+    most_by_ratio = max(limits.ratio_floor_bytes, limits.ratio * stored_bytes)
+    count = 0
+    for chunk in chunks:
+        count += len(chunk)
+        check_limit(limit_name, count, most, what)
+        check_limit(f"expansion of {stored_bytes:,} stored bytes (ratio)", count, most_by_ratio, what)
+        yield chunk
+
+
+class ByteStream:
+    """Reads an exact number of bytes at a time from an iterator of chunks."""
+
+    def __init__(self, chunks: Iterable[bytes]) -> None:
+        self._chunks = iter(chunks)
+        self._rest = b""
+
+    def read(self, count: int) -> bytes:
+        """The next `count` bytes; fewer only at the end."""
+        parts, have = [self._rest], len(self._rest)
+        while have < count:
+            chunk = next(self._chunks, None)
+            if chunk is None:
+                break
+            parts.append(chunk)
+            have += len(chunk)
+        joined = b"".join(parts)
+        self._rest = joined[count:]
+        return joined[:count]

@@ -1,0 +1,141 @@
+"""Class folders of image files, with or without split folders, in a zip or tar."""
+
+import functools
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.data.archive import Archive
+from core.data.decode import Header, UndecodableImage, read_header
+from core.data.limits import Limits, check_limit
+from core.data.members import Member
+from core.data.sniff import is_image
+from core.data.source import BATCH_ROWS, SPLIT_ALIASES, TRAIN, EncodedBatch, SkippedFiles, Source
+from core.errors import DataError
+
+BATCH_BYTES = 16 * 1024**2
+HEADER_BYTES = 256 * 1024
+NOISE = ("thumbs.db", "desktop.ini", "__macosx")
+
+
+def matches(archive: Archive) -> bool:
+    """Whether any member starts as an image does."""
+    return any(is_image(archive.head(member, 12)) for member in archive.members if not _is_noise(member))
+
+
+def read(archive: Archive, limits: Limits) -> Source:
+    """Labels from folder names: [top/][split/]class/…/file; rows in the order of split, class and name.
+
+    Split folders are train, training, val, valid, validation, test and testing in any case. Files that
+    are no readable image or lie in no class folder are skipped with a reason; hidden and system files
+    silently.
+
+    Raises:
+        DataError: `limit_exceeded` for an image of too many bytes or pixels, or too many images.
+    """
+    skipped = SkippedFiles()
+    images: list[tuple[list[str], Member]] = []
+    sizes: list[tuple[int, int]] = []
+    channels = 1
+    for member in archive.members:
+        if _is_noise(member):
+            continue
+        try:
+            header = _header(archive, member, limits)
+        except UndecodableImage as error:
+            skipped.add(member.name, str(error))
+        except DataError as error:
+            if error.code != "corrupt_member":
+                raise
+            skipped.add(member.name, "corrupt in the archive")
+        else:
+            images.append((member.name.split("/"), member))
+            sizes.append((header.height, header.width))
+            channels = channels if header.grey else 3
+    check_limit("images", len(images), limits.images)
+
+    placed = _place([parts for parts, _ in images])
+    rows = sorted(
+        (place[0], place[1], images[i][1].name, i) for i, place in enumerate(placed) if place is not None
+    )
+    for i, place in enumerate(placed):
+        if place is None:
+            skipped.add(images[i][1].name, "not in a class folder")
+    classes = tuple(sorted({row[1] for row in rows}))
+    index = {name: label for label, name in enumerate(classes)}
+    members = [images[i][1] for *_, i in rows]
+    return Source(
+        source_format="imagefolder",
+        classes=classes,
+        labels_N=np.array([index[name] for _, name, *_ in rows], np.int64),
+        splits_N=np.array([split for split, *_ in rows], np.uint8),
+        sizes_N2=np.array([sizes[i] for *_, i in rows], np.int32).reshape(-1, 2),
+        channels=channels,
+        skipped=skipped,
+        batches=functools.partial(_batches, archive, members, skipped),
+    )
+
+
+def _is_noise(member: Member) -> bool:
+    return any(part.startswith(".") or part.lower() in NOISE for part in member.name.split("/"))
+
+
+def _header(archive: Archive, member: Member, limits: Limits) -> Header:
+    head = archive.head(member, HEADER_BYTES)
+    try:
+        header = read_header(head, name=member.name, limits=limits)
+    except UndecodableImage:
+        # Some writers put the size behind the pixels or behind a long preamble.
+        if not is_image(head[:12]) or len(head) < HEADER_BYTES:
+            raise
+        check_limit("image_bytes", member.size, limits.image_bytes, member.name)
+        header = read_header(archive.read(member), name=member.name, limits=limits)
+    check_limit("image_bytes", member.size, limits.image_bytes, member.name)
+    return header
+
+
+def _place(paths: Sequence[list[str]]) -> list[tuple[int, str] | None]:
+    """(split, class) of each path, or None where there is no class folder."""
+    start = 0
+    while paths and len({tuple(parts[: start + 1]) for parts in paths}) == 1:
+        # A folder that holds everything is no class, as long as folders remain below it.
+        if max(len(parts) for parts in paths) - start < 3:
+            break
+        start += 1
+    with_splits = all(parts[start].lower() in SPLIT_ALIASES for parts in paths)
+    places: list[tuple[int, str] | None] = []
+    for parts in paths:
+        split = SPLIT_ALIASES[parts[start].lower()] if with_splits else TRAIN
+        folders = parts[start + with_splits : -1]
+        places.append((split, folders[0]) if folders else None)
+    return places
+
+
+def _batches(
+    archive: Archive, members: Sequence[Member], skipped: SkippedFiles, rows: NDArray[np.int64]
+) -> Iterator[EncodedBatch]:
+    kept: list[int] = []
+    files: list[bytes] = []
+    held = 0
+    for row in rows:
+        member = members[row]
+        try:
+            data = archive.read(member)
+        except DataError as error:
+            if error.code != "corrupt_member":
+                raise
+            skipped.add(member.name, "corrupt in the archive")
+            continue
+        kept.append(int(row))
+        files.append(data)
+        held += len(data)
+        if held >= BATCH_BYTES or len(files) >= BATCH_ROWS:
+            yield _batch(members, kept, files)
+            kept, files, held = [], [], 0
+    if files:
+        yield _batch(members, kept, files)
+
+
+def _batch(members: Sequence[Member], rows: list[int], files: list[bytes]) -> EncodedBatch:
+    return EncodedBatch(rows=np.array(rows, np.int64), names=[members[row].name for row in rows], files=files)

@@ -1,0 +1,227 @@
+"""An npz with image and label arrays, with or without splits.
+
+Names are one of images, image, x, data and one of labels, label, y, targets, target, with train, val
+or test before or after (x_train, train_images, …), in any case; `classes`, `class_names` or
+`label_names` are optional. Images are uint8 (N, H, W), (N, H, W, C) or (N, C, H, W) with C 1 or 3.
+"""
+
+import functools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.data.archive import Archive
+from core.data.array_rows import check_image_shape, label_names, stream_rows
+from core.data.inflate import ByteStream
+from core.data.limits import MIB, Limits, check_limit
+from core.data.members import Member
+from core.data.npy_header import MAGIC, NpyHeader, read_npy_header
+from core.data.source import SPLIT_ALIASES, SPLIT_NAMES, TRAIN, PixelBatch, SkippedFiles, Source
+from core.errors import DataError
+
+IMAGE_WORDS = ("images", "image", "x", "data")
+LABEL_WORDS = ("labels", "label", "y", "targets", "target")
+CLASS_NAMES = ("classes", "class_names", "label_names")
+CLASS_NAME_BYTES = 64 * MIB
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Array:
+    member: Member
+    header: NpyHeader
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Part:
+    images: _Array
+    split: int
+    first_row: int
+    count: int
+    height: int
+    width: int
+    channels: int
+    channels_first: bool
+
+
+def matches(archive: Archive) -> bool:
+    """Whether every member is a .npy by its first bytes."""
+    return bool(archive.members) and all(archive.head(member, 6) == MAGIC for member in archive.members)
+
+
+def read(archive: Archive, limits: Limits) -> Source:
+    """Rows in file order, train first.
+
+    Raises:
+        DataError: `object_array`, `unsupported_dtype`, `unsupported_shape`, `corrupt_npy`,
+            `corrupt_member`, `label_mismatch`, `ambiguous_members`, `no_images` or `limit_exceeded`.
+    """
+    skipped = SkippedFiles()
+    images: dict[int, _Array] = {}
+    labels: dict[int, _Array] = {}
+    names: Sequence[str] | None = None
+    for member in archive.members:
+        key = member.base_name.removesuffix(".npy").lower()
+        header = read_npy_header(ByteStream(archive.chunks(member)), size=member.size, member=member.name)
+        array = _Array(member=member, header=header)
+        role = _role(key)
+        if key in CLASS_NAMES:
+            names = _text(archive, array, limits)
+        elif role is None:
+            skipped.add(member.name, "not a known array name")
+        else:
+            is_images, split = role
+            target = images if is_images else labels
+            if split in target:
+                raise DataError(
+                    f"{target[split].member.name!r} and {member.name!r} both are the {SPLIT_NAMES[split]} "
+                    f"{'images' if is_images else 'labels'}: leave one of them out",
+                    code="ambiguous_members",
+                    member=member.name,
+                )
+            target[split] = array
+    if not images:
+        seen = ", ".join(member.base_name for member in archive.members[:20])
+        raise DataError(
+            f"the npz has no image array: it holds {seen}; expected a name such as images, x or x_train",
+            code="no_images",
+        )
+    parts: list[_Part] = []
+    all_labels: list[NDArray[np.int64]] = []
+    for split in sorted(images):
+        part = _part(images[split], split, sum(part.count for part in parts), limits)
+        all_labels.append(_labels(archive, labels.get(split), part, limits))
+        parts.append(part)
+    if len({part.channels for part in parts}) > 1:
+        raise DataError("the splits differ in their number of channels", code="unsupported_shape")
+    check_limit("images", sum(part.count for part in parts), limits.images)
+    classes, labels_N = label_names(np.concatenate(all_labels), names)
+    counts = [part.count for part in parts]
+    return Source(
+        source_format="npz",
+        classes=classes,
+        labels_N=labels_N,
+        splits_N=np.repeat(np.array([part.split for part in parts], np.uint8), counts),
+        sizes_N2=np.repeat(np.array([(p.height, p.width) for p in parts], np.int32), counts, axis=0),
+        channels=parts[0].channels,
+        skipped=skipped,
+        batches=functools.partial(_batches, archive, parts),
+    )
+
+
+def _role(key: str) -> tuple[bool, int] | None:
+    words = key.split("_")
+    split = TRAIN
+    if len(words) == 2:
+        named = [word for word in words if word in SPLIT_ALIASES]
+        if len(named) != 1:
+            return None
+        split = SPLIT_ALIASES[named[0]]
+        words.remove(named[0])
+    if len(words) == 1 and words[0] in (*IMAGE_WORDS, *LABEL_WORDS):
+        return words[0] in IMAGE_WORDS, split
+    return None
+
+
+def _part(array: _Array, split: int, first_row: int, limits: Limits) -> _Part:
+    header, name = array.header, array.member.name
+    if header.descr.lstrip("|<>=") != "u1":
+        raise DataError(
+            f"{name!r} has dtype {header.descr!r}; images must be uint8 (0 to 255)",
+            code="unsupported_dtype",
+            member=name,
+        )
+    shape = header.shape
+    channels_first = len(shape) == 4 and shape[3] not in (1, 3) and shape[1] in (1, 3)
+    readable = len(shape) == 3 or (len(shape) == 4 and (channels_first or shape[3] in (1, 3)))
+    if not readable or (header.fortran_order and len(shape) > 1):
+        order = " in Fortran order" if header.fortran_order else ""
+        raise DataError(
+            f"{name!r} has shape {shape}{order}; images must be C-ordered (N, H, W), (N, H, W, C) or "
+            "(N, C, H, W) with C 1 or 3",
+            code="unsupported_shape",
+            member=name,
+        )
+    if len(shape) == 3:
+        count, height, width = shape
+        channels = 1
+    elif channels_first:
+        count, channels, height, width = shape
+    else:
+        count, height, width, channels = shape
+    check_image_shape(count, height, width, limits=limits, member=name)
+    return _Part(
+        images=array,
+        split=split,
+        first_row=first_row,
+        count=count,
+        height=height,
+        width=width,
+        channels=channels,
+        channels_first=channels_first,
+    )
+
+
+def _labels(archive: Archive, array: _Array | None, part: _Part, limits: Limits) -> NDArray[np.int64]:
+    images = part.images.member.name
+    if array is None:
+        raise DataError(f"{images!r} has no label array beside it", code="label_mismatch", member=images)
+    header, name = array.header, array.member.name
+    if header.descr.lstrip("|<>=")[0] not in "iu":
+        raise DataError(
+            f"{name!r} has dtype {header.descr!r}; labels must be whole numbers",
+            code="unsupported_dtype",
+            member=name,
+        )
+    if header.shape not in ((part.count,), (part.count, 1)):
+        raise DataError(
+            f"{name!r} has shape {header.shape}; {images!r} holds {part.count:,} images",
+            code="label_mismatch",
+            member=name,
+        )
+    values = np.frombuffer(_content(archive, array), header.descr)
+    if int(values.max()) >= 2**63:
+        raise DataError(f"{name!r} holds a label above 2**63 - 1", code="label_mismatch", member=name)
+    check_limit("classes", len(np.unique(values)), limits.classes, name)
+    return values.astype(np.int64)
+
+
+def _content(archive: Archive, array: _Array) -> bytes:
+    stream = ByteStream(archive.chunks(array.member))
+    read_npy_header(stream, size=array.member.size, member=array.member.name)
+    return stream.read(array.member.size)
+
+
+def _text(archive: Archive, array: _Array, limits: Limits) -> list[str]:
+    header, name = array.header, array.member.name
+    if header.descr.lstrip("|<>=")[0] not in "SU" or len(header.shape) != 1:
+        raise DataError(
+            f"{name!r} is {header.descr!r} {header.shape}; class names must be a list of text",
+            code="unsupported_dtype",
+            member=name,
+        )
+    check_limit("bytes of the class names", array.member.size, CLASS_NAME_BYTES, name)
+    check_limit("classes", header.shape[0], limits.classes, name)
+    try:
+        values = np.frombuffer(_content(archive, array), header.descr).tolist() if header.shape[0] else []
+        return [value.decode("utf-8") if isinstance(value, bytes) else str(value) for value in values]
+    except ValueError as error:
+        raise DataError(
+            f"{name!r} holds a class name that is not valid text", code="corrupt_npy", member=name
+        ) from error
+
+
+def _batches(archive: Archive, parts: Sequence[_Part], rows: NDArray[np.int64]) -> Iterator[PixelBatch]:
+    for part in parts:
+        member = part.images.member
+        stream = ByteStream(archive.chunks(member))
+        header = read_npy_header(stream, size=member.size, member=member.name)
+        yield from stream_rows(
+            stream,
+            shape=header.shape,
+            channels_first=part.channels_first,
+            first_row=part.first_row,
+            rows=rows,
+            member=member.name,
+        )

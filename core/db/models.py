@@ -1,0 +1,230 @@
+"""The tables. Every row has an owner; every query of the API is scoped by it."""
+
+from datetime import datetime
+from typing import Any, ClassVar
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    UniqueConstraint,
+)
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from core.db.types import Json, UTCDateTime, db_now
+from core.jobs.states import DATASET_STATES, JOB_STATES, PHASES
+
+Id = String(40)
+
+
+class Base(DeclarativeBase):
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    type_annotation_map: ClassVar[dict[Any, Any]] = {
+        dict[str, Any]: Json,
+        list[str]: Json,
+        list[float | None]: Json,
+        datetime: UTCDateTime,
+    }
+
+
+class Owned:
+    """A row that belongs to somebody, and when it was made."""
+
+    owner: Mapped[str] = mapped_column(String(64))
+    created_at: Mapped[datetime] = mapped_column(default=db_now())
+
+
+class Leased:
+    """A row that a worker works on: the row is the truth, a message only wakes somebody up.
+
+    `fence` counts the claims; everything that an attempt writes is guarded by it, so an attempt that
+    lost its lease can write nothing more. `lease_until` is null unless a worker holds the row.
+    `failures` counts attempts in a row that died without progress. `dispatched_at` is when the last
+    wake-up was sent; null asks the reaper for one at once.
+    """
+
+    fence: Mapped[int] = mapped_column(default=0)
+    lease_until: Mapped[datetime | None]
+    worker: Mapped[str | None] = mapped_column(String(255))
+    failures: Mapped[int] = mapped_column(default=0)
+    dispatched_at: Mapped[datetime | None]
+    event_seq: Mapped[int] = mapped_column(default=0)
+    problem: Mapped[dict[str, Any] | None]
+    updated_at: Mapped[datetime] = mapped_column(default=db_now())
+    finished_at: Mapped[datetime | None]
+
+
+def _one_of(column: str, values: tuple[str, ...]) -> CheckConstraint:
+    return CheckConstraint(f"{column} IN ({', '.join(repr(v) for v in values)})", name=f"{column}_known")
+
+
+class ApiKey(Owned, Base):
+    """A credential. Only the SHA-256 of its secret (256 random bits) is kept."""
+
+    __tablename__ = "api_keys"
+
+    id: Mapped[str] = mapped_column(Id, primary_key=True)
+    name: Mapped[str] = mapped_column(String(200))
+    secret_hash: Mapped[str] = mapped_column(String(64))
+    scopes: Mapped[list[str]]
+    expires_at: Mapped[datetime | None]
+    revoked_at: Mapped[datetime | None]
+    last_used_at: Mapped[datetime | None]
+
+
+class IdempotencyKey(Owned, Base):
+    """What a client's `Idempotency-Key` made, so that a repeated request makes nothing new."""
+
+    __tablename__ = "idempotency_keys"
+
+    owner: Mapped[str] = mapped_column(String(64), primary_key=True)
+    key: Mapped[str] = mapped_column(String(255), primary_key=True)
+    request_hash: Mapped[str] = mapped_column(String(64))
+    resource_id: Mapped[str] = mapped_column(Id)
+
+
+class Upload(Owned, Base):
+    """Bytes that a user sent, to make data sets from."""
+
+    __tablename__ = "uploads"
+    __table_args__ = (Index(None, "owner", "id"), Index(None, "sha256"))
+
+    id: Mapped[str] = mapped_column(Id, primary_key=True)
+    file_name: Mapped[str | None] = mapped_column(String(255))
+    size: Mapped[int] = mapped_column(BigInteger)
+    sha256: Mapped[str] = mapped_column(String(64))
+    blob_key: Mapped[str] = mapped_column(String(255))
+
+
+class Dataset(Owned, Leased, Base):
+    """A labelled image set, from its upload to its canonical form (core/data)."""
+
+    __tablename__ = "datasets"
+    __table_args__ = (
+        _one_of("state", DATASET_STATES),
+        Index(None, "owner", "id"),
+        Index(None, "state", "lease_until"),
+    )
+    id_prefix: ClassVar = "ds"
+
+    id: Mapped[str] = mapped_column(Id, primary_key=True)
+    name: Mapped[str] = mapped_column(String(200))
+    upload_id: Mapped[str | None] = mapped_column(ForeignKey("uploads.id", ondelete="SET NULL"), index=True)
+    state: Mapped[str] = mapped_column(String(16))
+    image_size: Mapped[int | None] = mapped_column(Integer)
+    seed: Mapped[int] = mapped_column(BigInteger, default=0)
+    images_done: Mapped[int] = mapped_column(BigInteger, default=0)
+    images_total: Mapped[int | None] = mapped_column(BigInteger)
+    manifest: Mapped[dict[str, Any] | None]
+    content_hash: Mapped[str | None] = mapped_column(String(64))
+    blob_prefix: Mapped[str | None] = mapped_column(String(255))
+
+
+class Job(Owned, Leased, Base):
+    """One condensation with its evaluation and its artifacts."""
+
+    __tablename__ = "jobs"
+    __table_args__ = (
+        _one_of("state", JOB_STATES),
+        _one_of("phase", PHASES),
+        Index(None, "owner", "id"),
+        Index(None, "state", "lease_until"),
+    )
+    id_prefix: ClassVar = "job"
+
+    id: Mapped[str] = mapped_column(Id, primary_key=True)
+    name: Mapped[str | None] = mapped_column(String(200))
+    dataset_id: Mapped[str | None] = mapped_column(ForeignKey("datasets.id", ondelete="SET NULL"), index=True)
+    data_hash: Mapped[str] = mapped_column(String(64))
+    spec: Mapped[dict[str, Any]]
+    state: Mapped[str] = mapped_column(String(16))
+    phase: Mapped[str] = mapped_column(String(16))
+    iteration: Mapped[int] = mapped_column(default=0)
+    progress: Mapped[dict[str, Any] | None]
+    resumes: Mapped[int] = mapped_column(default=0)
+    result: Mapped[dict[str, Any] | None]
+    started_at: Mapped[datetime | None]
+
+
+class Event(Owned, Base):
+    """What happened to a data set or a job: append-only, `seq` without gaps from 1."""
+
+    __tablename__ = "events"
+
+    subject_id: Mapped[str] = mapped_column(Id, primary_key=True)
+    seq: Mapped[int] = mapped_column(primary_key=True)
+    type: Mapped[str] = mapped_column(String(40))
+    data: Mapped[dict[str, Any]]
+
+
+class Metric(Owned, Base):
+    """A point of the loss curve. A resumed attempt may repeat iterations, under its own fence."""
+
+    __tablename__ = "metrics"
+
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
+    fence: Mapped[int] = mapped_column(primary_key=True)
+    iteration: Mapped[int] = mapped_column(primary_key=True)
+    loss: Mapped[float]
+    seconds: Mapped[float]
+
+
+class Evaluation(Owned, Base):
+    """One network, trained from scratch on one training set and tested once, at its last epoch."""
+
+    __tablename__ = "evaluations"
+    __table_args__ = (UniqueConstraint("job_id", "method", "network", "repeat"),)
+
+    id: Mapped[str] = mapped_column(Id, primary_key=True)
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"))
+    fence: Mapped[int]
+    method: Mapped[str] = mapped_column(String(40))
+    network: Mapped[str] = mapped_column(String(80))
+    repeat: Mapped[int]
+    epochs: Mapped[int]
+    train_images: Mapped[int] = mapped_column(BigInteger)
+    accuracy: Mapped[float]
+    per_class: Mapped[list[float | None]]
+    seconds: Mapped[float]
+
+
+class Checkpoint(Owned, Base):
+    """A state to go on from. Its blob is under the fence that wrote it and never overwritten."""
+
+    __tablename__ = "checkpoints"
+
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
+    fence: Mapped[int] = mapped_column(primary_key=True)
+    iteration: Mapped[int] = mapped_column(primary_key=True)
+    blob_key: Mapped[str] = mapped_column(String(255))
+    size: Mapped[int] = mapped_column(BigInteger)
+    sha256: Mapped[str] = mapped_column(String(64))
+
+
+class Artifact(Owned, Base):
+    """A file that a finished job offers."""
+
+    __tablename__ = "artifacts"
+    __table_args__ = (UniqueConstraint("job_id", "format"), Index(None, "owner", "id"))
+
+    id: Mapped[str] = mapped_column(Id, primary_key=True)
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"))
+    fence: Mapped[int]
+    format: Mapped[str] = mapped_column(String(40))
+    file_name: Mapped[str] = mapped_column(String(255))
+    media_type: Mapped[str] = mapped_column(String(100))
+    size: Mapped[int] = mapped_column(BigInteger)
+    sha256: Mapped[str] = mapped_column(String(64))
+    blob_key: Mapped[str] = mapped_column(String(255))

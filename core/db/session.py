@@ -1,0 +1,90 @@
+"""Engine and sessions: the same plain functions on SQLite and PostgreSQL.
+
+Domain functions take a session and never commit. Whoever opened the session (a request, a task)
+commits once, by leaving `Database.writing()`; what waits for the commit (wake-up messages) is
+called after it.
+"""
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy.orm import Session
+
+from core.settings import get_settings
+
+SQLITE_BUSY_MS = 20_000
+LOCK_TIMEOUT_MS = 10_000
+
+
+def make_engine(url: str) -> Engine:
+    if make_url(url).get_backend_name() == "sqlite":
+        if path := make_url(url).database:
+            Path(path).parent.mkdir(parents=True, exist_ok=True)
+        engine = create_engine(url)
+        event.listen(engine, "connect", _configure_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
+        return engine
+    return create_engine(
+        url,
+        pool_pre_ping=True,
+        pool_size=10,
+        max_overflow=20,
+        connect_args={"options": f"-c lock_timeout={LOCK_TIMEOUT_MS}", "connect_timeout": 10},
+    )
+
+
+def _configure_sqlite(connection: sqlite3.Connection, _record: object) -> None:
+    connection.isolation_level = None  # the driver's own BEGIN comes too late: see _begin_sqlite
+    for pragma in (
+        f"busy_timeout={SQLITE_BUSY_MS}",
+        "journal_mode=WAL",
+        "synchronous=FULL",
+        "foreign_keys=ON",
+    ):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    # A deferred transaction that reads, then writes, can fail at once with "locked", whatever the
+    # busy timeout; one that takes the write lock first waits for it.
+    writes = connection.get_execution_options().get("writes", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+class Database:
+    """Sessions on one engine."""
+
+    def __init__(self, url: str) -> None:
+        self.engine = make_engine(url)
+        self._writer = self.engine.execution_options(writes=True)
+
+    @contextmanager
+    def reading(self) -> Iterator[Session]:
+        with Session(self.engine, expire_on_commit=False) as session:
+            yield session
+
+    @contextmanager
+    def writing(self) -> Iterator[Session]:
+        """One transaction: committed at the end, rolled back on any exception."""
+        with Session(self._writer, expire_on_commit=False) as session:
+            yield session
+            session.commit()
+            hooks: list[Callable[[], Any]] = session.info.pop("after_commit", [])
+        for hook in hooks:
+            hook()
+
+
+def after_commit(session: Session, hook: Callable[[], Any]) -> None:
+    """Call `hook` once the session's transaction is durable; never if it is rolled back."""
+    session.info.setdefault("after_commit", []).append(hook)
+
+
+@lru_cache
+def get_database() -> Database:
+    """The database of this process. Not to be called before a fork."""
+    return Database(get_settings().database)

@@ -1,0 +1,175 @@
+"""What a condensation and an evaluation may be asked for: fields, defaults, limits.
+
+Imports nothing but the standard library, so that the API can read defaults and limits without torch.
+Defaults are those of Zhao & Bilen, "Dataset Condensation with Distribution Matching" (arXiv 2110.04181).
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+NETWORKS = ("convnet",)
+NORMS = ("none", "batch", "layer", "instance", "group")
+ACTIVATIONS = ("sigmoid", "relu", "leakyrelu", "swish")
+POOLINGS = ("none", "max", "avg")
+INITS = ("real", "noise")
+AUGMENT_OPS = ("color", "crop", "cutout", "flip", "scale", "rotate")
+AUGMENT_ALL = "_".join(AUGMENT_OPS)
+
+CHANNELS = (1, 3, 4)
+MIN_IMAGE_SIZE = 16
+NORM_GROUPS = 4
+
+INTEGER_LIMITS: Mapping[str, tuple[int, int]] = {
+    "ipc": (1, 10_000),
+    "iterations": (1, 1_000_000),
+    "batch_real": (1, 65_536),
+    "width": (1, 2_048),
+    "depth": (1, 8),
+    "networks": (1, 100),
+    "epochs": (1, 100_000),
+    "batch": (1, 65_536),
+    "seed": (0, 2**63 - 1),
+}
+"""Both ends belong to the range, here and below."""
+
+NUMBER_LIMITS: Mapping[str, tuple[float, float]] = {
+    "lr": (1e-6, 1e6),
+    "momentum": (0.0, 0.999),
+    "weight_decay": (0.0, 1.0),
+}
+
+
+def default_lr(ipc: int) -> float:
+    """Learning rate of the pixels for `ipc` images per class.
+
+    The paper's values: 1 up to 50 images per class, 10 from 100. The class mean divides the pull on each
+    image by ipc, hence the growth. Between the two, where the paper is silent, the geometric interpolation.
+    """
+    return math.pow(10.0, min(max(ipc / 50 - 1, 0.0), 1.0))
+
+
+def default_depth(height: int, width: int) -> int:
+    """Number of halvings after which the shorter side is at most 5 px (4 or 3 for the usual sizes).
+
+    16 → 2, 28 and 32 → 3, 64 → 4, 128 → 5, as in the paper.
+    """
+    depth = 1
+    while min(height, width) >> depth > 5:
+        depth += 1
+    return depth
+
+
+def parse_augment(strategy: str) -> tuple[str, ...]:
+    """The op names of an augmentation strategy: names joined by "_"; "none" has no op.
+
+    Raises:
+        ValueError: an unknown or repeated op.
+    """
+    if strategy == "none":
+        return ()
+    ops = tuple(strategy.split("_"))
+    unknown = sorted(set(ops) - set(AUGMENT_OPS))
+    if unknown:
+        known = ", ".join(AUGMENT_OPS)
+        raise ValueError(f"augment: {unknown[0]!r} is not one of {known}, joined by '_' (or 'none' alone)")
+    if len(set(ops)) < len(ops):
+        raise ValueError(f"augment: {strategy!r} names an op twice; each may stand at most once")
+    return ops
+
+
+def _check_choice(field: str, value: object, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise ValueError(f"{field}: {value!r} is not one of {', '.join(choices)}")
+
+
+def _check_integers(config: object, *fields: str) -> None:
+    for field in fields:
+        value, (low, high) = getattr(config, field), INTEGER_LIMITS[field]
+        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+            raise ValueError(f"{field}: {value!r} is not a whole number from {low} to {high}")
+
+
+def _check_numbers(config: object, *fields: str) -> None:
+    for field in fields:
+        value, (low, high) = getattr(config, field), NUMBER_LIMITS[field]
+        number = not isinstance(value, bool) and isinstance(value, int | float) and math.isfinite(value)
+        if not number or not low <= value <= high:
+            raise ValueError(f"{field}: {value!r} is not a number from {low:g} to {high:g}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkConfig:
+    """A network whose random initialisations embed images, or that is trained to evaluate a set.
+
+    `depth` None means `default_depth` of the image size.
+    """
+
+    name: str = "convnet"
+    width: int = 128
+    depth: int | None = None
+    norm: str = "instance"
+    activation: str = "relu"
+    pooling: str = "avg"
+
+    def __post_init__(self) -> None:
+        _check_choice("name", self.name, NETWORKS)
+        _check_choice("norm", self.norm, NORMS)
+        _check_choice("activation", self.activation, ACTIVATIONS)
+        _check_choice("pooling", self.pooling, POOLINGS)
+        _check_integers(self, "width")
+        if self.depth is not None:
+            _check_integers(self, "depth")
+        if self.norm == "group" and self.width % NORM_GROUPS:
+            raise ValueError(f"width: {self.width} is not a multiple of {NORM_GROUPS}, as norm 'group' needs")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CondenseConfig:
+    """One condensation. `ipc` is images per class; `lr` None means `default_lr(ipc)`."""
+
+    ipc: int
+    iterations: int = 20_000
+    batch_real: int = 256
+    lr: float | None = None
+    momentum: float = 0.5
+    init: str = "real"
+    augment: str = AUGMENT_ALL
+    network: NetworkConfig = NetworkConfig()
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        _check_integers(self, "ipc", "iterations", "batch_real", "seed")
+        _check_numbers(self, "momentum")
+        if self.lr is not None:
+            _check_numbers(self, "lr")
+        _check_choice("init", self.init, INITS)
+        parse_augment(self.augment)
+
+    @property
+    def resolved_lr(self) -> float:
+        return default_lr(self.ipc) if self.lr is None else self.lr
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateConfig:
+    """Training of `networks` fresh networks on one set, each tested once, after its last epoch."""
+
+    network: NetworkConfig = NetworkConfig()
+    networks: int = 5
+    epochs: int = 1_000
+    lr: float = 0.01
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+    batch: int = 256
+    augment: str = AUGMENT_ALL
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        _check_integers(self, "networks", "epochs", "batch", "seed")
+        _check_numbers(self, "lr", "momentum", "weight_decay")
+        parse_augment(self.augment)
+
+    def lr_in_epoch(self, epoch: int) -> float:
+        """Learning rate in `epoch`, counted from 1: `lr`, and a tenth of it from epoch epochs // 2 + 1 on."""
+        return self.lr if epoch < self.epochs // 2 + 1 else self.lr * 0.1

@@ -1,0 +1,167 @@
+"""How well a set trains a network: the paper's evaluation protocol.
+
+SGD on a fresh network, augmented batches, learning rate a tenth in the second half, and one look at the test
+images, after the last epoch: nothing is ever selected on them.
+"""
+
+import time
+from collections.abc import Generator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from core.engine.augment import apply, draw
+from core.engine.config import EvaluateConfig
+from core.engine.errors import NumericalError
+from core.engine.images import LabelledImages
+from core.engine.networks import build
+from core.engine.networks.convnet import ConvNet
+from core.engine.seeds import generator
+
+CHECK_EVERY = 50
+"""Epochs between two looks at the training loss: each look makes the host wait for the device."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """One training step is done. Epochs and steps count from 1; steps over all epochs."""
+
+    epoch: int
+    epochs: int
+    step: int
+    steps: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Score:
+    """One network's result on the test images after its last epoch.
+
+    accuracy: share of right answers. per_class: the same by class, None where the test set has no image.
+    train_loss: mean cross-entropy over the last epoch. seconds: wall time, pauses included.
+    """
+
+    accuracy: float
+    per_class: tuple[float | None, ...]
+    correct: int
+    total: int
+    train_loss: float
+    seconds: float
+
+
+def train_and_score(
+    train: tuple[Tensor, Tensor] | LabelledImages,
+    test: LabelledImages,
+    config: EvaluateConfig,
+    repeat: int,
+    *,
+    device: torch.device | str = "cpu",
+) -> Generator[Progress, None, Score]:
+    """Train network number `repeat` on `train`, yielding after every step; return its score.
+
+    Args:
+        train: float32 normalised NCHW images with their int64 labels, or a whole real set.
+        repeat: 0 … config.networks - 1; with config.seed it determines every random choice.
+
+    Raises:
+        ValueError: train and test do not fit each other, or the network does not fit the images.
+        NumericalError: the training loss is not finite.
+    """
+    began = time.monotonic()
+    _check_fits(train, test)
+    if isinstance(train, tuple):
+        train = (train[0].to(device), train[1].to(device))
+    network = build(
+        config.network,
+        test.channels,
+        test.size,
+        test.num_classes,
+        generator(config.seed, repeat, "evaluation network", device),
+    )
+    optimiser = torch.optim.SGD(
+        network.parameters(), lr=config.lr, momentum=config.momentum, weight_decay=config.weight_decay
+    )
+    count = len(train) if isinstance(train, LabelledImages) else len(train[0])
+    steps_per_epoch = -(-count // config.batch)
+    step, train_loss = 0, 0.0
+
+    for epoch in range(1, config.epochs + 1):
+        for group in optimiser.param_groups:
+            group["lr"] = config.lr_in_epoch(epoch)
+        order_N = torch.randperm(count, generator=generator(config.seed, epoch, f"evaluation order {repeat}"))
+        loss_sum = torch.zeros((), device=device)
+        for indices_B in torch.split(order_N, config.batch):
+            step += 1
+            x_BCHW, labels_B = _batch(train, indices_B, device)
+            augment_chance = generator(config.seed, step, f"evaluation augmentation {repeat}")
+            augmentation = draw(config.augment, augment_chance, test.size, count=len(indices_B))
+            loss = cross_entropy(network(apply(augmentation, x_BCHW)), labels_B)
+            optimiser.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimiser.step()
+            loss_sum += loss.detach() * len(indices_B)
+            yield Progress(
+                epoch=epoch, epochs=config.epochs, step=step, steps=steps_per_epoch * config.epochs
+            )
+        if epoch % CHECK_EVERY == 0 or epoch == config.epochs:
+            train_loss = float(loss_sum) / count
+            if not loss_sum.isfinite():
+                raise NumericalError(f"the training loss of network {repeat} is not finite in epoch {epoch}")
+
+    return _score(network, test, config.batch, device, train_loss, began)
+
+
+def _batch(
+    train: tuple[Tensor, Tensor] | LabelledImages, indices_B: Tensor, device: torch.device | str
+) -> tuple[Tensor, Tensor]:
+    if isinstance(train, LabelledImages):
+        return train.normalised(indices_B, device), train.labels(indices_B, device)
+    indices_B = indices_B.to(device)
+    return train[0][indices_B], train[1][indices_B]
+
+
+@torch.no_grad()
+def _score(
+    network: ConvNet,
+    test: LabelledImages,
+    batch: int,
+    device: torch.device | str,
+    train_loss: float,
+    began: float,
+) -> Score:
+    network.eval()
+    right_C = torch.zeros(test.num_classes, dtype=torch.int64, device=device)
+    for indices_B in torch.split(torch.arange(len(test)), batch):
+        labels_B = test.labels(indices_B, device)
+        answers_B = network(test.normalised(indices_B, device)).argmax(dim=1)
+        right_C += torch.bincount(labels_B[answers_B == labels_B], minlength=test.num_classes)
+    right = right_C.tolist()
+    totals = [len(indices) for indices in test.indices_by_class]
+    return Score(
+        accuracy=sum(right) / len(test),
+        per_class=tuple(r / n if n else None for r, n in zip(right, totals, strict=True)),
+        correct=sum(right),
+        total=len(test),
+        train_loss=train_loss,
+        seconds=time.monotonic() - began,
+    )
+
+
+def _check_fits(train: tuple[Tensor, Tensor] | LabelledImages, test: LabelledImages) -> None:
+    if isinstance(train, LabelledImages):
+        if (train.channels, train.size, train.num_classes) != (test.channels, test.size, test.num_classes):
+            raise ValueError("train and test differ in channels, size or number of classes")
+        if (train.mean, train.std) != (test.mean, test.std):
+            raise ValueError("train and test are normalised with different mean or std")
+        return
+    images_NCHW, labels_N = train
+    if tuple(images_NCHW.shape[1:]) != (test.channels, *test.size) or images_NCHW.dtype != torch.float32:
+        raise ValueError(
+            f"train: images are {images_NCHW.dtype} {tuple(images_NCHW.shape)}, "
+            f"but the test set needs torch.float32 (N, {test.channels}, {test.size[0]}, {test.size[1]})"
+        )
+    if tuple(labels_N.shape) != (len(images_NCHW),) or labels_N.dtype != torch.int64 or not len(labels_N):
+        raise ValueError(f"train: labels are {labels_N.dtype} {tuple(labels_N.shape)}, not int64 (N > 0,)")
+    if int(labels_N.min()) < 0 or int(labels_N.max()) >= test.num_classes:
+        raise ValueError(f"train: labels outside 0 to {test.num_classes - 1}")

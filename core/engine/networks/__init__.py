@@ -1,0 +1,33 @@
+"""The networks by name. To add one: its class in a file of its own, its name here and in config.NETWORKS."""
+
+import torch
+
+from core.engine.config import CHANNELS, MIN_IMAGE_SIZE, NetworkConfig
+from core.engine.networks.convnet import ConvNet
+from core.engine.networks.initialise import initialise
+
+REGISTRY = {"convnet": ConvNet}
+
+
+def build(
+    config: NetworkConfig, channels: int, size: tuple[int, int], num_classes: int, generator: torch.Generator
+) -> ConvNet:
+    """A freshly initialised network in training mode, on the generator's device.
+
+    Args:
+        size: height and width of the images in pixels.
+        generator: the only source of randomness; the global generators are not touched.
+
+    Raises:
+        ValueError: images that the network cannot take.
+    """
+    if channels not in CHANNELS:
+        raise ValueError(f"channels: {channels} is not one of {CHANNELS}")
+    if min(size) < MIN_IMAGE_SIZE:
+        raise ValueError(f"size: {size[0]}x{size[1]} px is smaller than {MIN_IMAGE_SIZE} px a side")
+    # On the meta device the constructors' own initialisation, from the global generator, does nothing.
+    with torch.device("meta"):
+        network = REGISTRY[config.name](config, channels, size, num_classes)
+    network.to_empty(device=generator.device)
+    initialise(network, generator)
+    return network

@@ -1,0 +1,78 @@
+"""ConvNet: the paper's own network (Zhao & Bilen 2021, after Gidaris & Komodakis 2018)."""
+
+from torch import Tensor, nn
+
+from core.engine.config import NORM_GROUPS, NetworkConfig, default_depth
+
+
+class ConvNet(nn.Module):
+    """`depth` blocks of convolution 3x3, norm, activation, pooling 2x2; then one linear layer.
+
+    Args:
+        config: see NetworkConfig.
+        channels: of the images.
+        size: height and width of the images in pixels.
+        num_classes: outputs of the linear layer.
+
+    Raises:
+        ValueError: more halvings than the image has.
+    """
+
+    def __init__(self, config: NetworkConfig, channels: int, size: tuple[int, int], num_classes: int) -> None:
+        super().__init__()
+        height, width = size
+        depth = default_depth(height, width) if config.depth is None else config.depth
+        if config.pooling != "none" and min(size) >> depth == 0:
+            raise ValueError(f"depth: {depth} poolings leave nothing of {height}x{width} px")
+        layers: list[nn.Module] = []
+        for _ in range(depth):
+            layers.append(nn.Conv2d(channels, config.width, kernel_size=3, padding=1))
+            layers.extend(_norm(config.norm, config.width, height, width))
+            layers.append(_activation(config.activation))
+            if config.pooling != "none":
+                layers.append(nn.AvgPool2d(2) if config.pooling == "avg" else nn.MaxPool2d(2))
+                height, width = height // 2, width // 2
+            channels = config.width
+        self.blocks = nn.Sequential(*layers)
+        self.features = config.width * height * width
+        self.classifier = nn.Linear(self.features, num_classes)
+        self.couples_samples = config.norm == "batch"
+        """Whether an image's embedding depends on the others in its batch."""
+
+    def embed(self, x_NCHW: Tensor) -> Tensor:
+        """The flattened last block, (N, features)."""
+        y_NCHW: Tensor = self.blocks(x_NCHW)
+        return y_NCHW.flatten(1)
+
+    def forward(self, x_NCHW: Tensor) -> Tensor:
+        """Logits, (N, num_classes)."""
+        logits: Tensor = self.classifier(self.embed(x_NCHW))
+        return logits
+
+
+def _norm(name: str, width: int, map_height: int, map_width: int) -> list[nn.Module]:
+    match name:
+        case "none":
+            return []
+        case "batch":
+            return [nn.BatchNorm2d(width)]
+        case "layer":
+            return [nn.LayerNorm([width, map_height, map_width])]
+        case "instance":
+            return [nn.GroupNorm(width, width)]
+        case "group":
+            return [nn.GroupNorm(NORM_GROUPS, width)]
+    raise ValueError(f"norm: {name!r} is unknown")
+
+
+def _activation(name: str) -> nn.Module:
+    match name:
+        case "sigmoid":
+            return nn.Sigmoid()
+        case "relu":
+            return nn.ReLU(inplace=True)
+        case "leakyrelu":
+            return nn.LeakyReLU(0.01, inplace=True)
+        case "swish":
+            return nn.SiLU()
+    raise ValueError(f"activation: {name!r} is unknown")

@@ -1,0 +1,94 @@
+"""The one tree of errors that a user may see.
+
+Each class names a kind of failure; `code` is the stable word that clients branch on. What HTTP
+status a kind maps to is the API's business (api/problems.py).
+"""
+
+from typing import Any
+
+
+class CondenseryError(Exception):
+    """A failure with a stable code and a sentence that says what, where and the limit.
+
+    Args:
+        detail: the sentence.
+        code: overrides the class's own code.
+        pointer: JSON pointer to the offending field of a request body, if there is one.
+        context: further facts (member, limit, value, …) that are safe to show to the user.
+    """
+
+    code = "internal"
+
+    def __init__(
+        self, detail: str, *, code: str | None = None, pointer: str | None = None, **context: Any
+    ) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.code = code or self.code
+        self.pointer = pointer
+        self.context = context
+
+    def as_dict(self) -> dict[str, Any]:
+        return {"code": self.code, "detail": self.detail, **self.context}
+
+
+class InvalidRequest(CondenseryError):
+    """Well-formed, but its values cannot be served."""
+
+    code = "invalid_request"
+
+
+class Malformed(CondenseryError):
+    """Not readable as the protocol demands."""
+
+    code = "malformed"
+
+
+class TooLarge(CondenseryError):
+    code = "too_large"
+
+
+class Unauthenticated(CondenseryError):
+    code = "unauthenticated"
+
+
+class Forbidden(CondenseryError):
+    code = "forbidden"
+
+
+class NotFound(CondenseryError):
+    """Absent, or another owner's: the two are never told apart."""
+
+    code = "not_found"
+
+
+class Conflict(CondenseryError):
+    """The resource is not in a state that allows this."""
+
+    code = "conflict"
+
+
+class StorageFull(CondenseryError):
+    code = "storage_full"
+
+
+class DataError(CondenseryError):
+    """The uploaded data cannot be used. Always the user's to mend, so never retried.
+
+    Raised by core.data with a specific code (`truncated_archive`, `unsafe_member_name`,
+    `object_array`, `too_few_classes`, …) and, in the context, the member and the limit.
+    """
+
+    code = "invalid_data"
+
+
+class JobError(CondenseryError):
+    """A job that cannot go on, for a reason that a retry would meet again."""
+
+    code = "job_failed"
+
+
+class LeaseLost(CondenseryError):
+    """Another worker holds the row now: stop, and write nothing more."""
+
+    code = "lease_lost"

@@ -1,0 +1,38 @@
+"""npz: NumPy alone reads it, and without pickle."""
+
+import json
+from pathlib import Path
+from zipfile import ZipFile
+
+import numpy as np
+
+from core.export.condensed import CondensedSet, canonical_json, card_of
+from core.export.zip_archive import member
+
+
+def write(condensed: CondensedSet, path: Path) -> None:
+    """Arrays `images`, `labels`, `mean`, `std` (float64), `classes` (text) and `card` (JSON text, 0-d)."""
+    arrays = {
+        "images": condensed.images_NCHW,
+        "labels": condensed.labels_N,
+        "mean": np.asarray(condensed.mean, np.float64),
+        "std": np.asarray(condensed.std, np.float64),
+        "classes": np.asarray(condensed.classes, np.str_),
+        "card": np.asarray(canonical_json(condensed.provenance(pixels_normalised=True)), np.str_),
+    }
+    with ZipFile(path, "w") as archive:
+        for name, array in sorted(arrays.items()):
+            with archive.open(member(f"{name}.npy"), "w", force_zip64=True) as file:
+                np.lib.format.write_array(file, np.asarray(array, order="C"), allow_pickle=False)
+
+
+def read(path: Path) -> CondensedSet:
+    with np.load(path, allow_pickle=False) as arrays:
+        return CondensedSet(
+            images_NCHW=arrays["images"],
+            labels_N=arrays["labels"],
+            classes=tuple(arrays["classes"].tolist()),
+            mean=tuple(arrays["mean"].tolist()),
+            std=tuple(arrays["std"].tolist()),
+            card=card_of(json.loads(arrays["card"].item())),
+        )

@@ -1,0 +1,16 @@
+"""Public identifiers: a prefix that names the kind, then a UUIDv7, so that ids sort by creation."""
+
+from typing import Literal
+
+import uuid_utils
+
+Prefix = Literal["up", "ds", "job", "ev", "art", "key"]
+
+
+def new_id(prefix: Prefix) -> str:
+    return f"{prefix}_{uuid_utils.uuid7().hex}"
+
+
+def random_hex() -> str:
+    """An id of no kind, such as a request's."""
+    return uuid_utils.uuid7().hex

@@ -1,0 +1,45 @@
+"""Where a job's files are, and which of them a finished job still needs."""
+
+from sqlalchemy import delete, select
+from sqlalchemy.orm import Session
+
+from core.db.models import Artifact, Checkpoint, Job
+from core.db.session import after_commit
+from core.storage.local import LocalStorage
+
+#: A damaged newest checkpoint can be stepped over.
+KEPT_CHECKPOINTS = 2
+
+
+def attempt_prefix(job_id: str, fence: int) -> str:
+    """Everything that one attempt writes; never written by another."""
+    return f"jobs/{job_id}/a{fence}"
+
+
+def checkpoint_key(job_id: str, fence: int, iteration: int) -> str:
+    return f"{attempt_prefix(job_id, fence)}/checkpoint-{iteration:08d}.safetensors"
+
+
+def checkpoints_of(session: Session, job: Job) -> list[Checkpoint]:
+    """Newest first."""
+    newest = (Checkpoint.iteration.desc(), Checkpoint.fence.desc())
+    return list(session.scalars(select(Checkpoint).where(Checkpoint.job_id == job.id).order_by(*newest)))
+
+
+def forget_old_checkpoints(session: Session, storage: LocalStorage, job: Job) -> None:
+    for old in checkpoints_of(session, job)[KEPT_CHECKPOINTS:]:
+        session.delete(old)
+        after_commit(session, lambda key=old.blob_key: storage.delete(key))
+
+
+def keep_only_published(session: Session, storage: LocalStorage, job_id: str) -> None:
+    """Delete checkpoints and what losing attempts left; artifacts stay."""
+    session.execute(delete(Checkpoint).where(Checkpoint.job_id == job_id))
+    published = set(session.scalars(select(Artifact.blob_key).where(Artifact.job_id == job_id)))
+
+    def sweep() -> None:
+        for key in list(storage.keys(f"jobs/{job_id}")):
+            if key not in published:
+                storage.delete(key)
+
+    after_commit(session, sweep)

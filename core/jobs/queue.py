@@ -1,0 +1,103 @@
+"""The one place that talks to the broker.
+
+A message is a doorbell: `{id, fence}` says that a row may be waiting, and losing, delaying or
+doubling it is harmless, because the worker claims the row itself. So a broker that is down is never
+an error of a request: the reaper rings again.
+"""
+
+from typing import Any
+
+import structlog
+from celery import Celery
+from kombu import Queue
+from kombu.exceptions import OperationalError
+from sqlalchemy import update
+from sqlalchemy.orm import Session
+
+from core.db.models import Dataset, Job
+from core.db.session import after_commit
+from core.db.types import db_now
+from core.jobs.states import PHASE_QUEUE
+from core.settings import Settings, get_settings
+
+log = structlog.get_logger(__name__)
+
+QUEUES = ("cpu", "gpu")
+INGEST = "condensery.ingest"
+CONDENSE = "condensery.condense"
+EXPORT = "condensery.export"
+PUBLISH_SECONDS = 1.0
+
+_producer: Celery | None = None
+
+
+def make_celery(settings: Settings) -> Celery:
+    """Celery as producer and worker share it. Settings whose default would lose or double work are
+    stated, with the reason."""
+    app = Celery("condensery", broker=settings.broker)
+    app.conf.update(
+        task_serializer="json",
+        accept_content=["json"],
+        task_ignore_result=True,  # the row is the result
+        task_acks_late=False,  # a late ack is redelivered while a long job still runs
+        task_default_queue="cpu",
+        task_queues=[Queue(name, routing_key=name) for name in QUEUES],
+        task_create_missing_queues=False,
+        broker_connection_max_retries=None,
+        broker_connection_retry_on_startup=True,
+        broker_transport_options=_transport_options(settings),
+    )
+    return app
+
+
+def _transport_options(settings: Settings) -> dict[str, Any]:
+    if not settings.broker.startswith("filesystem:"):
+        return {
+            "visibility_timeout": 300,  # only the milliseconds between fetch and ack matter
+            "socket_timeout": 15,
+            "socket_connect_timeout": PUBLISH_SECONDS,
+            "socket_keepalive": True,
+            "health_check_interval": 25,
+            "global_keyprefix": "condensery:",
+        }
+    folder = settings.data_dir.absolute() / "broker"
+    for name in ("messages", "control"):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+    return {
+        "data_folder_in": str(folder / "messages"),
+        "data_folder_out": str(folder / "messages"),
+        "control_folder": str(folder / "control"),
+        "store_processed": False,
+        "polling_interval": 0.25,
+    }
+
+
+def ring(session: Session, row: Job | Dataset) -> None:
+    """Wake a worker for `row` once the session's transaction is committed."""
+    task, queue = doorbell(row)
+    session.execute(
+        update(type(row))
+        .where(type(row).id == row.id)
+        .values(dispatched_at=db_now())
+        .execution_options(synchronize_session=False)
+    )
+    row_id, fence = row.id, row.fence
+    after_commit(session, lambda: _send(task, queue, row_id, fence))
+
+
+def doorbell(row: Job | Dataset) -> tuple[str, str]:
+    """The task and the queue that serve a waiting row."""
+    if isinstance(row, Dataset):
+        return INGEST, "cpu"
+    return (EXPORT if row.phase == "export" else CONDENSE), PHASE_QUEUE[row.phase]
+
+
+def _send(task: str, queue: str, row_id: str, fence: int) -> None:
+    global _producer
+    _producer = _producer or make_celery(get_settings())
+    try:
+        _producer.send_task(
+            task, kwargs={"row_id": row_id, "fence": fence}, queue=queue, ignore_result=True, retry=False
+        )
+    except (OperationalError, OSError) as error:
+        log.warning("wake-up not sent; the reaper will", row=row_id, queue=queue, error=str(error))

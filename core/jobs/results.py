@@ -1,0 +1,69 @@
+"""What a job has found so far: evaluations summed up, and its loss curve."""
+
+import statistics
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from core.db.models import Evaluation, Job, Metric
+
+
+def summarise(evaluations: list[Evaluation]) -> list[dict[str, Any]]:
+    """Mean ± sample standard deviation over the networks of each method, in order of method.
+
+    Accuracies are fractions of the untouched test split, at the last epoch.
+    """
+    groups: dict[tuple[str, str], list[Evaluation]] = {}
+    for one in evaluations:
+        groups.setdefault((one.method, one.network), []).append(one)
+    order = {"condensed": 0, "random": 1, "whole": 2}
+    return [
+        {
+            "method": method,
+            "network": network,
+            "n": len(rows),
+            "mean": statistics.fmean(one.accuracy for one in rows),
+            "std": statistics.stdev(one.accuracy for one in rows) if len(rows) > 1 else None,
+            "accuracies": [one.accuracy for one in rows],
+            "per_class": _mean_by_class([one.per_class for one in rows]),
+            "train_images": rows[0].train_images,
+            "epochs": rows[0].epochs,
+            "seconds": sum(one.seconds for one in rows),
+        }
+        for (method, network), rows in sorted(
+            groups.items(), key=lambda item: (order.get(item[0][0], 9), item[0])
+        )
+    ]
+
+
+def _mean_by_class(rows: list[list[float | None]]) -> list[float | None]:
+    """A class without a test image has no accuracy, in any row."""
+    return [
+        None if None in values else statistics.fmean(v for v in values if v is not None)
+        for values in zip(*rows, strict=True)
+    ]
+
+
+def evaluations_of(session: Session, job: Job) -> list[Evaluation]:
+    statement = select(Evaluation).where(Evaluation.job_id == job.id, Evaluation.owner == job.owner)
+    return list(session.scalars(statement.order_by(Evaluation.method, Evaluation.network, Evaluation.repeat)))
+
+
+def loss_curve(session: Session, job: Job, after: int, limit: int) -> list[Metric]:
+    """Points after an iteration. Where a resumed attempt repeated one, the later attempt's."""
+    newest = (
+        select(Metric.iteration, func.max(Metric.fence).label("fence"))
+        .where(Metric.job_id == job.id, Metric.iteration > after)
+        .group_by(Metric.iteration)
+        .order_by(Metric.iteration)
+        .limit(limit)
+        .subquery()
+    )
+    statement = (
+        select(Metric)
+        .join(newest, (Metric.iteration == newest.c.iteration) & (Metric.fence == newest.c.fence))
+        .where(Metric.job_id == job.id, Metric.owner == job.owner)
+        .order_by(Metric.iteration)
+    )
+    return list(session.scalars(statement))

@@ -1,0 +1,108 @@
+"""Making a job, and asking one to stop."""
+
+from sqlalchemy.orm import Session
+
+from core.catalogue import idempotency, rows
+from core.db.models import Dataset, Job
+from core.errors import Conflict, InvalidRequest
+from core.ids import new_id
+from core.jobs import queue
+from core.jobs.files import keep_only_published
+from core.jobs.spec import JobSpec
+from core.jobs.states import JOB_TERMINAL
+from core.jobs.transitions import first_event, move
+from core.storage.local import LocalStorage
+
+
+def create_job(
+    session: Session,
+    owner: str,
+    *,
+    dataset_id: str,
+    name: str | None,
+    spec: JobSpec,
+    max_ipc: int,
+    idempotency_key: str | None,
+) -> tuple[Job, bool]:
+    """A queued job on a data set that is ready, and whether it is new.
+
+    Raises:
+        NotFound: no such data set.
+        Conflict: it is not ready.
+        InvalidRequest: the set cannot be condensed so.
+    """
+    fresh = new_id("job")
+    request = {"dataset_id": dataset_id, "name": name, "spec": spec.model_dump(mode="json")}
+    job_id = idempotency.remember(session, owner, idempotency_key, request, fresh)
+    if job_id != fresh:
+        return rows.get(session, Job, owner, job_id), False
+    dataset = rows.get(session, Dataset, owner, dataset_id)
+    if dataset.state != "ready" or dataset.manifest is None or dataset.content_hash is None:
+        raise Conflict(
+            f"{dataset.id} is {dataset.state}: a job needs a data set that is ready",
+            code="dataset_not_ready",
+            dataset_state=dataset.state,
+        )
+    _check_fits(spec, dataset.manifest, max_ipc)
+    job = Job(
+        id=fresh,
+        owner=owner,
+        name=name,
+        dataset_id=dataset.id,
+        data_hash=dataset.content_hash,
+        spec=spec.resolved(dataset.manifest["image_size"]).model_dump(mode="json"),
+        state="queued",
+        phase="condense",
+        fence=0,
+    )
+    session.add(job)
+    first_event(session, job, {"dataset_id": dataset.id, "iterations": spec.iterations})
+    session.flush()
+    queue.ring(session, job)
+    session.refresh(job)
+    return job, True
+
+
+def cancel_job(session: Session, storage: LocalStorage, job: Job) -> Job:
+    """Ask a job to stop: one that waits is cancelled at once, one that runs within a step.
+
+    Cancelling a job that is cancelled or being cancelled changes nothing.
+
+    Raises:
+        Conflict: it has succeeded or failed already.
+    """
+    done = move(session, Job, job.id, "cancelled", Job.lease_until.is_(None))
+    if done:
+        keep_only_published(session, storage, job.id)
+    else:
+        done = move(session, Job, job.id, "cancelling")
+    session.refresh(job)
+    if not done and job.state in JOB_TERMINAL and job.state != "cancelled":
+        raise Conflict(f"{job.id} has {job.state} already", job_state=job.state)
+    return job
+
+
+def _check_fits(spec: JobSpec, manifest: dict[str, object], max_ipc: int) -> None:
+    splits = manifest["splits"]
+    assert isinstance(splits, dict)
+    count, classes = splits["train"]["count"], len(splits["train"]["per_class"])
+    limit = min(max_ipc, count // classes)
+    if spec.ipc > limit:
+        raise InvalidRequest(
+            f"ipc is {spec.ipc}; at most {limit} for this data set: {classes} classes share {count} training "
+            f"images, and the server allows {max_ipc}",
+            code="ipc_too_large",
+            pointer="/ipc",
+            limit=limit,
+            value=spec.ipc,
+        )
+    size, depth, pooling = manifest["image_size"], spec.network.depth, spec.network.pooling
+    assert isinstance(size, int)
+    if depth is not None and pooling != "none" and size >> depth < 1:
+        raise InvalidRequest(
+            f"network.depth is {depth}; images of {size} px allow at most {size.bit_length() - 1}",
+            code="network_too_deep",
+            pointer="/network/depth",
+            limit=size.bit_length() - 1,
+            value=depth,
+        )

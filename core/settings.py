@@ -1,0 +1,93 @@
+"""The one settings object. Every field is an environment variable with the prefix CONDENSERY_."""
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+MiB = 1 << 20
+GiB = 1 << 30
+
+
+class Settings(BaseSettings):
+    """Configuration of API, worker and admin commands.
+
+    The defaults are the embedded service: SQLite, a broker of plain files and blobs, all under
+    `data_dir`. Production sets `database_url` and `broker_url`.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="CONDENSERY_", env_file=".env", extra="ignore", frozen=True)
+
+    data_dir: Path = Field(Path("data"), description="Everything that the service stores on disk.")
+    database_url: SecretStr | None = Field(
+        None, description="SQLAlchemy address; default: SQLite under data_dir."
+    )
+    broker_url: SecretStr | None = Field(
+        None, description="Celery broker (redis://…); default: files under data_dir."
+    )
+
+    host: str = Field("127.0.0.1", description="Address to bind. Not a loopback one → API keys must exist.")
+    port: int = Field(8000, ge=1, le=65535, description="Port of the API.")
+    max_upload_bytes: int = Field(16 * GiB, ge=1, description="Largest upload.")
+    max_body_bytes: int = Field(1 * MiB, ge=1024, description="Largest body of any other request.")
+    upload_idle_seconds: float = Field(30, gt=0, description="An upload that sends nothing this long is cut.")
+
+    lease_seconds: float = Field(
+        60, ge=1, description="A job whose worker is silent this long runs elsewhere."
+    )
+    heartbeat_seconds: float = Field(
+        10, gt=0, description="How often a worker renews its lease and looks for requests."
+    )
+    reap_seconds: float = Field(
+        15, gt=0, description="How often expired leases and lost wake-ups are sought."
+    )
+    redispatch_seconds: float = Field(
+        30, gt=0, description="A job still queued this long after its wake-up is sent again."
+    )
+    checkpoint_seconds: float = Field(60, ge=0, description="Time between checkpoints.")
+    progress_seconds: float = Field(1, ge=0, description="Time between progress events.")
+    stop_grace_seconds: float = Field(
+        20, gt=0, description="Time a running job has to checkpoint before it is killed."
+    )
+    stall_seconds: float = Field(
+        1800, gt=0, description="A job that reports nothing this long is killed and tried again."
+    )
+    max_attempts: int = Field(3, ge=1, description="Attempts in a row that die without progress → failed.")
+
+    device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="Where condensation runs.")
+    cpu_slots: int = Field(1, ge=1, description="Ingests that one worker runs at a time.")
+    gpu_slots: int = Field(1, ge=1, description="Condensations that one worker runs at a time.")
+
+    max_archive_members: int = Field(500_000, ge=1, description="Files in one uploaded archive.")
+    max_expanded_bytes: int = Field(64 * GiB, ge=1, description="Bytes an archive may unpack to.")
+    max_image_pixels: int = Field(1 << 24, ge=1, description="Pixels of one image.")
+    max_ipc: int = Field(10_000, ge=1, le=10_000, description="Images per class of one job.")
+
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["json", "console"] = "json"
+
+    @field_validator("heartbeat_seconds")
+    @classmethod
+    def _heartbeat_fits_lease(cls, value: float, info: object) -> float:
+        lease = getattr(info, "data", {}).get("lease_seconds", value * 3)
+        if value > lease / 2:
+            raise ValueError(f"must be at most half of lease_seconds ({lease:g}), got {value:g}")
+        return value
+
+    @property
+    def database(self) -> str:
+        if self.database_url:
+            return self.database_url.get_secret_value()
+        return f"sqlite+pysqlite:///{self.data_dir.absolute() / 'condensery.db'}"
+
+    @property
+    def broker(self) -> str:
+        return self.broker_url.get_secret_value() if self.broker_url else "filesystem://"
+
+
+@lru_cache
+def get_settings() -> Settings:
+    """The settings of this process, read from the environment once."""
+    return Settings()

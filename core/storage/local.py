@@ -1,0 +1,151 @@
+"""Blobs in a local (or shared) directory.
+
+A blob appears whole or not at all: it is written under `tmp/`, synced, then renamed into place, and
+the rename is synced too. Keys are made by us, never by users.
+"""
+
+import errno
+import hashlib
+import os
+import re
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from functools import lru_cache
+from pathlib import Path
+
+from core.errors import StorageFull
+from core.settings import get_settings
+
+_KEY = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*")
+
+
+class LocalStorage:
+    """Blobs by key under `root`."""
+
+    def __init__(self, root: Path) -> None:
+        self._blobs = root.absolute() / "blobs"
+        self._tmp = root.absolute() / "tmp"
+        for folder in (self._blobs, self._tmp):
+            folder.mkdir(parents=True, exist_ok=True)
+
+    def path(self, key: str) -> Path:
+        """Where a blob can be read as a plain file."""
+        if not _KEY.fullmatch(key):
+            raise ValueError(f"not a blob key: {key!r}")
+        return self._blobs / key
+
+    @contextmanager
+    def scratch(self) -> Iterator[Path]:
+        """A directory on the same file system, gone afterwards."""
+        with tempfile.TemporaryDirectory(dir=self._tmp) as folder, full_disk_is_named():
+            yield Path(folder)
+
+    def put(self, key: str, source: Path) -> None:
+        """Move a file (or a directory of files) from `scratch()` to `key`, durably."""
+        target = self.path(key)
+        files = [p for p in source.rglob("*") if p.is_file()] if source.is_dir() else [source]
+        with full_disk_is_named():
+            for file in files:
+                _sync(file)
+            if source.is_dir():
+                _sync(source)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            source.replace(target)
+            # Up to the root: any of these directories may be new.
+            for folder in target.parents:
+                _sync(folder)
+                if folder == self._blobs:
+                    break
+
+    def delete(self, key: str) -> None:
+        self.path(key).unlink(missing_ok=True)
+
+    def delete_prefix(self, prefix: str) -> None:
+        shutil.rmtree(self.path(prefix), ignore_errors=True)
+
+    def keys(self, prefix: str = "") -> Iterator[str]:
+        """Every blob's key below `prefix`."""
+        start = self.path(prefix) if prefix else self._blobs
+        for path in sorted(start.rglob("*")):
+            if path.is_file():
+                yield path.relative_to(self._blobs).as_posix()
+
+    def forget_abandoned(self, older_than_seconds: float = 86_400) -> None:
+        """Delete what processes that died left under `tmp/`."""
+        oldest = time.time() - older_than_seconds
+        for entry in self._tmp.iterdir():
+            with suppress(FileNotFoundError):
+                newest = max(path.stat().st_mtime for path in (entry, *entry.rglob("*")))
+                if newest >= oldest:
+                    continue
+                shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+
+    @contextmanager
+    def receive(self) -> Iterator["Receiver"]:
+        """A file to stream bytes into while they are hashed; gone afterwards unless stored."""
+        with tempfile.NamedTemporaryFile(dir=self._tmp, prefix="receive-", delete=False) as file:
+            receiver = Receiver(self, file)
+            try:
+                with full_disk_is_named():
+                    yield receiver
+            finally:
+                Path(file.name).unlink(missing_ok=True)
+
+
+class Receiver:
+    """Bytes on their way to a blob: `size` and `sha256` of what has come so far."""
+
+    def __init__(self, storage: LocalStorage, file: "tempfile._TemporaryFileWrapper[bytes]") -> None:
+        self._storage = storage
+        self._file = file
+        self._hash = hashlib.sha256()
+        self.size = 0
+
+    def write(self, chunk: bytes) -> None:
+        self._hash.update(chunk)
+        self._file.write(chunk)
+        self.size += len(chunk)
+
+    @property
+    def sha256(self) -> str:
+        return self._hash.hexdigest()
+
+    def store(self, key: str) -> None:
+        """Keep the bytes under `key`. Bytes that are there already are the same: keys name content."""
+        self._file.flush()
+        if self._storage.path(key).exists():
+            return
+        self._storage.put(key, Path(self._file.name))
+
+
+def sha256_file(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextmanager
+def full_disk_is_named() -> Iterator[None]:
+    """Turn "no space left" into the error that the user is told."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise StorageFull("the server's storage is full; nothing was kept") from error
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@lru_cache
+def get_storage() -> LocalStorage:
+    """The storage of this process."""
+    return LocalStorage(get_settings().data_dir)

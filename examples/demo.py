@@ -1,0 +1,183 @@
+"""`make demo`: the whole path, on this machine, with real images. Exit status 0 only if every step held."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from condensery import ApiError, Client, DownloadError
+from examples.digits import write_zip
+
+JOB = {
+    "ipc": 10,
+    "iterations": 400,
+    "augment": "color_crop_cutout_scale_rotate",  # no flip: a mirrored 2 is no 2
+    "network": {"width": 32},
+    "evaluation": {"networks": 3, "epochs": 300, "whole_epochs": 40},
+    "name": "demo",
+}
+console = Console()
+
+
+class DemoFailed(Exception):
+    """A step did not hold."""
+
+
+def main() -> int:
+    port = _free_port(int(os.environ.get("CONDENSERY_PORT", "8000")))
+    data = Path(os.environ.get("CONDENSERY_DATA_DIR", "data"))
+    data.mkdir(parents=True, exist_ok=True)
+    log = data / "demo.log"
+    console.print(f"[bold]1[/] starting the service on port {port} (its log: {log})")
+    with log.open("wb") as stream:
+        service = subprocess.Popen(
+            [sys.executable, "-m", "condensery.cli", "up", "--port", str(port)],
+            stdout=stream, stderr=stream, start_new_session=True,
+        )  # fmt: skip
+    try:
+        with Client(f"http://127.0.0.1:{port}", os.environ.get("CONDENSERY_API_KEY")) as client:
+            _wait_until_ready(service, port)
+            _run(client, data, port)
+    except (DemoFailed, ApiError, DownloadError) as error:
+        console.print(f"[bold red]failed:[/] {error}\nsee {log}")
+        return 1
+    finally:
+        service.send_signal(signal.SIGINT)
+        status = service.wait(60)
+    if status:
+        console.print(f"[bold red]failed:[/] the service ended with status {status}; see {log}")
+    return status
+
+
+def _run(client: Client, data: Path, port: int) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        digits = Path(folder) / "digits.zip"
+        count = write_zip(digits)
+        console.print(f"[bold]2[/] uploading {count} handwritten digits, {digits.stat().st_size:,} bytes")
+        upload = client.upload(digits)
+    dataset = client.post("/v1/datasets", {"upload_id": upload["id"], "name": "digits"})
+    dataset = client.wait_for_dataset(dataset["id"])
+    if dataset["state"] != "ready":
+        raise DemoFailed(f"the data set is {dataset['state']}: {dataset['problem']}")
+    splits = dataset["manifest"]["splits"]
+    if splits["train"]["count"] + splits["test"]["count"] != count:
+        raise DemoFailed(f"{count} images were sent, {splits} arrived")
+    console.print(
+        f"  {dataset['id']}: {splits['train']['count']} training and {splits['test']['count']} test images, "
+        f"{len(dataset['manifest']['classes'])} classes, {dataset['manifest']['image_size']} px"
+    )
+    job = client.post("/v1/jobs", {"dataset_id": dataset["id"], **JOB})
+    console.print(f"[bold]3[/] condensing to {JOB['ipc']} images per class: {job['id']}")
+    job = _follow(client, job["id"])
+    if job["state"] != "succeeded":
+        raise DemoFailed(f"the job has {job['state']}: {job['problem']}")
+    _print_results(job)
+    artifacts = client.get(f"/v1/jobs/{job['id']}/artifacts")["data"]
+    chosen = {one["format"]: one for one in artifacts}
+    target = data / "demo"
+    target.mkdir(exist_ok=True)
+    for name in ("safetensors", "preview"):
+        path = client.download(chosen[name], target / chosen[name]["file_name"])
+        console.print(
+            f"[bold]4[/] {path}: {chosen[name]['size']:,} bytes, SHA-256 {chosen[name]['sha256']} holds"
+        )
+    _print_by_hand(port, dataset["id"], job["id"], chosen["safetensors"])
+
+
+def _follow(client: Client, job_id: str) -> dict[str, Any]:
+    columns = (
+        TextColumn("  {task.description}"),
+        BarColumn(),
+        TextColumn("{task.fields[note]}"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console) as progress:
+        bar = progress.add_task("waiting", total=None, note="")
+        for kind, event in client.follow(job_id):
+            if kind == "end":
+                progress.update(bar, description="done", total=1, completed=1, note="")
+                return event
+            found = event["data"]
+            if kind == "progress" and found["phase"] == "condense":
+                progress.update(
+                    bar, description="condensing", total=found["iterations"], completed=found["iteration"],
+                    note=f"{found['iteration']}/{found['iterations']}, loss {found['loss']:.2f}",
+                )  # fmt: skip
+            elif kind == "progress":
+                progress.update(
+                    bar, description=f"evaluating: {found['method']}", total=found["epochs"],
+                    completed=found["epoch"], note=f"network {found['network']} of {found['networks']}",
+                )  # fmt: skip
+            elif kind == "evaluated":
+                progress.console.print(f"  {found['method']}: {found['accuracy']:.1%}")
+    raise DemoFailed("the events ended before the job")
+
+
+def _print_results(job: dict[str, Any]) -> None:
+    table = Table("trained on", "images", "test accuracy", "networks")
+    names = {"condensed": "condensed set", "random": "random images", "whole": "whole set"}
+    for one in job["evaluations"]:
+        std = f" ± {one['std']:.1%}" if one["std"] is not None else ""
+        table.add_row(
+            names[one["method"]], f"{one['train_images']:,}", f"{one['mean']:.1%}{std}", str(one["n"])
+        )
+    console.print(table)
+
+
+def _print_by_hand(port: int, dataset_id: str, job_id: str, artifact: dict[str, Any]) -> None:
+    server = f"http://127.0.0.1:{port}"
+    console.print(
+        f"\nThe same by hand: [bold]make up[/] serves at {server}; then, with a folder of images zipped:"
+    )
+    for line in (
+        "python -m examples.digits digits.zip",
+        f"curl -T digits.zip '{server}/v1/uploads?file_name=digits.zip'",
+        f'curl --json \'{{"upload_id": "up_…"}}\' {server}/v1/datasets',
+        f"curl {server}/v1/datasets/{dataset_id}",
+        f'curl --json \'{{"dataset_id": "{dataset_id}", "ipc": 10}}\' {server}/v1/jobs',
+        f"curl -N {server}/v1/jobs/{job_id}/events/stream",
+        f"curl -OJ {server}/v1/artifacts/{artifact['id']}/content",
+    ):
+        console.print(f"  {line}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _wait_until_ready(service: "subprocess.Popen[bytes]", port: int) -> None:
+    import httpx2
+
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        if service.poll() is not None:
+            raise DemoFailed(f"the service ended with status {service.returncode}")
+        try:
+            if httpx2.get(f"http://127.0.0.1:{port}/readyz").status_code == 200:
+                return
+        except httpx2.TransportError:
+            pass
+        time.sleep(0.2)
+    raise DemoFailed("the service was not ready within 60 seconds")
+
+
+def _free_port(wanted: int) -> int:
+    """The wanted port, or any other if something listens there."""
+    for port in (wanted, 0):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return int(probe.getsockname()[1])
+    raise DemoFailed("no port is free")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

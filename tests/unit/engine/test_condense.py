@@ -1,0 +1,247 @@
+import dataclasses
+import random
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from core.engine.augment import draw
+from core.engine.condense import (
+    CHECK_EVERY,
+    CondenseState,
+    Step,
+    check_finite,
+    condense,
+    initial_state,
+    synthetic_labels,
+)
+from core.engine.config import CondenseConfig, NetworkConfig
+from core.engine.errors import NumericalError
+from core.engine.images import LabelledImages
+from core.engine.matching import matching_loss
+from core.engine.networks import build
+from core.engine.sampling import sample
+from core.engine.seeds import generator
+
+from .problems import bright_quarters, random_images
+
+TINY = NetworkConfig(width=4, depth=2)
+CONFIG = CondenseConfig(ipc=2, iterations=12, batch_real=8, network=TINY, seed=5)
+
+
+def last(real: LabelledImages, config: CondenseConfig, state: CondenseState | None = None) -> Step:
+    *_, step = condense(real, config, state=state)
+    return step
+
+
+def same(a: CondenseState, b: CondenseState) -> bool:
+    return (
+        torch.equal(a.images_NCHW, b.images_NCHW)
+        and torch.equal(a.velocity_NCHW, b.velocity_NCHW)
+        and a.iteration == b.iteration
+    )
+
+
+@pytest.mark.parametrize("norm", ["instance", "batch"])
+def test_resumed_equals_uninterrupted_bit_for_bit(norm: str) -> None:
+    real = random_images()
+    config = dataclasses.replace(CONFIG, network=NetworkConfig(width=4, depth=2, norm=norm))
+    whole = list(condense(real, config))
+    assert [step.iteration for step in whole] == list(range(1, 13))
+    for killed_after in (1, 5, 11):
+        kept = whole[killed_after - 1].state
+        state = CondenseState(
+            images_NCHW=kept.images_NCHW.clone(),
+            velocity_NCHW=kept.velocity_NCHW.clone(),
+            iteration=killed_after,
+        )
+        resumed = list(condense(real, config, state=state))
+        assert [step.iteration for step in resumed] == list(range(killed_after + 1, 13))
+        assert [float(s.loss) for s in resumed] == [float(s.loss) for s in whole[killed_after:]]
+        assert same(resumed[-1].state, whole[-1].state)
+    # Negative controls: the test would notice a state that lost its velocity or its place.
+    forgetful = dataclasses.replace(
+        whole[4].state, velocity_NCHW=torch.zeros_like(whole[4].state.velocity_NCHW)
+    )
+    assert not same(last(real, config, forgetful).state, whole[-1].state)
+    misplaced = dataclasses.replace(whole[4].state, iteration=4)
+    assert not same(last(real, config, misplaced).state, whole[-1].state)
+
+
+def test_states_once_yielded_are_never_written_to() -> None:
+    kept: list[tuple[CondenseState, Tensor, Tensor]] = []
+    for step in condense(random_images(), CONFIG):
+        kept.append((step.state, step.state.images_NCHW.clone(), step.state.velocity_NCHW.clone()))
+    for state, images_NCHW, velocity_NCHW in kept:
+        assert torch.equal(state.images_NCHW, images_NCHW) and not state.images_NCHW.requires_grad
+        assert torch.equal(state.velocity_NCHW, velocity_NCHW)
+
+
+def test_a_finished_state_has_nothing_left_to_do() -> None:
+    real = random_images()
+    assert list(condense(real, CONFIG, state=last(real, CONFIG).state)) == []
+
+
+def test_same_seed_same_bytes_and_other_seed_differs() -> None:
+    real = random_images()
+    first = last(real, CONFIG).state
+    torch.manual_seed(99)
+    assert same(first, last(real, CONFIG).state)
+    other = last(real, dataclasses.replace(CONFIG, seed=6)).state
+    assert not torch.equal(first.images_NCHW, other.images_NCHW)
+
+
+@pytest.mark.parametrize("init", ["real", "noise"])
+def test_global_generators_are_neither_read_nor_written(init: str) -> None:
+    real = random_images()
+    config = dataclasses.replace(CONFIG, init=init, iterations=6)
+    torch.manual_seed(1)
+    np.random.seed(1)
+    random.seed(1)
+    before = (torch.get_rng_state(), repr(np.random.get_state()), random.getstate())
+    first = last(real, config).state
+    assert torch.equal(torch.get_rng_state(), before[0])
+    assert repr(np.random.get_state()) == before[1]
+    assert random.getstate() == before[2]
+    torch.manual_seed(2)
+    np.random.seed(2)
+    random.seed(2)
+    assert same(last(real, config).state, first)
+
+
+def test_iterations_are_the_papers_with_torchs_own_sgd() -> None:
+    real = random_images((30, 30, 30), channels=3)
+    config = dataclasses.replace(CONFIG, iterations=4, lr=0.7, momentum=0.4)
+    images_NCHW = initial_state(real, config).images_NCHW.clone().requires_grad_()
+    sgd = torch.optim.SGD([images_NCHW], lr=0.7, momentum=0.4)
+    for step in condense(real, config):
+        t = step.iteration - 1
+        network = build(TINY, 3, (16, 16), 3, generator(5, t, "network")).requires_grad_(False)
+        real_chance, augment_chance = generator(5, t, "real batch"), generator(5, t, "augmentation")
+        batches = [real.normalised(sample(real.indices_by_class[c], 8, real_chance), "cpu") for c in range(3)]
+        augmentations = [draw(config.augment, augment_chance, (16, 16)) for _ in range(3)]
+        sgd.zero_grad()
+        loss = matching_loss(network, batches, images_NCHW, augmentations)
+        loss.backward()  # type: ignore[no-untyped-call]
+        sgd.step()
+        assert float(step.loss) == pytest.approx(float(loss.detach()), rel=1e-6)
+        assert torch.allclose(step.state.images_NCHW, images_NCHW, rtol=0, atol=1e-5)
+
+
+def test_real_initial_images_are_distinct_members_of_their_class() -> None:
+    real = random_images((12, 3, 12))
+    state = initial_state(real, dataclasses.replace(CONFIG, ipc=5))
+    assert state.iteration == 0 and not state.velocity_NCHW.any()
+    for c, own_NCHW in enumerate(torch.split(state.images_NCHW, 5)):
+        members = [x.numpy().tobytes() for x in real.normalised(real.indices_by_class[c], "cpu")]
+        chosen = [x.numpy().tobytes() for x in own_NCHW]
+        assert set(chosen) <= set(members)
+        assert len(set(chosen)) == 5 or c == 1
+
+
+def test_noise_initial_images_are_standard_normal() -> None:
+    images_NCHW = initial_state(
+        random_images(), dataclasses.replace(CONFIG, ipc=50, init="noise")
+    ).images_NCHW
+    assert float(images_NCHW.mean()) == pytest.approx(0, abs=0.02)
+    assert float(images_NCHW.std()) == pytest.approx(1, abs=0.02)
+
+
+@pytest.mark.parametrize("norm", ["instance", "batch"])
+def test_tiny_and_missing_classes_are_normal(norm: str) -> None:
+    real = random_images((20, 3, 0, 1))
+    config = dataclasses.replace(CONFIG, ipc=4, network=NetworkConfig(width=4, depth=2, norm=norm))
+    assert synthetic_labels(real, 4).tolist() == [0] * 4 + [1] * 4 + [3] * 4
+    state = last(real, config).state
+    assert state.images_NCHW.shape == (12, 1, 16, 16)
+    check_finite(state)
+
+
+@pytest.mark.parametrize(
+    ("ipc", "norm", "augment"), [(1, "instance", "color"), (1, "batch", "none"), (7, "instance", "none")]
+)
+def test_any_ipc_with_or_without_augmentation(ipc: int, norm: str, augment: str) -> None:
+    network = NetworkConfig(width=4, depth=2, norm=norm)
+    config = CondenseConfig(ipc=ipc, iterations=3, batch_real=8, augment=augment, network=network)
+    check_finite(last(random_images(size=(17, 20)), config).state)
+
+
+def test_the_loss_falls() -> None:
+    config = CondenseConfig(
+        ipc=2, iterations=60, batch_real=32, init="noise", network=NetworkConfig(width=16, depth=2)
+    )
+    losses = [float(step.loss) for step in condense(bright_quarters(60, seed=0), config)]
+    assert sum(losses[-10:]) < 0.5 * sum(losses[:10])
+
+
+def test_a_diverging_run_stops_with_a_numerical_error() -> None:
+    config = CondenseConfig(
+        ipc=1,
+        iterations=10 * CHECK_EVERY,
+        batch_real=2,
+        lr=1e6,
+        network=NetworkConfig(width=2, depth=1, norm="none"),
+    )
+    seen = 0
+    with pytest.raises(NumericalError, match="not finite"):
+        for step in condense(random_images((4, 4)), config):
+            seen = step.iteration
+    assert seen % CHECK_EVERY == CHECK_EVERY - 1
+
+
+def test_an_infinite_loss_is_noticed_though_the_state_stays_finite() -> None:
+    # Squares overflow, the gradient does not.
+    real = random_images((4, 4))
+    config = CondenseConfig(
+        ipc=1,
+        iterations=3,
+        batch_real=2,
+        lr=1e-6,
+        momentum=0.0,
+        augment="none",
+        network=NetworkConfig(width=2, depth=1, norm="none"),
+    )
+    start = initial_state(real, config)
+    state = dataclasses.replace(start, images_NCHW=start.images_NCHW + 1e21)
+    steps = condense(real, config, state=state)
+    step = next(steps)
+    assert not step.loss.isfinite()
+    check_finite(step.state)
+    with pytest.raises(NumericalError, match="the loss is not finite"):
+        list(steps)
+
+
+def test_a_last_step_to_infinity_is_noticed_though_the_loss_was_finite() -> None:
+    real = random_images((4, 4))
+    config = dataclasses.replace(CONFIG, iterations=1, lr=1e6)
+    start = initial_state(real, config)
+    fast = dataclasses.replace(start, velocity_NCHW=torch.full_like(start.velocity_NCHW, 1e38))
+    with pytest.raises(NumericalError, match="values of the images are not finite after iteration 1"):
+        list(condense(real, config, state=fast))
+
+
+@pytest.mark.parametrize("field", ["images_NCHW", "velocity_NCHW"])
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_state_that_is_not_finite_does_not_pass(field: str, value: float) -> None:
+    state = initial_state(random_images(), CONFIG)
+    check_finite(state)
+    broken = getattr(state, field).clone()
+    broken[1, 0, 2, 3] = value
+    with pytest.raises(NumericalError, match=rf"1 of 1536 values of the {field.split('_')[0]}"):
+        check_finite(dataclasses.replace(state, **{field: broken}))
+
+
+def test_a_state_of_another_run_is_refused() -> None:
+    real = random_images()
+    state = initial_state(real, CONFIG)
+    with pytest.raises(ValueError, match="state: images are"):
+        next(condense(real, dataclasses.replace(CONFIG, ipc=3), state=state))
+    with pytest.raises(ValueError, match=r"state: velocity are torch\.float64"):
+        next(
+            condense(
+                real, CONFIG, state=dataclasses.replace(state, velocity_NCHW=state.velocity_NCHW.double())
+            )
+        )
+    with pytest.raises(ValueError, match="iteration 13 is outside 0 to 12"):
+        next(condense(real, CONFIG, state=dataclasses.replace(state, iteration=13)))

@@ -1,0 +1,100 @@
+import dataclasses
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from core.engine import config as config_module
+from core.engine.config import (
+    AUGMENT_ALL,
+    CondenseConfig,
+    EvaluateConfig,
+    NetworkConfig,
+    default_depth,
+    default_lr,
+    parse_augment,
+)
+
+
+def test_config_is_importable_without_torch() -> None:
+    code = "import sys, core.engine.config; sys.exit('torch' in sys.modules or 'numpy' in sys.modules)"
+    root = Path(config_module.__file__).parents[2]
+    assert subprocess.run([sys.executable, "-c", code], cwd=root, check=False).returncode == 0
+
+
+def test_learning_rate_follows_the_paper() -> None:
+    assert [default_lr(ipc) for ipc in (1, 10, 50, 100, 200, 1250)] == [1, 1, 1, 10, 10, 10]
+    assert 1 < default_lr(60) < default_lr(90) < 10
+    assert CondenseConfig(ipc=100).resolved_lr == 10
+    assert CondenseConfig(ipc=100, lr=0.5).resolved_lr == 0.5
+
+
+@pytest.mark.parametrize(("size", "depth"), [(16, 2), (28, 3), (32, 3), (64, 4), (128, 5)])
+def test_depth_follows_the_image_size(size: int, depth: int) -> None:
+    assert default_depth(size, size) == depth
+    assert default_depth(size, 3 * size) == depth
+
+
+@pytest.mark.parametrize(
+    ("kind", "field", "value", "limit"),
+    [
+        (CondenseConfig, "ipc", 0, "from 1 to"),
+        (CondenseConfig, "ipc", 2.0, "whole number"),
+        (CondenseConfig, "ipc", True, "whole number"),
+        (CondenseConfig, "iterations", 10**9, "1000000"),
+        (CondenseConfig, "batch_real", -1, "from 1 to"),
+        (CondenseConfig, "lr", float("nan"), "number from"),
+        (CondenseConfig, "lr", 0, "number from"),
+        (CondenseConfig, "momentum", 1.0, "0.999"),
+        (CondenseConfig, "init", "zeros", "real, noise"),
+        (CondenseConfig, "augment", "color_blur", "'blur'"),
+        (CondenseConfig, "augment", "flip_flip", "twice"),
+        (CondenseConfig, "augment", "", "not one of"),
+        (CondenseConfig, "seed", 2**63, "9223372036854775807"),
+        (EvaluateConfig, "networks", 0, "from 1 to"),
+        (EvaluateConfig, "epochs", "10", "whole number"),
+        (EvaluateConfig, "lr", float("inf"), "number from"),
+        (EvaluateConfig, "weight_decay", -0.1, "number from"),
+        (EvaluateConfig, "batch", 0, "from 1 to"),
+        (EvaluateConfig, "augment", "none_flip", "'none'"),
+        (NetworkConfig, "name", "resnet1", "convnet"),
+        (NetworkConfig, "norm", "spectral", "instance"),
+        (NetworkConfig, "activation", "gelu", "swish"),
+        (NetworkConfig, "pooling", "sum", "avg"),
+        (NetworkConfig, "width", 0, "from 1 to"),
+        (NetworkConfig, "depth", 9, "from 1 to 8"),
+    ],
+)
+def test_a_wrong_value_is_refused_with_field_and_limit(
+    kind: type[Any], field: str, value: object, limit: str
+) -> None:
+    given = {"ipc": 1, field: value} if kind is CondenseConfig else {field: value}
+    with pytest.raises(ValueError, match=rf"^{field}: ") as caught:
+        kind(**given)
+    assert limit in str(caught.value)
+
+
+def test_group_norm_needs_a_width_of_whole_groups() -> None:
+    NetworkConfig(norm="group", width=12)
+    with pytest.raises(ValueError, match="width: 10 is not a multiple of 4"):
+        NetworkConfig(norm="group", width=10)
+
+
+def test_configs_are_frozen() -> None:
+    config = CondenseConfig(ipc=1)
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        config.ipc = 2  # type: ignore[misc]
+
+
+def test_augment_strategies() -> None:
+    assert parse_augment("none") == ()
+    assert parse_augment("crop_flip") == ("crop", "flip")
+    assert parse_augment(AUGMENT_ALL) == ("color", "crop", "cutout", "flip", "scale", "rotate")
+
+
+def test_evaluation_rate_falls_in_the_second_half() -> None:
+    config = EvaluateConfig(epochs=1000, lr=0.01)
+    assert [config.lr_in_epoch(e) for e in (1, 500)] == [0.01, 0.01]
+    assert [config.lr_in_epoch(e) for e in (501, 1000)] == pytest.approx([0.001, 0.001])

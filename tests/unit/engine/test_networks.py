@@ -1,0 +1,94 @@
+import itertools
+
+import pytest
+import torch
+from torch import nn
+
+from core.engine.config import ACTIVATIONS, NETWORKS, NORMS, POOLINGS, NetworkConfig
+from core.engine.networks import REGISTRY, build
+from core.engine.networks.initialise import initialise
+from core.engine.seeds import generator
+
+
+def test_every_name_is_registered() -> None:
+    assert set(REGISTRY) == set(NETWORKS)
+
+
+def test_the_papers_network_has_its_parameters_and_features() -> None:
+    network = build(NetworkConfig(), 3, (32, 32), 10, generator(0, 0, "test"))
+    assert sum(p.numel() for p in network.parameters()) == 320_010
+    assert network.embed(torch.zeros(2, 3, 32, 32)).shape == (2, 2048)
+    assert network.training
+
+
+@pytest.mark.parametrize(
+    ("size", "features"),
+    [((16, 16), 8 * 16), ((28, 28), 8 * 9), ((32, 32), 8 * 16), ((64, 64), 8 * 16), ((28, 40), 8 * 15)],
+)
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_embedding_sizes(size: tuple[int, int], features: int, channels: int) -> None:
+    network = build(NetworkConfig(width=8), channels, size, 7, generator(0, 0, "test"))
+    x_NCHW = torch.zeros(2, channels, *size)
+    assert network.embed(x_NCHW).shape == (2, features)
+    assert network(x_NCHW).shape == (2, 7)
+
+
+@pytest.mark.parametrize(
+    ("norm", "activation", "pooling"), list(itertools.product(NORMS, ACTIVATIONS, POOLINGS))
+)
+def test_every_variant_embeds_and_carries_gradient(norm: str, activation: str, pooling: str) -> None:
+    config = NetworkConfig(width=4, depth=2, norm=norm, activation=activation, pooling=pooling)
+    network = build(config, 1, (17, 19), 3, generator(0, 0, "test")).requires_grad_(False)
+    x_NCHW = torch.randn(3, 1, 17, 19, generator=generator(1, 0, "test"), requires_grad=True)
+    features_NF = network.embed(x_NCHW)
+    assert features_NF.shape == (3, network.features)
+    (gradient_NCHW,) = torch.autograd.grad(features_NF.square().sum(), x_NCHW)
+    assert gradient_NCHW.isfinite().all() and gradient_NCHW.abs().sum() > 0
+    assert network.couples_samples == (norm == "batch")
+
+
+@pytest.mark.parametrize("norm", ["none", "layer", "instance", "group", "batch"])
+def test_couples_samples_tells_the_truth(norm: str) -> None:
+    network = build(NetworkConfig(width=8, norm=norm), 1, (16, 16), 2, generator(0, 0, "test"))
+    x_NCHW = torch.randn(4, 1, 16, 16, generator=generator(1, 0, "test"))
+    alone = torch.allclose(network.embed(x_NCHW[:2]), network.embed(x_NCHW)[:2], rtol=0, atol=1e-5)
+    assert alone != network.couples_samples
+
+
+def test_initialisation_has_pytorchs_distributions() -> None:
+    network = build(NetworkConfig(width=64), 3, (32, 32), 10, generator(3, 0, "test"))
+    conv, linear = nn.Conv2d(64, 64, 3), nn.Linear(network.features, 10)
+    convolutions = [m for m in network.modules() if isinstance(m, nn.Conv2d)]
+    pairs = (
+        (convolutions[1].weight, convolutions[1].bias, conv.weight),
+        (network.classifier.weight, network.classifier.bias, linear.weight),
+    )
+    for weight, bias, theirs in pairs:
+        assert bias is not None
+        bound = theirs[0].numel() ** -0.5
+        assert bound * 0.98 < float(weight.detach().abs().max()) <= bound
+        assert bound * 0.5 < float(bias.detach().abs().max()) <= bound
+        assert float(weight.detach().std() / theirs.detach().std()) == pytest.approx(1, abs=0.03)
+
+
+def test_batch_norm_starts_fresh() -> None:
+    network = build(NetworkConfig(width=8, norm="batch"), 1, (16, 16), 2, generator(0, 0, "test"))
+    norm = next(m for m in network.modules() if isinstance(m, nn.BatchNorm2d))
+    assert norm.running_mean is not None and norm.running_var is not None
+    assert (norm.running_mean == 0).all() and (norm.running_var == 1).all() and (norm.weight == 1).all()
+    assert norm.num_batches_tracked == 0
+
+
+def test_a_module_without_a_rule_is_refused() -> None:
+    with pytest.raises(TypeError, match="Bilinear"):
+        initialise(nn.Bilinear(2, 2, 2), generator(0, 0, "test"))
+
+
+def test_images_that_do_not_fit_are_refused() -> None:
+    with pytest.raises(ValueError, match="size: 15x32 px"):
+        build(NetworkConfig(), 3, (15, 32), 10, generator(0, 0, "test"))
+    with pytest.raises(ValueError, match="channels: 2"):
+        build(NetworkConfig(), 2, (32, 32), 10, generator(0, 0, "test"))
+    with pytest.raises(ValueError, match="depth: 5 poolings leave nothing of 16x16"):
+        build(NetworkConfig(depth=5), 3, (16, 16), 10, generator(0, 0, "test"))
+    build(NetworkConfig(width=4, depth=5, pooling="none"), 3, (16, 16), 10, generator(0, 0, "test"))

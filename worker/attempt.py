@@ -1,0 +1,93 @@
+"""What an attempt may write: always under its fence, always with an event."""
+
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from types import FrameType
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from core.db.models import Dataset, Job
+from core.db.session import Database
+from core.errors import LeaseLost
+from core.jobs.transitions import held_by, record, require
+from core.settings import Settings
+from core.storage.local import LocalStorage
+from worker.lease import Lease
+
+
+class StopRequested(Exception):
+    """The user cancelled, or the worker is being stopped: save, then end."""
+
+
+@dataclass
+class Attempt:
+    """One attempt at a row, in its own process."""
+
+    lease: Lease
+    settings: Settings
+    database: Database
+    storage: LocalStorage
+    _told_to_stop: bool = field(default=False, init=False)
+    _reported: float = field(default=0.0, init=False)
+
+    def listen(self) -> None:
+        """Take SIGTERM as the supervisor's request to stop."""
+
+        def note(_signal: int, _frame: FrameType | None) -> None:
+            self._told_to_stop = True
+
+        signal.signal(signal.SIGTERM, note)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    @contextmanager
+    def writing(self) -> Iterator[Session]:
+        with self.database.writing() as session:
+            yield session
+
+    def record(self, session: Session, event: str, data: dict[str, Any], **values: Any) -> None:
+        """Raises LeaseLost unless this attempt still holds the row."""
+        guards = held_by(self.lease.model, self.lease.fence)
+        done = record(session, self.lease.model, self.lease.row_id, event, data, *guards, **values)
+        require(done, self.lease.row_id, self.lease.fence)
+
+    def row(self, session: Session) -> Job | Dataset:
+        """The row as it is now, if this attempt still holds it."""
+        found = session.get(self.lease.model, self.lease.row_id, populate_existing=True)
+        if found is None or found.fence != self.lease.fence or found.lease_until is None:
+            raise LeaseLost(f"{self.lease.row_id}: attempt {self.lease.fence} no longer holds the row")
+        return found
+
+    def job(self, session: Session) -> Job:
+        found = self.row(session)
+        assert isinstance(found, Job)
+        return found
+
+    def dataset(self, session: Session) -> Dataset:
+        found = self.row(session)
+        assert isinstance(found, Dataset)
+        return found
+
+    def due(self) -> bool:
+        """Whether it is time for a progress event."""
+        return time.monotonic() - self._reported >= self.settings.progress_seconds
+
+    def progress(self, session: Session, data: dict[str, Any], **values: Any) -> None:
+        """Record progress, and learn of a request to stop while at it."""
+        if self.lease.model is Job:
+            values.setdefault("progress", data)
+        self.record(session, "progress", data, **values)
+        self._reported = time.monotonic()
+        if self.row(session).state != "running" and self.lease.model is Job:
+            self._told_to_stop = True
+
+    def stop_if_told(self) -> None:
+        if self._told_to_stop:
+            raise StopRequested
+
+    @property
+    def told_to_stop(self) -> bool:
+        return self._told_to_stop

@@ -1,0 +1,69 @@
+"""Checkpoints: a safetensors file and a row, both under the fence that wrote them."""
+
+import structlog
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from core.db.models import Checkpoint, Job
+from core.engine.condense import CondenseState, check_finite
+from core.jobs.files import checkpoint_key, checkpoints_of, forget_old_checkpoints
+from core.storage.local import sha256_file
+from worker.attempt import Attempt
+
+log = structlog.get_logger(__name__)
+
+
+def save(attempt: Attempt, state: CondenseState) -> None:
+    """Make `state` durable, then known. A state with a NaN is never kept.
+
+    Raises:
+        NumericalError, LeaseLost
+    """
+    check_finite(state)
+    lease = attempt.lease
+    key = checkpoint_key(lease.row_id, lease.fence, state.iteration)
+    with attempt.storage.scratch() as folder:
+        file = folder / "checkpoint"
+        tensors = {"images_NCHW": state.images_NCHW, "velocity_NCHW": state.velocity_NCHW}
+        save_file({name: tensor.cpu().contiguous() for name, tensor in tensors.items()}, file)
+        size, digest = file.stat().st_size, sha256_file(file)
+        attempt.storage.put(key, file)
+    with attempt.writing() as session:
+        attempt.record(
+            session, "checkpoint", {"iteration": state.iteration, "bytes": size},
+            iteration=state.iteration, failures=0,
+        )  # fmt: skip
+        job = attempt.job(session)
+        session.merge(
+            Checkpoint(
+                job_id=job.id, owner=job.owner, fence=lease.fence, iteration=state.iteration,
+                blob_key=key, size=size, sha256=digest,
+            )
+        )  # fmt: skip
+        session.flush()
+        forget_old_checkpoints(session, attempt.storage, job)
+
+
+def load_newest(attempt: Attempt, job: Job, device: torch.device) -> CondenseState | None:
+    """The newest checkpoint that is whole; a damaged one is stepped over and reported."""
+    with attempt.database.reading() as session:
+        known = checkpoints_of(session, job)
+    for checkpoint in known:
+        path = attempt.storage.path(checkpoint.blob_key)
+        try:
+            if sha256_file(path) != checkpoint.sha256:
+                raise SafetensorError("the SHA-256 differs")
+            tensors = load_file(path, device=str(device))
+        except (OSError, SafetensorError) as error:
+            damage = {"iteration": checkpoint.iteration, "detail": str(error)}
+            log.error("checkpoint is damaged", **damage)
+            with attempt.writing() as session:
+                attempt.record(session, "checkpoint_damaged", damage)
+            continue
+        return CondenseState(
+            images_NCHW=tensors["images_NCHW"],
+            velocity_NCHW=tensors["velocity_NCHW"],
+            iteration=checkpoint.iteration,
+        )
+    return None

@@ -1,0 +1,51 @@
+"""Which device computes, how it is made deterministic, and what a result says about it."""
+
+import os
+import platform
+from typing import Any
+
+import torch
+
+from core.errors import JobError
+from core.version import __version__
+
+
+def choose_device(wanted: str) -> torch.device:
+    """`auto`: CUDA, else Apple's MPS, else the CPU.
+
+    Raises:
+        JobError: a device that was asked for by name is not there.
+    """
+    available = {
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+        "cpu": True,
+    }
+    if wanted == "auto":
+        return torch.device(next(name for name, there in available.items() if there))
+    if not available[wanted]:
+        raise JobError(f"CONDENSERY_DEVICE is {wanted}, which this worker does not have", code="no_device")
+    return torch.device(wanted)
+
+
+def make_deterministic() -> None:
+    """Same seed, same machine: same bytes. Before the first use of the device."""
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(True)
+    torch.backends.cudnn.benchmark = False
+    # The order of partial sums depends on the number of threads.
+    torch.set_num_threads(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1)
+
+
+def environment(device: torch.device) -> dict[str, Any]:
+    """What bit-equality of a result depends on."""
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or "cpu"
+    return {
+        "version": __version__,
+        "torch": str(torch.__version__),
+        "python": platform.python_version(),
+        "device": device.type,
+        "device_name": name,
+        "threads": torch.get_num_threads(),
+        "deterministic": torch.are_deterministic_algorithms_enabled(),
+    }

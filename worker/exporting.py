@@ -1,0 +1,116 @@
+"""The phase `export`: write every artifact, then publish the job in one guarded update."""
+
+import statistics
+from typing import Any
+
+import torch
+
+from core.data.canonical import CanonicalSet
+from core.db.models import Artifact, Dataset, Evaluation, Job
+from core.engine.condense import synthetic_labels
+from core.engine.images import LabelledImages
+from core.errors import JobError
+from core.export.artifacts import write_all
+from core.export.condensed import CondensedSet
+from core.ids import new_id
+from core.jobs.files import attempt_prefix, keep_only_published
+from core.jobs.results import evaluations_of, summarise
+from core.jobs.spec import JobSpec
+from core.jobs.transitions import held_by, move, require
+from core.version import __version__
+from worker import checkpoints
+from worker.attempt import Attempt
+
+PROTOCOL = (
+    "Fresh networks, SGD (lr 0.01, momentum 0.9, weight decay 5e-4, a tenth of the lr in the second half), "
+    "batch 256, DSA on every batch; tested once on the untouched test split, at the last epoch."
+)
+
+
+def run(attempt: Attempt, job: Job, dataset: Dataset, canonical: CanonicalSet, train: LabelledImages) -> None:
+    """Write the artifacts, and publish them with the result of the job."""
+    spec = JobSpec.model_validate(job.spec)
+    state = checkpoints.load_newest(attempt, job, torch.device("cpu"))
+    if state is None or state.iteration != spec.iterations:
+        raise JobError("the finished images are gone from the storage", code="checkpoint_lost")
+    with attempt.database.reading() as session:
+        evaluations = evaluations_of(session, job)
+    environment = job.result["environment"] if job.result else {}
+    manifest = canonical.manifest
+    condensed = CondensedSet(
+        images_NCHW=state.images_NCHW.numpy(),
+        labels_N=synthetic_labels(train, spec.ipc).numpy(),
+        classes=tuple(manifest.classes),
+        mean=tuple(manifest.mean),
+        std=tuple(manifest.std),
+        card=_card(job, dataset, spec, environment, evaluations),
+    )
+    prefix = f"{attempt_prefix(job.id, attempt.lease.fence)}/artifacts"
+    with attempt.storage.scratch() as folder:
+        out = folder / "artifacts"
+        written = write_all(condensed, out)
+        attempt.stop_if_told()
+        attempt.storage.put(prefix, out)
+    with attempt.writing() as session:
+        published = move(
+            session, Job, job.id, "succeeded", *held_by(Job, attempt.lease.fence),
+            data={"artifacts": len(written)}, result=_result(environment, evaluations),
+        )  # fmt: skip
+        require(published, job.id, attempt.lease.fence)
+        session.add_all(
+            Artifact(
+                id=new_id("art"),
+                job_id=job.id,
+                owner=job.owner,
+                fence=attempt.lease.fence,
+                format=one.format,
+                file_name=one.file_name,
+                media_type=one.media_type,
+                size=one.size,
+                sha256=one.sha256,
+                blob_key=f"{prefix}/{one.path.name}",
+            )
+            for one in written
+        )
+        session.flush()
+        keep_only_published(session, attempt.storage, job.id)
+
+
+def _card(
+    job: Job, dataset: Dataset, spec: JobSpec, environment: dict[str, Any], evaluations: list[Evaluation]
+) -> dict[str, Any]:
+    """Provenance. Nothing in it differs between equal runs: no id, no time."""
+    return {
+        "created_by": f"condensery {__version__}",
+        "source": {"name": dataset.name, "sha256": job.data_hash},
+        "config": spec.model_dump(mode="json"),
+        "seeds": {"seed": spec.seed},
+        "engine": environment,
+        "evaluation": {
+            "protocol": PROTOCOL,
+            "limits": f"{spec.evaluation.networks} networks a method; accuracy on this set's own test split.",
+            "results": [
+                {
+                    "images": one["method"],
+                    "network": one["network"],
+                    "accuracy_mean": one["mean"],
+                    "accuracy_std": one["std"],
+                    "n": one["n"],
+                }
+                for one in summarise(evaluations)
+            ],
+        },
+    }
+
+
+def _result(environment: dict[str, Any], evaluations: list[Evaluation]) -> dict[str, Any]:
+    """HLR and IOR are DD-Ranking's terms, in fractions: acc(whole) - acc(set), acc(set) - acc(random)."""
+    groups: dict[str, list[float]] = {}
+    for one in evaluations:
+        groups.setdefault(one.method, []).append(one.accuracy)
+    mean = {method: statistics.fmean(values) for method, values in groups.items()}
+    return {
+        "environment": environment,
+        "hlr": mean["whole"] - mean["condensed"] if "whole" in mean else None,
+        "ior": mean["condensed"] - mean["random"] if "random" in mean else None,
+    }

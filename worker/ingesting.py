@@ -1,0 +1,60 @@
+"""An upload becomes a data set."""
+
+import json
+
+from core.catalogue.datasets import dataset_prefix
+from core.data.ingest import ingest
+from core.data.limits import Limits
+from core.db.models import Dataset, Upload
+from core.errors import DataError
+from core.jobs.transitions import held_by, move, require
+from worker.attempt import Attempt
+
+
+def run(attempt: Attempt) -> None:
+    """Read, validate and convert; then publish the canonical form.
+
+    Raises:
+        DataError: the upload cannot be used.
+    """
+    settings, storage = attempt.settings, attempt.storage
+    with attempt.database.reading() as session:
+        dataset = attempt.dataset(session)
+        upload = session.get(Upload, dataset.upload_id) if dataset.upload_id else None
+    if upload is None:
+        raise DataError("its upload was deleted before it was read", code="upload_deleted")
+    limits = Limits(
+        members=settings.max_archive_members,
+        expanded_bytes=settings.max_expanded_bytes,
+        image_pixels=settings.max_image_pixels,
+    )
+
+    def report(done: int, total: int | None) -> None:
+        attempt.stop_if_told()
+        if attempt.due():
+            with attempt.writing() as session:
+                data = {"images": done, "total": total}
+                attempt.progress(session, data, images_done=done, images_total=total)
+
+    prefix = f"{dataset_prefix(dataset.id)}/a{attempt.lease.fence}"
+    with storage.scratch() as folder:
+        out = folder / "canonical"
+        manifest = ingest(
+            storage.path(upload.blob_key),
+            out,
+            limits=limits,
+            image_size=dataset.image_size,
+            seed=dataset.seed,
+            progress=report,
+        )
+        storage.put(prefix, out)
+    facts = json.loads(manifest.to_json())
+    count = sum(split["count"] for split in facts["splits"].values())
+    with attempt.writing() as session:
+        published = move(
+            session, Dataset, dataset.id, "ready", *held_by(Dataset, attempt.lease.fence),
+            data={"images": count, "classes": len(facts["classes"])},
+            manifest=facts, content_hash=facts["content_hash"], image_size=facts["image_size"],
+            images_done=count, images_total=count, blob_prefix=prefix,
+        )  # fmt: skip
+        require(published, dataset.id, attempt.lease.fence)

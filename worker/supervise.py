@@ -1,0 +1,119 @@
+"""Watch over the process that does an attempt's work.
+
+This side renews the lease, passes on requests to stop, kills what does not stop or reports nothing,
+and settles the row if the process died without doing so itself.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import structlog
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Session
+
+from core.db.models import Dataset, Job
+from core.db.session import Database
+from core.jobs.reaper import release_dead
+from core.jobs.states import JOB_HELD
+from core.jobs.transitions import move, record
+from core.settings import Settings
+from core.storage.local import LocalStorage
+from worker.app import draining
+from worker.lease import Heartbeat, Lease
+
+log = structlog.get_logger(__name__)
+
+_TICK_SECONDS = 0.2
+
+#: glibc maps and unmaps every large tensor anew, and the page faults cost a third of the time on CPUs;
+#: kept memory costs nothing, in a process that ends with its job.
+_KEEP_MEMORY = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(1 << 40), "MALLOC_ARENA_MAX": "1"}
+
+
+def supervise(lease: Lease, settings: Settings, database: Database, storage: LocalStorage) -> None:
+    """Run `python -m worker.runner` for a lease until it has ended, one way or another."""
+    kind = "dataset" if lease.model is Dataset else "job"
+    command = [sys.executable, "-m", "worker.runner", kind, lease.row_id, str(lease.fence)]
+    process = subprocess.Popen(  # noqa: S603 (our own module; the id is one that the database knows)
+        [*command, str(os.getpid())], env={**os.environ, **_KEEP_MEMORY}, start_new_session=True
+    )
+    log.info("attempt started", pid=process.pid)
+    try:
+        reason = _watch(process, lease, settings, database)
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+    log.info("attempt ended", status=process.returncode, reason=reason)
+    with database.writing() as session:
+        _settle(session, lease, settings, storage, process.returncode, reason)
+
+
+def _watch(
+    process: "subprocess.Popen[bytes]", lease: Lease, settings: Settings, database: Database
+) -> str | None:
+    """Until the process ends, or must be killed. Returns why we made it end, if we did."""
+    heartbeat = Heartbeat(lease, settings.lease_seconds)
+    next_renewal = time.monotonic() + settings.heartbeat_seconds
+    events, last_event = -1, time.monotonic()
+    kill_at, reason = float("inf"), None
+    while True:
+        try:
+            process.wait(_TICK_SECONDS)
+            return reason
+        except subprocess.TimeoutExpired:
+            now = time.monotonic()
+        if now >= next_renewal:
+            next_renewal = now + settings.heartbeat_seconds
+            held = _renew(heartbeat, database)
+            if held is None:
+                return "the lease was lost"
+            state, seen = held
+            if state in ("cancelling", "pausing") and reason is None:
+                reason, kill_at = state, now + settings.stop_grace_seconds
+                process.send_signal(signal.SIGTERM)
+            if seen != events:
+                events, last_event = seen, now
+            elif now - last_event > settings.stall_seconds:
+                return f"nothing was reported for {settings.stall_seconds:g} seconds"
+        if draining() and reason is None:
+            reason, kill_at = "drain", now + settings.stop_grace_seconds
+            process.send_signal(signal.SIGTERM)
+        if now >= kill_at:
+            return reason
+
+
+def _renew(heartbeat: Heartbeat, database: Database) -> tuple[str, int] | None:
+    try:
+        with database.writing() as session:
+            return heartbeat.renew(session)
+    except DBAPIError as error:
+        log.warning("lease not renewed", error=str(error.orig))
+        return None if heartbeat.overdue else ("unknown", -1)
+
+
+def _settle(
+    session: Session, lease: Lease, settings: Settings, storage: LocalStorage, status: int, reason: str | None
+) -> None:
+    """Put the row right if the attempt still holds it: its process died before it could."""
+    row = session.get(lease.model, lease.row_id)
+    if row is None or row.fence != lease.fence or row.lease_until is None:
+        return
+    if isinstance(row, Job) and row.state not in JOB_HELD:
+        return
+    if reason == "drain" and row.state != "cancelling":
+        data = {"reason": "the worker was stopped"}
+        if isinstance(row, Job):
+            move(session, Job, row.id, "queued", Job.fence == row.fence, data=data, dispatched_at=None)
+        else:
+            mine = (Dataset.fence == row.fence, Dataset.state == "ingesting")
+            record(
+                session, Dataset, row.id, "requeued", data, *mine,
+                lease_until=None, worker=None, dispatched_at=None,
+            )  # fmt: skip
+        return
+    ended = f"killed by signal {-status}" if status < 0 else f"ended with status {status}"
+    release_dead(session, storage, row, settings, f"its process {ended}" + (f" ({reason})" if reason else ""))
