@@ -33,6 +33,7 @@ class DemoFailed(Exception):
 
 
 def main() -> int:
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the service is stopped then too
     port = _free_port(int(os.environ.get("CONDENSERY_PORT", "8000")))
     data = Path(os.environ.get("CONDENSERY_DATA_DIR", "data"))
     data.mkdir(parents=True, exist_ok=True)

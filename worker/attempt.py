@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from core.db.models import Dataset, Job
 from core.db.session import Database
 from core.errors import LeaseLost
-from core.jobs.transitions import held_by, record, require
+from core.jobs.transitions import find, held_by, record, require
 from core.settings import Settings
 from core.storage.local import LocalStorage
 from worker.lease import Lease
@@ -56,7 +56,7 @@ class Attempt:
 
     def row(self, session: Session) -> Job | Dataset:
         """The row as it is now, if this attempt still holds it."""
-        found = session.get(self.lease.model, self.lease.row_id, populate_existing=True)
+        found = find(session, self.lease.model, self.lease.row_id)
         if found is None or found.fence != self.lease.fence or found.lease_until is None:
             raise LeaseLost(f"{self.lease.row_id}: attempt {self.lease.fence} no longer holds the row")
         return found

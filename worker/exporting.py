@@ -88,7 +88,10 @@ def _card(
         "engine": environment,
         "evaluation": {
             "protocol": PROTOCOL,
-            "limits": f"{spec.evaluation.networks} networks a method; accuracy on this set's own test split.",
+            "limits": [
+                f"{spec.evaluation.networks} networks a method, on this set's own test split.",
+                "Evaluated on the network that it was condensed with: others may gain less.",
+            ],
             "results": [
                 {
                     "images": one["method"],

@@ -18,7 +18,7 @@ from core.db.models import Dataset, Job
 from core.db.session import Database
 from core.jobs.reaper import release_dead
 from core.jobs.states import JOB_HELD
-from core.jobs.transitions import move, record
+from core.jobs.transitions import find, move, record
 from core.settings import Settings
 from core.storage.local import LocalStorage
 from worker.app import draining
@@ -99,7 +99,7 @@ def _settle(
     session: Session, lease: Lease, settings: Settings, storage: LocalStorage, status: int, reason: str | None
 ) -> None:
     """Put the row right if the attempt still holds it: its process died before it could."""
-    row = session.get(lease.model, lease.row_id)
+    row = find(session, lease.model, lease.row_id)
     if row is None or row.fence != lease.fence or row.lease_until is None:
         return
     if isinstance(row, Job) and row.state not in JOB_HELD:

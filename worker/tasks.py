@@ -19,19 +19,19 @@ from worker.supervise import supervise
 log = structlog.get_logger(__name__)
 
 
-@app.task(name=queue.INGEST)  # type: ignore[untyped-decorator]
+@app.task(name=queue.INGEST)
 def ingest(row_id: str, fence: int) -> None:
     """Make a data set from its upload."""
     _attempt(Dataset, row_id, fence, ())
 
 
-@app.task(name=queue.CONDENSE)  # type: ignore[untyped-decorator]
+@app.task(name=queue.CONDENSE)
 def condense(row_id: str, fence: int) -> None:
     """Condense, then evaluate."""
     _attempt(Job, row_id, fence, ("condense", "evaluate"))
 
 
-@app.task(name=queue.EXPORT)  # type: ignore[untyped-decorator]
+@app.task(name=queue.EXPORT)
 def export(row_id: str, fence: int) -> None:
     """Write the artifacts and publish."""
     _attempt(Job, row_id, fence, ("export",))

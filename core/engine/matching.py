@@ -1,4 +1,4 @@
-"""The distribution matching objective (Zhao & Bilen, arXiv 2110.04181, equation 6)."""
+"""The distribution matching objective (Zhao & Bilen, arXiv 2110.04181)."""
 
 from collections.abc import Iterable, Sequence
 from typing import Protocol

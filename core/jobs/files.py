@@ -1,5 +1,7 @@
 """Where a job's files are, and which of them a finished job still needs."""
 
+from functools import partial
+
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
@@ -29,7 +31,7 @@ def checkpoints_of(session: Session, job: Job) -> list[Checkpoint]:
 def forget_old_checkpoints(session: Session, storage: LocalStorage, job: Job) -> None:
     for old in checkpoints_of(session, job)[KEPT_CHECKPOINTS:]:
         session.delete(old)
-        after_commit(session, lambda key=old.blob_key: storage.delete(key))
+        after_commit(session, partial(storage.delete, old.blob_key))
 
 
 def keep_only_published(session: Session, storage: LocalStorage, job_id: str) -> None:

@@ -104,13 +104,16 @@ def _expired(session: Session, model: type[Row], held: ColumnElement[bool]) -> l
 
 def _ring_waiting(session: Session, settings: Settings) -> int:
     """Send the wake-up of every waiting row whose last one is old enough to be lost."""
-    rung = 0
-    for model, waiting in ((Job, Job.state == "queued"), (Dataset, Dataset.state == "ingesting")):
-        stale = or_(model.dispatched_at.is_(None), model.dispatched_at < db_now(-settings.redispatch_seconds))
-        head = select(model).where(waiting, model.lease_until.is_(None)).order_by(model.id)
-        head = head.limit(RING_AT_ONCE).subquery()
-        rows = session.scalars(select(model).join(head, head.c.id == model.id).where(stale))
-        for row in rows.all():
-            queue.ring(session, row)
-            rung += 1
-    return rung
+    heads: list[Job | Dataset] = [
+        *_head(session, Job, Job.state == "queued", settings),
+        *_head(session, Dataset, Dataset.state == "ingesting", settings),
+    ]
+    for row in heads:
+        queue.ring(session, row)
+    return len(heads)
+
+
+def _head(session: Session, model: type[Row], waiting: ColumnElement[bool], settings: Settings) -> list[Row]:
+    head = select(model.id).where(waiting, model.lease_until.is_(None)).order_by(model.id).limit(RING_AT_ONCE)
+    stale = or_(model.dispatched_at.is_(None), model.dispatched_at < db_now(-settings.redispatch_seconds))
+    return list(session.scalars(select(model).where(model.id.in_(head), stale).order_by(model.id)))

@@ -21,6 +21,13 @@ _TRANSITIONS = {Job: JOB_TRANSITIONS, Dataset: DATASET_TRANSITIONS}
 _HELD: dict[Leased, tuple[str, ...]] = {Job: JOB_HELD, Dataset: ("ingesting",)}
 
 
+def find(session: Session, model: Leased, row_id: str) -> Job | Dataset | None:
+    """The row as it is now in the database."""
+    row = session.get(model, row_id, populate_existing=True)
+    assert row is None or isinstance(row, Job | Dataset)
+    return row
+
+
 def record(
     session: Session,
     model: Leased,

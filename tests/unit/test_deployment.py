@@ -90,7 +90,7 @@ def test_the_settings_of_each_service_are_valid_and_lead_to_the_others(
         **GPU["services"].get(service, {}).get("environment", {}),
     }
     for name, text in environment.items():
-        monkeypatch.setenv(name, interpolated(text, POSTGRES_PASSWORD="secret"))  # noqa: S106 - an example
+        monkeypatch.setenv(name, interpolated(text, POSTGRES_PASSWORD="secret"))
     settings = Settings()
     database, broker = make_url(settings.database), make_url(settings.broker)
     account = SERVICES["postgres"]["environment"]
@@ -99,7 +99,7 @@ def test_the_settings_of_each_service_are_valid_and_lead_to_the_others(
     assert (database.host, database.port) == ("postgres", 5432)
     assert (broker.drivername, broker.host, broker.port) == ("redis", "redis", 6379)
     assert {database.host, broker.host} <= SERVICES.keys()
-    assert settings.host == ("0.0.0.0" if service == "api" else "127.0.0.1")  # noqa: S104 - within its container
+    assert settings.host == ("0.0.0.0" if service == "api" else "127.0.0.1")
 
 
 def test_the_ports_agree() -> None:
@@ -131,7 +131,7 @@ def test_the_health_check_of_the_api_is_python_that_fails_without_a_server() -> 
     assert command[:2] == ["python", "-c"]
     closed = command[2].replace(":8000/", ":9/")  # the discard port: nothing listens
     with pytest.raises(OSError, match="refused"):
-        exec(closed, {})  # noqa: S102 - the text is our own
+        exec(closed, {})
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -221,7 +221,7 @@ def test_every_service_is_hardened_and_pinned(name: str) -> None:
     service = SERVICES[name]
     assert service["read_only"] is True and service["init"] is True
     assert service["cap_drop"] == ["ALL"] and service["security_opt"] == ["no-new-privileges:true"]
-    assert any(mount.startswith("/tmp:") for mount in service["tmpfs"])  # noqa: S108 - in the container
+    assert any(mount.startswith("/tmp:") for mount in service["tmpfs"])
     assert "privileged" not in service and "network_mode" not in service
     tag = service["image"].partition(":")[2]
     assert tag and "latest" not in tag

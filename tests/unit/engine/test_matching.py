@@ -18,12 +18,12 @@ CLASSES, BATCH_REAL, SIDE = 3, 70, 16
 
 
 def reference_augment(augmentation: Augmentation, x_NCHW: Tensor) -> Tensor:
-    values = augmentation.values_PK[0].tolist()
+    values: list[float] = augmentation.values_PK[0].tolist()
     match augmentation.op:
         case "color":
             x_NCHW = x_NCHW + values[0]
             x_NCHW = (x_NCHW - x_NCHW.mean(1, keepdim=True)) * values[1] + x_NCHW.mean(1, keepdim=True)
-            mean: Tensor = x_NCHW.flatten(1).mean(1)[:, None, None, None]
+            mean = x_NCHW.flatten(1).mean(1)[:, None, None, None]
             return (x_NCHW - mean) * values[2] + mean
         case "crop":
             down, right = int(values[0]), int(values[1])

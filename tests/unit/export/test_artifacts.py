@@ -165,7 +165,7 @@ def test_members_of_the_zip_stay_inside_their_folder(condensed: CondensedSet, tm
 
 def test_equal_sets_give_equal_bytes_in_another_process_and_folder(make: MAKE, tmp_path: Path) -> None:
     written = write_all(make(card=dict(reversed(card().items()))), tmp_path / "here")
-    other = subprocess.run(  # noqa: S603 - our own interpreter and text
+    other = subprocess.run(
         [sys.executable, "-c", MADE_IN_ANOTHER_PROCESS, str(tmp_path / "there")],
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONHASHSEED": "1"},

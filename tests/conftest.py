@@ -1,0 +1,53 @@
+"""What every test may ask for."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from core.db.migrate import upgrade
+from core.db.session import Database
+from tests.support.databases import empty_sqlite, migrated_postgres
+from tests.support.servers import postgres, redis_server
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[str]:
+    with postgres() as address:
+        yield address
+
+
+@pytest.fixture(scope="session")
+def redis_address() -> Iterator[str]:
+    with redis_server() as address:
+        yield address
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """A migrated database of its own, of either kind."""
+    if request.param == "sqlite":
+        url = empty_sqlite(tmp_path)
+        upgrade(url)
+        yield url
+    else:
+        with migrated_postgres(request.getfixturevalue("postgres_server")) as url:
+            yield url
+
+
+@pytest.fixture
+def database(database_url: str) -> Iterator[Database]:
+    made = Database(database_url)
+    yield made
+    made.engine.dispose()
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder of real data sets; tests that need it skip without it."""
+    named = os.environ.get("CONDENSERY_TEST_DATA")
+    folder = Path(named) if named else Path(__file__).parents[2] / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip(f"no real data at {folder}; CONDENSERY_TEST_DATA may name another folder")
+    return folder

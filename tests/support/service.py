@@ -1,0 +1,132 @@
+"""The service as real processes: API and worker, on a database and a broker of the test's choice."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import httpx2
+from tenacity import retry, retry_if_result, stop_after_delay, wait_fixed
+
+from condensery import Client
+from tests.support.servers import free_port
+
+ROOT = Path(__file__).parents[2]
+
+#: Short, so that a test of a crash takes seconds; everything else is as delivered.
+QUICK = {
+    "CONDENSERY_LEASE_SECONDS": "4",
+    "CONDENSERY_HEARTBEAT_SECONDS": "1",
+    "CONDENSERY_REAP_SECONDS": "1",
+    "CONDENSERY_REDISPATCH_SECONDS": "5",
+    "CONDENSERY_CHECKPOINT_SECONDS": "0.5",
+    "CONDENSERY_PROGRESS_SECONDS": "0.2",
+}
+
+
+class Service:
+    """An API and a worker, each stopped, killed and started again at will."""
+
+    def __init__(self, data_dir: Path, **settings: str) -> None:
+        self.data_dir = data_dir
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        inherited = {k: v for k, v in os.environ.items() if not k.startswith("CONDENSERY_")}
+        self.environment = inherited | QUICK | settings
+        self.environment["CONDENSERY_DATA_DIR"] = str(data_dir)
+        self.environment["CONDENSERY_PORT"] = str(self.port)
+        self._api: subprocess.Popen[bytes] | None = None
+        self._worker: subprocess.Popen[bytes] | None = None
+        data_dir.mkdir(parents=True, exist_ok=True)
+        self.log = data_dir / "service.log"
+
+    def start(self) -> "Service":
+        self.run("core.db.migrate")
+        self.start_api()
+        self.start_worker()
+        return self
+
+    def run(self, *module: str) -> "subprocess.CompletedProcess[str]":
+        """Run one of the server's commands to its end."""
+        return subprocess.run(
+            [sys.executable, "-m", *module],
+            env=self.environment,
+            cwd=ROOT,
+            check=True,
+            text=True,
+            capture_output=True,
+        )
+
+    def start_api(self) -> None:
+        self._api = self._spawn("api")
+        self._wait_until_ready()
+
+    def start_worker(self) -> None:
+        self._worker = self._spawn("worker")
+
+    def stop_worker(self) -> int:
+        """SIGTERM, and wait. Returns the exit status."""
+        assert self._worker is not None
+        self._worker.terminate()
+        return self._worker.wait(60)
+
+    def kill_worker(self) -> None:
+        """kill -9 of the worker's first process; the kernel takes the rest with it."""
+        assert self._worker is not None
+        self._worker.send_signal(signal.SIGKILL)
+        self._worker.wait(10)
+
+    def stop_api(self) -> int:
+        assert self._api is not None
+        self._api.terminate()
+        return self._api.wait(30)
+
+    def stop(self) -> None:
+        for process in (self._worker, self._api):
+            if process is not None and process.poll() is None:
+                process.terminate()
+        for process in (self._worker, self._api):
+            if process is not None:
+                process.wait(60)
+
+    def client(self, api_key: str | None = None) -> Client:
+        return Client(self.url, api_key)
+
+    def blobs(self) -> list[str]:
+        root = self.data_dir / "blobs"
+        return sorted(p.relative_to(root).as_posix() for p in root.rglob("*") if p.is_file())
+
+    def temporary(self) -> list[str]:
+        return sorted(p.name for p in (self.data_dir / "tmp").iterdir())
+
+    def _spawn(self, module: str) -> "subprocess.Popen[bytes]":
+        with self.log.open("ab") as log:
+            return subprocess.Popen(
+                [sys.executable, "-m", module], env=self.environment, cwd=ROOT, stdout=log, stderr=log,
+                start_new_session=True,
+            )  # fmt: skip
+
+    @retry(stop=stop_after_delay(60), wait=wait_fixed(0.1), retry=retry_if_result(lambda ready: not ready))
+    def _wait_until_ready(self) -> bool:
+        assert self._api is not None
+        assert self._api.poll() is None, self.log.read_text()
+        try:
+            return httpx2.get(f"{self.url}/readyz").status_code == 200
+        except httpx2.TransportError:
+            return False
+
+
+def upload_dataset(client: Client, file: Path, **options: Any) -> dict[str, Any]:
+    """Upload a file and wait until its data set is ready or invalid."""
+    upload = client.upload(file)
+    dataset = client.post("/v1/datasets", {"upload_id": upload["id"], **options})
+    return client.wait_for_dataset(dataset["id"])
+
+
+def finish(client: Client, job_id: str) -> dict[str, Any]:
+    """Follow a job to its end."""
+    *_, (kind, job) = client.follow(job_id)
+    assert kind == "end"
+    return job
