@@ -6,15 +6,22 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 from fastapi.responses import FileResponse, Response
+from fastapi.sse import ServerSentEvent
+from pydantic import BaseModel
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
 
-from core.db.models import Artifact
+from api.schemas.common import EventOut
+from core.db.models import Artifact, Event
 from core.errors import Malformed, TooLarge
 from core.storage.local import Receiver
 
 #: Large enough that the hop to a thread costs little, small enough that memory stays flat.
 CHUNK = 1 << 20
+
+#: How late an event may reach a stream.
+POLL_SECONDS = 0.5
+EVENTS_AT_ONCE = 500
 
 
 async def receive_body(request: Request, receiver: Receiver, limit: int, idle_seconds: float) -> None:
@@ -95,21 +102,22 @@ def _matches(header: str | None, etag: str) -> bool:
     return "*" in tags or etag in tags
 
 
-async def poll(
-    read: Callable[[int], tuple[list[dict[str, object]], dict[str, object] | None]], seq: int, seconds: float
-) -> AsyncIterator[tuple[str, int | None, dict[str, object]]]:
-    """Events after `seq` as they are written, then `("end", None, final object)`.
+async def follow(
+    read: Callable[[int], tuple[list[Event], BaseModel | None]], seq: int
+) -> AsyncIterator[ServerSentEvent]:
+    """Events after `seq` as they are written, each with its `seq` as id; then `end` with the final object.
 
-    `read(seq)` gives the events after `seq` and, once nothing more can come, the final object; it
-    must read the object before the events, or an event between the two would be lost.
+    `read(seq)` gives the events after `seq` and, once nothing more can come, the final object. It must
+    read the object first: an event between the two would be lost.
     """
     while True:
         events, final = await run_in_threadpool(read, seq)
         for event in events:
-            seq = int(str(event["seq"]))
-            yield str(event["type"]), seq, event
-        if final is not None and not events:
-            yield "end", None, final
+            seq = event.seq
+            yield ServerSentEvent(event=event.type, id=str(seq), data=EventOut.model_validate(event))
+        if events:
+            continue
+        if final is not None:
+            yield ServerSentEvent(event="end", data=final)
             return
-        if not events:
-            await asyncio.sleep(seconds)
+        await asyncio.sleep(POLL_SECONDS)

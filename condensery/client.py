@@ -10,6 +10,7 @@ from typing import Any, Self
 import httpx2
 
 _CHUNK = 1 << 20
+_RECONNECT_SECONDS = 1.0
 
 
 class ApiError(Exception):
@@ -73,22 +74,22 @@ class Client:
             )
         return self._json(answer)
 
-    def wait_for_dataset(self, dataset_id: str, poll_seconds: float = 0.3) -> dict[str, Any]:
+    def wait_for_dataset(self, dataset_id: str) -> dict[str, Any]:
         """The data set, once it is `ready` or `invalid`.
 
         Raises:
             ApiError
         """
-        while True:
-            dataset = self.get(f"/v1/datasets/{dataset_id}")
-            if dataset["state"] in ("ready", "invalid"):
-                return dataset
-            time.sleep(poll_seconds)
+        *_, (_end, dataset) = self.follow(f"/v1/datasets/{dataset_id}")
+        return dataset
 
-    def follow(self, job_id: str) -> Iterator[tuple[str, dict[str, Any]]]:
-        """A job's events, live, as (type, event); the last is ("end", the job).
+    def follow(self, path: str) -> Iterator[tuple[str, dict[str, Any]]]:
+        """The events of a data set or a job, live, as (type, event); the last is ("end", itself).
 
         A connection that breaks is taken up again after the last event seen.
+
+        Args:
+            path: such as /v1/jobs/job_….
 
         Raises:
             ApiError
@@ -96,15 +97,14 @@ class Client:
         last = 0
         while True:
             try:
-                yield from self._stream(job_id, last)
+                yield from self._stream(f"{path}/events/stream", last)
             except _Broken as broken:
                 last = broken.last
-                time.sleep(1)
+                time.sleep(_RECONNECT_SECONDS)
             else:
                 return
 
-    def _stream(self, job_id: str, last: int) -> Iterator[tuple[str, dict[str, Any]]]:
-        path = f"/v1/jobs/{job_id}/events/stream"
+    def _stream(self, path: str, last: int) -> Iterator[tuple[str, dict[str, Any]]]:
         try:
             with self._http.stream("GET", path, headers={"Last-Event-ID": str(last)}) as answer:
                 if answer.status_code != 200:

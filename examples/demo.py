@@ -19,10 +19,11 @@ from examples.digits import write_zip
 
 JOB = {
     "ipc": 10,
-    "iterations": 400,
+    "iterations": 300,
+    "batch_real": 128,
     "augment": "color_crop_cutout_scale_rotate",  # no flip: a mirrored 2 is no 2
     "network": {"width": 32},
-    "evaluation": {"networks": 3, "epochs": 300, "whole_epochs": 40},
+    "evaluation": {"networks": 3, "epochs": 300, "whole_epochs": 30},
     "name": "demo",
 }
 console = Console()
@@ -103,7 +104,7 @@ def _follow(client: Client, job_id: str) -> dict[str, Any]:
     )
     with Progress(*columns, console=console) as progress:
         bar = progress.add_task("waiting", total=None, note="")
-        for kind, event in client.follow(job_id):
+        for kind, event in client.follow(f"/v1/jobs/{job_id}"):
             if kind == "end":
                 progress.update(bar, description="done", total=1, completed=1, note="")
                 return event

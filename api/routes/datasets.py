@@ -1,9 +1,11 @@
 """Labelled image sets, made from uploads."""
 
+from collections.abc import AsyncIterator
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.responses import FileResponse
+from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from api.deps import IdempotencyKey, ReadSession, Storage, WriteSession
 from api.pagination import After, Limit, Page, page_of
@@ -11,10 +13,13 @@ from api.problems import responses
 from api.schemas.common import EventOut
 from api.schemas.datasets import DatasetCreate, DatasetOut
 from api.security import Reader, Writer
+from api.streaming import EVENTS_AT_ONCE, follow
 from core.catalogue import rows
 from core.catalogue.datasets import create_dataset, delete_dataset
-from core.db.models import Dataset
+from core.db.models import Dataset, Event
+from core.db.session import Database
 from core.errors import Conflict
+from core.jobs.states import DATASET_TERMINAL
 from core.jobs.transitions import events_after
 
 router = APIRouter(prefix="/v1/datasets", tags=["data sets"])
@@ -74,6 +79,31 @@ def read_dataset_events(
     found = events_after(session, caller.owner, dataset_id, after, limit + 1)
     events = [EventOut.model_validate(event) for event in found[:limit]]
     return page_of(events, len(found) > limit, key="seq")
+
+
+@router.get("/{dataset_id}/events/stream", response_class=EventSourceResponse, responses=responses(404))
+async def stream_dataset_events(
+    dataset_id: str,
+    request: Request,
+    caller: Reader,
+    session: ReadSession,
+    last_event_id: Annotated[int, Header(ge=0, lt=2**31)] = 0,
+) -> AsyncIterator[ServerSentEvent]:
+    """Its history and then its future, live; after the last event, `end` with the data set itself.
+
+    Each event's id is its `seq`; send the last one seen as `Last-Event-ID` to go on from there.
+    """
+    database: Database = request.app.state.database
+    rows.get(session, Dataset, caller.owner, dataset_id)
+
+    def read(seq: int) -> tuple[list[Event], DatasetOut | None]:
+        with database.reading() as fresh:
+            dataset = rows.get(fresh, Dataset, caller.owner, dataset_id)
+            final = DatasetOut.model_validate(dataset) if dataset.state in DATASET_TERMINAL else None
+            return events_after(fresh, caller.owner, dataset_id, seq, EVENTS_AT_ONCE), final
+
+    async for event in follow(read, last_event_id):
+        yield event
 
 
 @router.get(

@@ -14,10 +14,10 @@ from api.schemas.artifacts import ArtifactOut
 from api.schemas.common import EventOut
 from api.schemas.jobs import EvaluationOut, JobCreate, JobOut, MetricOut
 from api.security import Reader, Writer
-from api.streaming import poll
+from api.streaming import EVENTS_AT_ONCE, follow
 from core.catalogue import rows
 from core.catalogue.artifacts import artifacts_of
-from core.db.models import Job
+from core.db.models import Event, Job
 from core.db.session import Database
 from core.jobs.results import evaluations_of, loss_curve, summarise
 from core.jobs.spec import JobSpec
@@ -26,9 +26,6 @@ from core.jobs.submission import cancel_job, create_job
 from core.jobs.transitions import events_after
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
-
-_STREAM_POLL_SECONDS = 0.5
-_STREAM_PAGE = 500
 
 
 @router.post("", status_code=202, responses={200: {"model": JobOut}, **responses(404, 409)})
@@ -115,17 +112,16 @@ async def stream_job_events(
     Each event's id is its `seq`; send the last one seen as `Last-Event-ID` to go on from there.
     """
     database: Database = request.app.state.database
-    owner = caller.owner
+    rows.get(session, Job, caller.owner, job_id)
 
-    def read(seq: int) -> tuple[list[dict[str, object]], dict[str, object] | None]:
+    def read(seq: int) -> tuple[list[Event], JobOut | None]:
         with database.reading() as fresh:
-            job = rows.get(fresh, Job, owner, job_id)
-            final = _full(fresh, job).model_dump(mode="json") if job.state in JOB_TERMINAL else None
-            found = events_after(fresh, owner, job_id, seq, _STREAM_PAGE)
-        return [EventOut.model_validate(event).model_dump(mode="json") for event in found], final
+            job = rows.get(fresh, Job, caller.owner, job_id)
+            final = _full(fresh, job) if job.state in JOB_TERMINAL else None
+            return events_after(fresh, caller.owner, job_id, seq, EVENTS_AT_ONCE), final
 
-    async for kind, seq, data in poll(read, last_event_id, _STREAM_POLL_SECONDS):
-        yield ServerSentEvent(event=kind, id=str(seq) if seq else None, data=data)
+    async for event in follow(read, last_event_id):
+        yield event
 
 
 @router.get("/{job_id}/metrics", responses=responses(404))

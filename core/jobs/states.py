@@ -40,6 +40,7 @@ DATASET_TRANSITIONS: Final[dict[str, frozenset[str]]] = {
 #: A worker holds the row in these states.
 JOB_HELD: Final = ("running", "pausing", "cancelling")
 JOB_TERMINAL: Final = tuple(state for state, after in JOB_TRANSITIONS.items() if not after)
+DATASET_TERMINAL: Final = tuple(state for state, after in DATASET_TRANSITIONS.items() if not after)
 
 
 def sources(transitions: dict[str, frozenset[str]], target: str) -> tuple[str, ...]:

@@ -127,6 +127,6 @@ def upload_dataset(client: Client, file: Path, **options: Any) -> dict[str, Any]
 
 def finish(client: Client, job_id: str) -> dict[str, Any]:
     """Follow a job to its end."""
-    *_, (kind, job) = client.follow(job_id)
+    *_, (kind, job) = client.follow(f"/v1/jobs/{job_id}")
     assert kind == "end"
     return job
