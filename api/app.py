@@ -3,6 +3,7 @@
 from fastapi import FastAPI
 
 from api import problems
+from api.plain_errors import PlainErrors
 from api.request_context import RequestContext
 from api.routes import artifacts, datasets, health, jobs, keys, uploads
 from core.db.session import Database, get_database
@@ -32,8 +33,11 @@ def create_app(
     app.state.database = database or get_database()
     app.state.storage = storage or get_storage()
     problems.install(app)
-    app.add_middleware(RequestContext)
     for module in (health, uploads, datasets, jobs, artifacts, keys):
         app.include_router(module.router)
     problems.describe(app)
+    # Outside of all that Starlette puts around an application: its own refusals, and the answer to an
+    # unexpected exception, get an id and headers, too.
+    inside = app.build_middleware_stack
+    app.build_middleware_stack = lambda: RequestContext(PlainErrors(inside()))  # type: ignore[method-assign]
     return app

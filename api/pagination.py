@@ -9,7 +9,10 @@ from pydantic import BaseModel, Field
 Item = TypeVar("Item", bound=BaseModel)
 
 Limit = Annotated[int, Query(ge=1, le=200, description="Rows of one page.")]
-After = Annotated[str | None, Query(max_length=64, description="`next` of the page before.")]
+_ID = r"^[A-Za-z0-9_-]*$"
+After = Annotated[str | None, Query(max_length=64, pattern=_ID, description="`next` of the page before.")]
+#: A filter by an id or another plain word.
+IdFilter = Annotated[str | None, Query(max_length=64, pattern=_ID)]
 
 
 class Page(BaseModel, Generic[Item]):

@@ -14,6 +14,7 @@ from starlette.exceptions import HTTPException
 
 from api.request_context import request_id
 from core import errors
+from core.settings import Settings
 
 log = structlog.get_logger(__name__)
 
@@ -80,7 +81,7 @@ def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
     content = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
     return {
         status: {"description": HTTPStatus(status).phrase, "content": content}
-        for status in sorted({401, 403, 422, *statuses})
+        for status in sorted({401, 403, 422, 500, 503, *statuses})
     }
 
 
@@ -148,10 +149,21 @@ def _sentence(error: Any) -> str:
     return f"{message} (got {shown})" if shown else message
 
 
-def _http(_request: Request, error: Exception) -> JSONResponse:
+def _http(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
-    code = _CODES.get(error.status_code, HTTPStatus(error.status_code).phrase.lower().replace(" ", "_"))
-    return problem(error.status_code, code, str(error.detail), headers=error.headers)
+    return http_problem(request.app.state.settings, error.status_code, str(error.detail), error.headers)
+
+
+def http_problem(
+    settings: Settings, status: int, text: str, headers: Mapping[str, str] | None
+) -> JSONResponse:
+    """What a library refused, in our words where its own name no limit."""
+    phrase = HTTPStatus(status).phrase
+    code = _CODES.get(status, phrase.lower().replace(" ", "_"))
+    if status == 413:
+        limit = settings.max_body_bytes
+        return problem(413, code, f"the body is larger than the limit of {limit} bytes", limit=limit)
+    return problem(status, code, text or phrase, headers=headers)
 
 
 def _database_away(_request: Request, error: Exception) -> JSONResponse:

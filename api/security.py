@@ -1,6 +1,7 @@
 """Who calls: an API key, or, as long as no key was ever made, anybody on this machine."""
 
 import ipaddress
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
@@ -16,6 +17,7 @@ from core.errors import Forbidden, Unauthenticated
 #: The owner of everything that is made while there are no keys.
 LOCAL_OWNER = "local"
 _LOCAL_NAMES = ("localhost", "127.0.0.1", "[::1]")
+_PORT = re.compile(r":[0-9]*$")
 
 bearer = HTTPBearer(auto_error=False, description="An API key: `Authorization: Bearer key_….…`")
 Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]
@@ -48,7 +50,7 @@ def _without_key(request: Request, database: Database) -> Caller:
     if state.keys_exist:
         raise Unauthenticated("an API key is needed: Authorization: Bearer <key>")
     # The name guards against a web page that resolves its own name to 127.0.0.1.
-    host = request.headers.get("host", "").rsplit(":", 1)[0].lower()
+    host = _PORT.sub("", request.headers.get("host", "")).lower()
     client = request.client.host if request.client else ""
     if not is_loopback(client) or host not in _LOCAL_NAMES:
         raise Forbidden("without API keys only this machine is served, as localhost", code="local_only")

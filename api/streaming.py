@@ -13,7 +13,7 @@ from starlette.requests import ClientDisconnect, Request
 
 from api.schemas.common import EventOut
 from core.db.models import Artifact, Event
-from core.errors import Malformed, TooLarge
+from core.errors import Malformed, NotFound, TooLarge
 from core.storage.local import Receiver
 
 #: Large enough that the hop to a thread costs little, small enough that memory stays flat.
@@ -111,7 +111,10 @@ async def follow(
     read the object first: an event between the two would be lost.
     """
     while True:
-        events, final = await run_in_threadpool(read, seq)
+        try:
+            events, final = await run_in_threadpool(read, seq)
+        except NotFound:
+            return  # deleted meanwhile: who asks again is told so
         for event in events:
             seq = event.seq
             yield ServerSentEvent(event=event.type, id=str(seq), data=EventOut.model_validate(event))

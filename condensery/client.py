@@ -59,6 +59,16 @@ class Client:
         """
         return self._json(self._http.post(path, json=body))
 
+    def delete(self, path: str) -> None:
+        """Delete a resource.
+
+        Raises:
+            ApiError
+        """
+        answer = self._http.delete(path)
+        if answer.is_error:
+            self._json(answer)
+
     def upload(self, file: Path) -> dict[str, Any]:
         """Stream a file to the server, which must have received what was sent.
 

@@ -5,10 +5,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import make_url
 
 from core.db.migrate import upgrade
 from core.db.session import Database
-from tests.support.databases import empty_sqlite, migrated_postgres
+from tests.support.databases import copied_sqlite, empty_postgres, empty_sqlite, migrated_postgres
 from tests.support.servers import postgres, redis_server
 
 
@@ -24,16 +25,29 @@ def redis_address() -> Iterator[str]:
         yield address
 
 
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> str:
+    url = empty_sqlite(tmp_path_factory.mktemp("sqlite"))
+    upgrade(url)
+    return url
+
+
+@pytest.fixture(scope="session")
+def postgres_template(postgres_server: str) -> Iterator[str]:
+    with migrated_postgres(postgres_server) as url:
+        yield url
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """A migrated database of its own, of either kind."""
     if request.param == "sqlite":
-        url = empty_sqlite(tmp_path)
-        upgrade(url)
+        yield copied_sqlite(request.getfixturevalue("sqlite_template"), tmp_path)
+        return
+    template = make_url(request.getfixturevalue("postgres_template")).database
+    assert template is not None
+    with empty_postgres(request.getfixturevalue("postgres_server"), template) as url:
         yield url
-    else:
-        with migrated_postgres(request.getfixturevalue("postgres_server")) as url:
-            yield url
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """The phase `condense`: distribution matching, with progress, checkpoints and resume."""
 
+import math
 import time
 
 import torch
@@ -7,6 +8,7 @@ from torch import Tensor
 
 from core.db.models import Job, Metric
 from core.engine.condense import CondenseState, Step, condense, initial_state
+from core.engine.errors import NumericalError
 from core.engine.images import LabelledImages
 from core.jobs.spec import JobSpec
 from worker import checkpoints
@@ -68,13 +70,18 @@ class _Curve:
         if self._last is None:
             return
         done = self._last.iteration
+        # No database keeps a NaN, and the engine looks for one only now and then.
+        points = [(iteration, loss.item(), elapsed) for iteration, loss, elapsed in self._points]
+        last = self._last.loss.item()
+        if not all(math.isfinite(loss) for loss in (last, *(loss for _, loss, _ in points))):
+            raise NumericalError(f"the loss is not finite by iteration {done}")
         seconds = time.monotonic() - self._began
         per_iteration = seconds / (done - self._start)
         progress = {
             "phase": "condense",
             "iteration": done,
             "iterations": self._iterations,
-            "loss": self._last.loss.item(),
+            "loss": last,
             "seconds_per_iteration": per_iteration,
             "seconds_left": per_iteration * (self._iterations - done),
         }
@@ -84,9 +91,9 @@ class _Curve:
             session.add_all(
                 Metric(
                     job_id=lease.row_id, owner=self._owner, fence=lease.fence,
-                    iteration=iteration, loss=loss.item(), seconds=elapsed,
+                    iteration=iteration, loss=loss, seconds=elapsed,
                 )
-                for iteration, loss, elapsed in self._points
+                for iteration, loss, elapsed in points
             )  # fmt: skip
         self._points.clear()
         self._last = None

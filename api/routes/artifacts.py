@@ -1,11 +1,9 @@
 """Downloads."""
 
-from typing import Annotated
-
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Request, Response
 
 from api.deps import ReadSession, Storage
-from api.pagination import After, Limit, Page, page_of
+from api.pagination import After, IdFilter, Limit, Page, page_of
 from api.problems import responses
 from api.schemas.artifacts import ArtifactOut
 from api.security import Reader
@@ -20,11 +18,12 @@ router = APIRouter(prefix="/v1/artifacts", tags=["artifacts"])
 def list_artifacts(
     caller: Reader,
     session: ReadSession,
-    job_id: Annotated[str | None, Query(max_length=64)] = None,
-    format: Annotated[str | None, Query(max_length=40)] = None,
+    job_id: IdFilter = None,
+    format: IdFilter = None,
     limit: Limit = 50,
     after: After = None,
 ) -> Page[ArtifactOut]:
+    """Newest first, of all jobs or of one."""
     filters = [Artifact.job_id == job_id] if job_id else []
     if format:
         filters.append(Artifact.format == format)
@@ -34,6 +33,7 @@ def list_artifacts(
 
 @router.get("/{artifact_id}", responses=responses(404))
 def read_artifact(artifact_id: str, caller: Reader, session: ReadSession) -> ArtifactOut:
+    """Name, size and digest; the bytes are at `/content`."""
     return ArtifactOut.model_validate(rows.get(session, Artifact, caller.owner, artifact_id))
 
 
@@ -45,7 +45,7 @@ def read_artifact(artifact_id: str, caller: Reader, session: ReadSession) -> Art
         200: {"content": {"application/octet-stream": {}}},
         206: {"description": "The range asked for"},
         304: {"description": "The client's copy (If-None-Match) is the same"},
-        **responses(404, 416),
+        **responses(400, 404, 416),
     },
 )
 def download(

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Header, Query, Request, Response
+from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from fastapi.responses import FileResponse
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
@@ -25,7 +25,15 @@ from core.jobs.transitions import events_after
 router = APIRouter(prefix="/v1/datasets", tags=["data sets"])
 
 
-@router.post("", status_code=202, responses={200: {"model": DatasetOut}, **responses(404, 409)})
+def _own_dataset(dataset_id: str, caller: Reader, session: ReadSession) -> Dataset:
+    return rows.get(session, Dataset, caller.owner, dataset_id)
+
+
+#: For streams: found before the answer starts, by a session that does not last as long as the stream.
+OwnDataset = Annotated[Dataset, Depends(_own_dataset)]
+
+
+@router.post("", status_code=202, responses={200: {"model": DatasetOut}, **responses(400, 404, 409, 413)})
 def create(
     body: DatasetCreate,
     response: Response,
@@ -56,6 +64,7 @@ def list_datasets(
     limit: Limit = 50,
     after: After = None,
 ) -> Page[DatasetOut]:
+    """Newest first."""
     filters = [Dataset.state == state] if state else []
     found, more = rows.page(session, Dataset, caller.owner, *filters, limit=limit, after=after)
     return page_of([DatasetOut.model_validate(row) for row in found], more)
@@ -63,6 +72,7 @@ def list_datasets(
 
 @router.get("/{dataset_id}", responses=responses(404))
 def read_dataset(dataset_id: str, caller: Reader, session: ReadSession) -> DatasetOut:
+    """The data set: once it is ready with its manifest, if it is invalid with the reason."""
     return DatasetOut.model_validate(rows.get(session, Dataset, caller.owner, dataset_id))
 
 
@@ -83,10 +93,8 @@ def read_dataset_events(
 
 @router.get("/{dataset_id}/events/stream", response_class=EventSourceResponse, responses=responses(404))
 async def stream_dataset_events(
-    dataset_id: str,
+    dataset: OwnDataset,
     request: Request,
-    caller: Reader,
-    session: ReadSession,
     last_event_id: Annotated[int, Header(ge=0, lt=2**31)] = 0,
 ) -> AsyncIterator[ServerSentEvent]:
     """Its history and then its future, live; after the last event, `end` with the data set itself.
@@ -94,13 +102,12 @@ async def stream_dataset_events(
     Each event's id is its `seq`; send the last one seen as `Last-Event-ID` to go on from there.
     """
     database: Database = request.app.state.database
-    rows.get(session, Dataset, caller.owner, dataset_id)
 
     def read(seq: int) -> tuple[list[Event], DatasetOut | None]:
         with database.reading() as fresh:
-            dataset = rows.get(fresh, Dataset, caller.owner, dataset_id)
-            final = DatasetOut.model_validate(dataset) if dataset.state in DATASET_TERMINAL else None
-            return events_after(fresh, caller.owner, dataset_id, seq, EVENTS_AT_ONCE), final
+            now = rows.get(fresh, Dataset, dataset.owner, dataset.id)
+            final = DatasetOut.model_validate(now) if now.state in DATASET_TERMINAL else None
+            return events_after(fresh, dataset.owner, dataset.id, seq, EVENTS_AT_ONCE), final
 
     async for event in follow(read, last_event_id):
         yield event
@@ -122,4 +129,4 @@ def read_preview(dataset_id: str, caller: Reader, session: ReadSession, storage:
 @router.delete("/{dataset_id}", status_code=204, responses=responses(404, 409))
 def remove_dataset(dataset_id: str, caller: Writer, session: WriteSession, storage: Storage) -> None:
     """Delete it with its files. Refused while an unfinished job needs it; finished jobs stay."""
-    delete_dataset(session, storage, rows.get(session, Dataset, caller.owner, dataset_id))
+    delete_dataset(session, storage, caller.owner, dataset_id)

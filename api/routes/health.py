@@ -36,6 +36,7 @@ class Index(BaseModel):
 
 @router.get("/")
 def index() -> Index:
+    """Where to go from here."""
     return Index()
 
 

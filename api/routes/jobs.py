@@ -3,12 +3,12 @@
 from collections.abc import AsyncIterator
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Header, Query, Request, Response
+from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from sqlalchemy.orm import Session
 
 from api.deps import AppSettings, IdempotencyKey, ReadSession, Storage, WriteSession
-from api.pagination import After, Limit, Page, page_of
+from api.pagination import After, IdFilter, Limit, Page, page_of
 from api.problems import responses
 from api.schemas.artifacts import ArtifactOut
 from api.schemas.common import EventOut
@@ -28,7 +28,15 @@ from core.jobs.transitions import events_after
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 
 
-@router.post("", status_code=202, responses={200: {"model": JobOut}, **responses(404, 409)})
+def _own_job(job_id: str, caller: Reader, session: ReadSession) -> Job:
+    return rows.get(session, Job, caller.owner, job_id)
+
+
+#: For streams: found before the answer starts, by a session that does not last as long as the stream.
+OwnJob = Annotated[Job, Depends(_own_job)]
+
+
+@router.post("", status_code=202, responses={200: {"model": JobOut}, **responses(400, 404, 409, 413)})
 def create(
     body: JobCreate,
     response: Response,
@@ -61,7 +69,7 @@ def list_jobs(
         | None,
         Query(),
     ] = None,
-    dataset_id: Annotated[str | None, Query(max_length=64)] = None,
+    dataset_id: IdFilter = None,
     limit: Limit = 50,
     after: After = None,
 ) -> Page[JobOut]:
@@ -75,6 +83,7 @@ def list_jobs(
 
 @router.get("/{job_id}", responses=responses(404))
 def read_job(job_id: str, caller: Reader, session: ReadSession) -> JobOut:
+    """The job, with what its evaluation has found so far."""
     return _full(session, rows.get(session, Job, caller.owner, job_id))
 
 
@@ -101,10 +110,8 @@ def read_job_events(
 
 @router.get("/{job_id}/events/stream", response_class=EventSourceResponse, responses=responses(404))
 async def stream_job_events(
-    job_id: str,
+    job: OwnJob,
     request: Request,
-    caller: Reader,
-    session: ReadSession,
     last_event_id: Annotated[int, Header(ge=0, lt=2**31)] = 0,
 ) -> AsyncIterator[ServerSentEvent]:
     """Its history and then its future, live; after the last event, `end` with the job itself.
@@ -112,13 +119,12 @@ async def stream_job_events(
     Each event's id is its `seq`; send the last one seen as `Last-Event-ID` to go on from there.
     """
     database: Database = request.app.state.database
-    rows.get(session, Job, caller.owner, job_id)
 
     def read(seq: int) -> tuple[list[Event], JobOut | None]:
         with database.reading() as fresh:
-            job = rows.get(fresh, Job, caller.owner, job_id)
-            final = _full(fresh, job) if job.state in JOB_TERMINAL else None
-            return events_after(fresh, caller.owner, job_id, seq, EVENTS_AT_ONCE), final
+            now = rows.get(fresh, Job, job.owner, job.id)
+            final = _full(fresh, now) if now.state in JOB_TERMINAL else None
+            return events_after(fresh, job.owner, job.id, seq, EVENTS_AT_ONCE), final
 
     async for event in follow(read, last_event_id):
         yield event

@@ -13,7 +13,7 @@ from core.db.models import ApiKey
 router = APIRouter(prefix="/v1/keys", tags=["keys"])
 
 
-@router.post("", status_code=201, responses=responses())
+@router.post("", status_code=201, responses=responses(400, 413))
 def create(body: KeyCreate, response: Response, caller: Admin, session: WriteSession) -> KeyCreated:
     """Make a key. Its token is in this answer only."""
     owner = body.owner or caller.owner
@@ -24,12 +24,14 @@ def create(body: KeyCreate, response: Response, caller: Admin, session: WriteSes
 
 @router.get("", responses=responses())
 def list_keys(caller: Admin, session: ReadSession, limit: Limit = 50, after: After = None) -> Page[KeyOut]:
+    """Newest first, revoked and expired ones too."""
     found, more = rows.page(session, ApiKey, caller.owner, limit=limit, after=after)
     return page_of([KeyOut.model_validate(row) for row in found], more)
 
 
 @router.get("/{key_id}", responses=responses(404))
 def read_key(key_id: str, caller: Admin, session: ReadSession) -> KeyOut:
+    """Everything but the token."""
     return KeyOut.model_validate(rows.get(session, ApiKey, caller.owner, key_id))
 
 

@@ -8,6 +8,7 @@ from starlette.concurrency import run_in_threadpool
 from api.deps import AppSettings, ReadSession, Storage, WriteSession
 from api.pagination import After, Limit, Page, page_of
 from api.problems import responses
+from api.schemas.common import NO_CONTROLS
 from api.schemas.uploads import UploadOut
 from api.security import Reader, Writer
 from api.streaming import check_digest, receive_body
@@ -44,7 +45,7 @@ async def upload(
     caller: Writer,
     settings: AppSettings,
     storage: Storage,
-    file_name: Annotated[str | None, Query(min_length=1, max_length=255)] = None,
+    file_name: Annotated[str | None, Query(min_length=1, max_length=255, pattern=NO_CONTROLS)] = None,
     content_digest: Annotated[
         str | None, Header(description="`sha-256=:<base64>:` (RFC 9530): the bytes must have this digest.")
     ] = None,
@@ -99,16 +100,18 @@ async def _store(
 def list_uploads(
     caller: Reader, session: ReadSession, limit: Limit = 50, after: After = None
 ) -> Page[UploadOut]:
+    """Newest first."""
     found, more = rows.page(session, Upload, caller.owner, limit=limit, after=after)
     return page_of([UploadOut.model_validate(row) for row in found], more)
 
 
 @router.get("/{upload_id}", responses=responses(404))
 def read_upload(upload_id: str, caller: Reader, session: ReadSession) -> UploadOut:
+    """Size and digest; the bytes themselves are not offered."""
     return UploadOut.model_validate(rows.get(session, Upload, caller.owner, upload_id))
 
 
 @router.delete("/{upload_id}", status_code=204, responses=responses(404, 409))
 def remove_upload(upload_id: str, caller: Writer, session: WriteSession, storage: Storage) -> None:
     """Delete the bytes. Data sets that were made from them stay."""
-    delete_upload(session, storage, rows.get(session, Upload, caller.owner, upload_id))
+    delete_upload(session, storage, caller.owner, upload_id)

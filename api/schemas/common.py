@@ -1,9 +1,13 @@
 """What several resources share."""
 
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
+
+#: PostgreSQL keeps no NUL, and nobody can read the other control characters.
+NO_CONTROLS = r"^[^\x00-\x1f\x7f]*$"
+Name = Annotated[str, Field(min_length=1, max_length=200, pattern=NO_CONTROLS)]
 
 
 class Request(BaseModel):

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field
 
-from api.schemas.common import Reason, Request, Resource
+from api.schemas.common import Name, Reason, Request, Resource
 from core.jobs.spec import Seed
 
 
@@ -16,9 +16,7 @@ class DatasetCreate(Request):
     )
 
     upload_id: str = Field(max_length=64)
-    name: str | None = Field(
-        None, min_length=1, max_length=200, description="Default: the upload's file name."
-    )
+    name: Name | None = Field(None, description="Default: the upload's file name.")
     image_size: Annotated[
         int | None,
         Field(ge=16, le=256, description="Edge of the square images, in px. Default: theirs, or suggested."),

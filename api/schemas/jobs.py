@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from api.schemas.common import Reason, Resource
+from api.schemas.common import Name, Reason, Resource
 from core.jobs.spec import JobSpec
 
 
@@ -32,7 +32,7 @@ class JobCreate(JobSpec):
     )
 
     dataset_id: str = Field(max_length=64)
-    name: str | None = Field(None, min_length=1, max_length=200)
+    name: Name | None = None
 
 
 class EvaluationOut(BaseModel):

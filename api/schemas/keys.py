@@ -1,11 +1,11 @@
 """API keys."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 
 from pydantic import ConfigDict, Field, field_validator
 
-from api.schemas.common import Request, Resource
-from core.catalogue.keys import Scope
+from api.schemas.common import Name, Request, Resource
+from core.catalogue.keys import OWNER_PATTERN, Scope
 
 
 class KeyCreate(Request):
@@ -13,10 +13,10 @@ class KeyCreate(Request):
         extra="forbid", json_schema_extra={"examples": [{"name": "training pipeline", "scope": "write"}]}
     )
 
-    name: str = Field(min_length=1, max_length=200)
+    name: Name
     scope: Scope = "write"
     owner: str | None = Field(
-        None, pattern=r"^[A-Za-z0-9._@-]{1,64}$", description="Whose rows it sees. Default: the caller's."
+        None, pattern=OWNER_PATTERN, description="Whose rows it sees. Default: the caller's."
     )
     expires_at: datetime | None = None
 
@@ -25,7 +25,10 @@ class KeyCreate(Request):
     def _has_zone(cls, value: datetime | None) -> datetime | None:
         if value is not None and value.tzinfo is None:
             raise ValueError("needs a time zone, such as 2027-01-01T00:00:00Z")
-        return value
+        try:
+            return value and value.astimezone(UTC)
+        except OverflowError as error:
+            raise ValueError("is beyond the year 9999 in UTC") from error
 
 
 class KeyOut(Resource):

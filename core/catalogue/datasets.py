@@ -29,12 +29,12 @@ def create_dataset(
     Raises:
         NotFound: no such upload.
     """
-    upload = rows.get(session, Upload, owner, upload_id)
     fresh = new_id("ds")
     request = {"upload_id": upload_id, "name": name, "image_size": image_size, "seed": seed}
     dataset_id = idempotency.remember(session, owner, idempotency_key, request, fresh)
     if dataset_id != fresh:
         return rows.get(session, Dataset, owner, dataset_id), False
+    upload = rows.lock(session, Upload, owner, upload_id)
     dataset = Dataset(
         id=fresh,
         owner=owner,
@@ -53,12 +53,16 @@ def create_dataset(
     return dataset, True
 
 
-def delete_dataset(session: Session, storage: LocalStorage, dataset: Dataset) -> None:
+def delete_dataset(session: Session, storage: LocalStorage, owner: str, dataset_id: str) -> None:
     """Delete the row, its events and its files. Its finished jobs and their artifacts stay.
 
     Raises:
+        NotFound: no such data set.
         Conflict: a job that is not finished needs it, or a worker is still reading it in.
     """
+    dataset = rows.lock(session, Dataset, owner, dataset_id)
+    if dataset.lease_until is not None:
+        raise Conflict(f"{dataset.id} is being ingested: wait until it is ready or invalid")
     busy = session.scalar(
         select(Job.id).where(Job.dataset_id == dataset.id, Job.state.not_in(JOB_TERMINAL)).limit(1)
     )

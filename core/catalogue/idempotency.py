@@ -4,6 +4,7 @@ import hashlib
 import json
 from typing import Any
 
+from psycopg.errors import LockNotAvailable
 from sqlalchemy import select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import OperationalError
@@ -32,6 +33,8 @@ def remember(session: Session, owner: str, key: str | None, request: dict[str, A
         # Waits for a concurrent transaction with the same key, at most for the lock timeout.
         session.execute(insert(IdempotencyKey).values(**values).on_conflict_do_nothing())
     except OperationalError as error:
+        if not isinstance(error.orig, LockNotAvailable):
+            raise
         raise Conflict(
             f"a request with Idempotency-Key {key!r} is still in flight: repeat it later",
             code="idempotency_key_in_flight",

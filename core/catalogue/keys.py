@@ -18,6 +18,7 @@ Scope = Literal["read", "write", "admin"]
 
 #: What each scope may do; a later one includes the earlier.
 SCOPES: Final[tuple[Scope, ...]] = ("read", "write", "admin")
+OWNER_PATTERN: Final = r"^[A-Za-z0-9._@-]{1,64}$"
 _SECRET_BYTES = 32
 _USED_RESOLUTION_SECONDS = 60
 

@@ -2,7 +2,7 @@
 
 from typing import TypeVar
 
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import ColumnElement, Select, select
 from sqlalchemy.orm import Session
 
 from core.db.models import ApiKey, Artifact, Dataset, Job, Upload
@@ -19,7 +19,21 @@ def get(session: Session, model: type[Row], owner: str, row_id: str) -> Row:
     Raises:
         NotFound
     """
-    row = session.scalar(select(model).where(model.id == row_id, model.owner == owner))
+    return _present(model, session.scalar(_one(model, owner, row_id)), row_id)
+
+
+def lock(session: Session, model: type[Row], owner: str, row_id: str) -> Row:
+    """`get`, and keep the row as it is until the transaction ends (SQLite locks as a whole)."""
+    statement = _one(model, owner, row_id).with_for_update().execution_options(populate_existing=True)
+    return _present(model, session.scalar(statement), row_id)
+
+
+def _one(model: type[Row], owner: str, row_id: str) -> Select[Row]:
+    # PostgreSQL does not even compare a text that has a NUL; no id has a question mark.
+    return select(model).where(model.id == row_id.replace("\0", "?"), model.owner == owner)
+
+
+def _present(model: type[Row], row: Row | None, row_id: str) -> Row:
     if row is None:
         raise NotFound(f"no {_NAMES[model]} {row_id[:80]!r}")
     return row

@@ -3,6 +3,7 @@
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from core.catalogue import rows
 from core.db.models import Dataset, Upload
 from core.db.session import after_commit
 from core.errors import Conflict
@@ -31,12 +32,14 @@ def blob_key(upload_id: str) -> str:
     return f"uploads/{upload_id}"
 
 
-def delete_upload(session: Session, storage: LocalStorage, upload: Upload) -> None:
+def delete_upload(session: Session, storage: LocalStorage, owner: str, upload_id: str) -> None:
     """Delete the row and its bytes. Data sets that were made from it stay.
 
     Raises:
+        NotFound: no such upload.
         Conflict: a data set is still being made from it.
     """
+    upload = rows.lock(session, Upload, owner, upload_id)
     busy = session.scalar(
         select(Dataset.id).where(Dataset.upload_id == upload.id, Dataset.state == "ingesting").limit(1)
     )

@@ -23,8 +23,8 @@ def checkpoint_key(job_id: str, fence: int, iteration: int) -> str:
 
 
 def checkpoints_of(session: Session, job: Job) -> list[Checkpoint]:
-    """Newest first."""
-    newest = (Checkpoint.iteration.desc(), Checkpoint.fence.desc())
+    """Newest first: the latest attempt's, even where an earlier one got further (and was damaged)."""
+    newest = (Checkpoint.fence.desc(), Checkpoint.iteration.desc())
     return list(session.scalars(select(Checkpoint).where(Checkpoint.job_id == job.id).order_by(*newest)))
 
 

@@ -50,6 +50,14 @@ def make_celery(settings: Settings) -> Celery:
     return app
 
 
+def make_producer(settings: Settings) -> Celery:
+    """For sending only. A request must not wait for a broker: left to their defaults, kombu goes on
+    connecting for 6 s, and a broker that takes the connection but says nothing holds it for 15."""
+    app = make_celery(settings)
+    app.conf.broker_transport_options |= {"max_retries": 0, "socket_timeout": PUBLISH_SECONDS}
+    return app
+
+
 def _transport_options(settings: Settings) -> dict[str, Any]:
     if not settings.broker.startswith("filesystem:"):
         return {
@@ -94,7 +102,7 @@ def doorbell(row: Job | Dataset) -> tuple[str, str]:
 
 def _send(task: str, queue: str, row_id: str, fence: int) -> None:
     global _producer
-    _producer = _producer or make_celery(get_settings())
+    _producer = _producer or make_producer(get_settings())
     try:
         _producer.send_task(
             task, kwargs={"row_id": row_id, "fence": fence}, queue=queue, ignore_result=True, retry=False

@@ -67,7 +67,8 @@ def release_dead(
     died without a new checkpoint: then it is the row that kills its workers.
     """
     model = type(row)
-    mine = (model.fence == row.fence, model.lease_until.is_not(None))
+    # The lease that was seen to be dead: a worker that woke up and renewed it meanwhile keeps the row.
+    mine = (model.fence == row.fence, model.lease_until == row.lease_until)
     failures = row.failures + 1
     problem = {
         "code": "worker_lost",

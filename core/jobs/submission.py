@@ -36,7 +36,7 @@ def create_job(
     job_id = idempotency.remember(session, owner, idempotency_key, request, fresh)
     if job_id != fresh:
         return rows.get(session, Job, owner, job_id), False
-    dataset = rows.get(session, Dataset, owner, dataset_id)
+    dataset = rows.lock(session, Dataset, owner, dataset_id)
     if dataset.state != "ready" or dataset.manifest is None or dataset.content_hash is None:
         raise Conflict(
             f"{dataset.id} is {dataset.state}: a job needs a data set that is ready",

@@ -46,12 +46,9 @@ class LocalStorage:
     def put(self, key: str, source: Path) -> None:
         """Move a file (or a directory of files) from `scratch()` to `key`, durably."""
         target = self.path(key)
-        files = [p for p in source.rglob("*") if p.is_file()] if source.is_dir() else [source]
         with full_disk_is_named():
-            for file in files:
-                _sync(file)
-            if source.is_dir():
-                _sync(source)
+            for path in (*source.rglob("*"), source):
+                _sync(path)
             target.parent.mkdir(parents=True, exist_ok=True)
             source.replace(target)
             # Up to the root: any of these directories may be new.
@@ -86,11 +83,13 @@ class LocalStorage:
     @contextmanager
     def receive(self) -> Iterator["Receiver"]:
         """A file to stream bytes into while they are hashed; gone afterwards unless stored."""
-        with tempfile.NamedTemporaryFile(dir=self._tmp, prefix="receive-", delete=False) as file:
-            receiver = Receiver(self, file)
+        # Closing writes what is still buffered, so it can meet the full disk too.
+        with (
+            full_disk_is_named(),
+            tempfile.NamedTemporaryFile(dir=self._tmp, prefix="receive-", delete=False) as file,
+        ):
             try:
-                with full_disk_is_named():
-                    yield receiver
+                yield Receiver(self, file)
             finally:
                 Path(file.name).unlink(missing_ok=True)
 

@@ -4,10 +4,12 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import httpx2
+import redis
 from tenacity import retry, retry_if_result, stop_after_delay, wait_fixed
 
 from condensery import Client
@@ -91,6 +93,41 @@ class Service:
             if process is not None:
                 process.wait(60)
 
+    @property
+    def python(self) -> str:
+        return sys.executable
+
+    @property
+    def up_command(self) -> list[str]:
+        return [sys.executable, "-m", "condensery.cli", "up", "--port", str(self.port)]
+
+    def up(self) -> "Up":
+        """`condensery up`, ready."""
+        with self.log.open("ab") as log:
+            process = subprocess.Popen(
+                self.up_command,
+                env=self.environment,
+                cwd=ROOT,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        self._api = process
+        self._wait_until_ready()
+        return Up(process)
+
+    def lose_messages(self) -> None:
+        """Erase the broker."""
+        if broker := self.environment.get("CONDENSERY_BROKER_URL"):
+            with redis.Redis.from_url(broker) as client:
+                client.flushall()
+        for message in (self.data_dir / "broker").rglob("*.msg"):
+            message.unlink()
+
+    @retry(stop=stop_after_delay(30), wait=wait_fixed(0.1), retry=retry_if_result(lambda done: not done))
+    def wait_until(self, condition: Callable[[], bool]) -> bool:
+        return condition()
+
     def client(self, api_key: str | None = None) -> Client:
         return Client(self.url, api_key)
 
@@ -116,6 +153,20 @@ class Service:
             return httpx2.get(f"{self.url}/readyz").status_code == 200
         except httpx2.TransportError:
             return False
+
+
+class Up:
+    """A running `condensery up`."""
+
+    def __init__(self, process: "subprocess.Popen[bytes]") -> None:
+        self._process = process
+
+    def interrupt(self) -> None:
+        """Ctrl-C: the whole foreground group gets it."""
+        os.killpg(self._process.pid, signal.SIGINT)
+
+    def wait(self) -> int:
+        return self._process.wait(30)
 
 
 def upload_dataset(client: Client, file: Path, **options: Any) -> dict[str, Any]:

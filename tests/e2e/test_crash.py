@@ -1,0 +1,118 @@
+"""The worker dies, or is stopped, in the middle of a job: it goes on, and ends with the same bytes."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from condensery import Client
+from tests.support.service import Service, finish, upload_dataset
+
+JOB = {
+    "ipc": 3,
+    "iterations": 150,
+    "batch_real": 64,
+    "network": {"width": 16, "depth": 2},
+    "evaluation": {"networks": 1, "epochs": 5, "baselines": ["random"]},
+    "seed": 11,
+}
+
+
+def _digests(client: Client, job_id: str) -> dict[str, str]:
+    return {one["format"]: one["sha256"] for one in client.get(f"/v1/jobs/{job_id}/artifacts")["data"]}
+
+
+def _wait_for(client: Client, job_id: str, wanted: str) -> None:
+    for kind, _ in client.follow(f"/v1/jobs/{job_id}"):
+        if kind == wanted:
+            return
+    pytest.fail(f"{job_id} ended without {wanted!r}")
+
+
+def _processes_of(service: Service) -> list[str]:
+    """Whatever still runs with this service's data directory in its environment."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*/environ"):
+        try:
+            if str(service.data_dir).encode() in entry.read_bytes():
+                found.append((entry.parent / "cmdline").read_text().replace("\0", " "))
+        except OSError:
+            continue
+    return found
+
+
+def test_killed_and_stopped_jobs_end_with_the_bytes_of_an_undisturbed_one(
+    own_service: Service, digits_zip: Path
+) -> None:
+    own_service.start()
+    with own_service.client() as client:
+        dataset = upload_dataset(client, digits_zip)
+        body = {"dataset_id": dataset["id"], **JOB}
+        undisturbed = finish(client, client.post("/v1/jobs", body)["id"])
+        assert undisturbed["state"] == "succeeded", undisturbed["problem"]
+        assert undisturbed["resumes"] == 0
+
+        job_id = client.post("/v1/jobs", body)["id"]
+        _wait_for(client, job_id, "checkpoint")
+        own_service.kill_worker()
+        own_service.start_worker()
+        killed = finish(client, job_id)
+        assert killed["state"] == "succeeded", killed["problem"]
+        assert killed["resumes"] == 1
+        assert _digests(client, job_id) == _digests(client, undisturbed["id"])
+
+        job_id = client.post("/v1/jobs", body)["id"]
+        _wait_for(client, job_id, "checkpoint")
+        assert own_service.stop_worker() == 0
+        waiting = client.get(f"/v1/jobs/{job_id}")
+        assert waiting["state"] == "queued"
+        assert 0 < waiting["iteration"] < JOB["iterations"]  # type: ignore[operator]
+        own_service.start_worker()
+        stopped = finish(client, job_id)
+        assert stopped["resumes"] == 1
+        assert _digests(client, job_id) == _digests(client, undisturbed["id"])
+    assert own_service.temporary() == []
+
+
+def test_everything_started_is_gone_after_kill_9(own_service: Service, digits_zip: Path) -> None:
+    own_service.start()
+    with own_service.client() as client:
+        dataset = upload_dataset(client, digits_zip)
+        job_id = client.post("/v1/jobs", {"dataset_id": dataset["id"], **JOB, "iterations": 100_000})["id"]
+        _wait_for(client, job_id, "checkpoint")
+    own_service.stop_api()
+    own_service.kill_worker()
+    own_service.wait_until(lambda: _processes_of(own_service) == [])
+
+
+def test_a_wake_up_lost_with_the_broker_costs_no_job(own_service: Service, digits_zip: Path) -> None:
+    own_service.start()
+    own_service.stop_worker()
+    with own_service.client() as client:
+        upload = client.upload(digits_zip)
+        dataset = client.post("/v1/datasets", {"upload_id": upload["id"]})
+        own_service.lose_messages()
+        own_service.start_worker()
+        assert client.wait_for_dataset(dataset["id"])["state"] == "ready"
+
+
+def test_ctrl_c_stops_both_processes_cleanly(tmp_path: Path) -> None:
+    service = Service(tmp_path / "data")
+    up = service.up()
+    assert {"-m api", "-m worker"} <= {" ".join(line.split()[1:3]) for line in _processes_of(service)}
+    up.interrupt()
+    assert up.wait() == 0
+    assert _processes_of(service) == []
+    log = service.log.read_text()
+    assert "condensery: stopped" in log
+    assert "Traceback" not in log
+
+
+def test_up_says_why_it_cannot_start(own_service: Service) -> None:
+    own_service.run("core.db.migrate")
+    own_service.start_api()
+    second = subprocess.run(
+        own_service.up_command, env=own_service.environment, capture_output=True, text=True, timeout=60
+    )
+    assert second.returncode != 0
+    assert "address already in use" in second.stderr

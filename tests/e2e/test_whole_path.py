@@ -1,0 +1,133 @@
+"""Upload → data set → job → evaluation → artifacts → download, by real processes."""
+
+import hashlib
+import io
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from condensery import Client
+from tests.support.service import Service, finish, upload_dataset
+
+TINY = {
+    "ipc": 2,
+    "iterations": 12,
+    "batch_real": 16,
+    "network": {"width": 8, "depth": 2},
+    "augment": "color_crop_cutout_scale_rotate",
+    "evaluation": {"networks": 2, "epochs": 20, "whole_epochs": 1},
+}
+
+
+@pytest.fixture(scope="module")
+def dataset_id(service: Service, digits_zip: Path) -> str:
+    with service.client() as client:
+        dataset = upload_dataset(client, digits_zip, name="digits")
+    assert dataset["state"] == "ready", dataset["problem"]
+    assert len(dataset["manifest"]["classes"]) == 10
+    assert sum(split["count"] for split in dataset["manifest"]["splits"].values()) == 1797
+    return str(dataset["id"])
+
+
+@pytest.fixture(scope="module")
+def job(service: Service, dataset_id: str) -> dict[str, object]:
+    with service.client() as client:
+        submitted = client.post("/v1/jobs", {"dataset_id": dataset_id, "seed": 3, **TINY})
+        return finish(client, submitted["id"])
+
+
+def test_job_is_evaluated_beside_honest_baselines(job: dict[str, object]) -> None:
+    assert job["state"] == "succeeded", job["problem"]
+    evaluations = {one["method"]: one for one in job["evaluations"]}  # type: ignore[attr-defined]
+    assert list(evaluations) == ["condensed", "random", "whole"]
+    for method, count in (("condensed", 20), ("random", 20), ("whole", 1528)):
+        one = evaluations[method]
+        assert one["train_images"] == count
+        assert one["n"] == 2 == len(one["accuracies"])
+        assert one["mean"] == pytest.approx(np.mean(one["accuracies"]))
+        assert one["std"] == pytest.approx(np.std(one["accuracies"], ddof=1))
+    result = job["result"]
+    assert isinstance(result, dict)
+    assert result["ior"] == pytest.approx(evaluations["condensed"]["mean"] - evaluations["random"]["mean"])
+
+
+def test_events_are_gapless_and_tell_the_story(client: Client, job: dict[str, object]) -> None:
+    seen = list(client.follow(f"/v1/jobs/{job['id']}"))
+    assert [event["seq"] for _, event in seen[:-1]] == list(range(1, len(seen)))
+    story = [kind for kind, _ in seen if kind not in ("progress", "checkpoint")]
+    assert story[:3] == ["queued", "running", "phase"]
+    assert story[3:9] == ["evaluated"] * 6
+    assert story[9:] == ["queued", "running", "succeeded", "end"]
+
+
+def test_loss_curve_has_every_iteration_of_a_short_job(client: Client, job: dict[str, object]) -> None:
+    points = client.get(f"/v1/jobs/{job['id']}/metrics")["data"]
+    assert [point["iteration"] for point in points] == list(range(1, 13))
+    assert all(point["loss"] > 0 for point in points)
+
+
+def test_artifacts_are_what_they_say(client: Client, job: dict[str, object], tmp_path: Path) -> None:
+    artifacts = {one["format"]: one for one in client.get(f"/v1/jobs/{job['id']}/artifacts")["data"]}
+    assert set(artifacts) == {"safetensors", "manifest", "npz", "pt", "png", "preview"}
+    for one in artifacts.values():
+        path = client.download(one, tmp_path / one["file_name"])
+        assert path.stat().st_size == one["size"]
+        assert hashlib.sha256(path.read_bytes()).hexdigest() == one["sha256"]
+    with np.load(tmp_path / artifacts["npz"]["file_name"], allow_pickle=False) as arrays:
+        assert arrays["images"].shape == (20, 1, 16, 16)
+        assert arrays["labels"].tolist() == [c for c in range(10) for _ in range(2)]
+    with Image.open(tmp_path / artifacts["preview"]["file_name"]) as preview:
+        preview.verify()
+
+
+def test_curl_resumes_a_download(
+    service: Service, client: Client, job: dict[str, object], tmp_path: Path
+) -> None:
+    artifact = client.get(f"/v1/jobs/{job['id']}/artifacts")["data"][0]
+    target = tmp_path / "part"
+    url = f"{service.url}/v1/artifacts/{artifact['id']}/content"
+    subprocess.run(["curl", "-sS", "-r", "0-999", "-o", target, url], check=True)
+    assert target.stat().st_size == 1000
+    subprocess.run(["curl", "-sS", "-C", "-", "-o", target, url], check=True)
+    assert hashlib.sha256(target.read_bytes()).hexdigest() == artifact["sha256"]
+
+
+def test_same_seed_same_bytes_other_seed_others(
+    client: Client, dataset_id: str, job: dict[str, object]
+) -> None:
+    def digests(job_id: object) -> dict[str, str]:
+        artifacts = client.get(f"/v1/jobs/{job_id}/artifacts")["data"]
+        return {one["format"]: one["sha256"] for one in artifacts}
+
+    again, other = (
+        finish(client, client.post("/v1/jobs", {"dataset_id": dataset_id, "seed": seed, **TINY})["id"])
+        for seed in (3, 4)
+    )
+    assert digests(again["id"]) == digests(job["id"])
+    assert digests(other["id"])["safetensors"] != digests(job["id"])["safetensors"]
+
+
+def test_preview_of_a_data_set(service: Service, dataset_id: str) -> None:
+    url = f"{service.url}/v1/datasets/{dataset_id}/preview"
+    png = subprocess.run(["curl", "-sS", "--fail", url], check=True, capture_output=True).stdout
+    with Image.open(io.BytesIO(png)) as preview:
+        assert preview.format == "PNG"
+
+
+def test_running_job_is_cancelled_within_a_step_and_leaves_nothing(
+    service: Service, client: Client, dataset_id: str
+) -> None:
+    before = service.blobs()
+    long = TINY | {"iterations": 1_000_000}
+    submitted = client.post("/v1/jobs", {"dataset_id": dataset_id, **long})
+    for kind, _ in client.follow(f"/v1/jobs/{submitted['id']}"):
+        if kind == "checkpoint":
+            client.post(f"/v1/jobs/{submitted['id']}/cancel")
+            break
+    ended = finish(client, submitted["id"])
+    assert ended["state"] == "cancelled"
+    assert service.blobs() == before
+    assert service.temporary() == []

@@ -1,0 +1,304 @@
+"""Jobs over HTTP."""
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from sqlalchemy import func, select
+from starlette.testclient import TestClient
+
+from core.db.models import Event, IdempotencyKey, Job, Metric
+from core.db.session import Database
+from core.jobs.transitions import record
+from tests.support.api import (
+    SMALL,
+    bring,
+    client_of,
+    ingesting_dataset,
+    problem_of,
+    queued_job,
+    ready_dataset,
+)
+
+
+def counted(database: Database) -> tuple[int, int]:
+    """(jobs, keys)"""
+    with database.reading() as session:
+        jobs = session.scalar(select(func.count()).select_from(Job))
+        keys = session.scalar(select(func.count()).select_from(IdempotencyKey))
+        return int(jobs or 0), int(keys or 0)
+
+
+def test_created_with_everything_resolved(http: TestClient, database: Database) -> None:
+    dataset_id = ready_dataset(http, database, image_size=32)
+    response = http.post("/v1/jobs", json={"dataset_id": dataset_id, "ipc": 10, "name": "mine"})
+    assert response.status_code == 202
+    job = response.json()
+    assert response.headers["location"] == f"/v1/jobs/{job['id']}"
+    assert (job["state"], job["phase"], job["name"]) == ("queued", "condense", "mine")
+    assert (job["dataset_id"], job["data_hash"]) == (dataset_id, "ab" * 32)
+    assert job["spec"]["network"]["depth"] == 3
+    assert job["spec"]["lr"] > 0
+    assert job["spec"]["ipc"] == 10
+    assert job["evaluations"] == []
+    assert http.get(response.headers["location"]).json() == job
+
+
+def test_depth_follows_the_image_size(http: TestClient, database: Database) -> None:
+    depths = []
+    for image_size in (16, 32, 64, 128):
+        dataset_id = ready_dataset(http, database, image_size=image_size)
+        job = http.post("/v1/jobs", json={"dataset_id": dataset_id, **SMALL}).json()
+        depths.append(job["spec"]["network"]["depth"])
+    assert depths == sorted(set(depths))
+
+
+def test_data_set_that_is_not_ready(http: TestClient) -> None:
+    body = {"dataset_id": ingesting_dataset(http)["id"], **SMALL}
+    problem = problem_of(http.post("/v1/jobs", json=body), 409, "dataset_not_ready")
+    assert problem["dataset_state"] == "ingesting"
+    problem_of(http.post("/v1/jobs", json={**body, "dataset_id": "ds_0"}), 404, "not_found")
+
+
+FAULTS: list[tuple[dict[str, Any], str]] = [
+    ({"ipc": 0}, "/ipc"),
+    ({"ipc": 10**9}, "/ipc"),
+    ({"ipc": "many"}, "/ipc"),
+    ({"ipc": None}, "/ipc"),
+    ({"iterations": 0}, "/iterations"),
+    ({"batch_size": 4}, "/batch_size"),
+    ({"network": {"widht": 4}}, "/network/widht"),
+    ({"network": {"width": 0}}, "/network/width"),
+    ({"evaluation": {"baselines": ["random", "magic"]}}, "/evaluation/baselines/1"),
+    ({"evaluation": {"nets": 3}}, "/evaluation/nets"),
+    ({"a/b~c": 1}, "/a~1b~0c"),
+    ({"augment": "color_nonsense"}, "/augment"),
+    ({"augment": "x" * 81}, "/augment"),
+    ({"recipe": "dc"}, "/recipe"),
+    ({"seed": -1}, "/seed"),
+    ({"lr": -1}, "/lr"),
+]
+
+
+def test_faulty_bodies(http: TestClient, database: Database) -> None:
+    dataset_id = ready_dataset(http, database)
+    for fault, pointer in FAULTS:
+        response = http.post("/v1/jobs", json={"dataset_id": dataset_id, **SMALL, **fault})
+        problem = problem_of(response, 422, "invalid_request")
+        assert [one["pointer"] for one in problem["errors"]] == [pointer]
+        assert pointer in problem["detail"]
+    assert counted(database) == (0, 0)
+
+
+def test_every_fault_of_a_body_is_named_at_once(http: TestClient) -> None:
+    problem = problem_of(http.post("/v1/jobs", json={"ipc": 0, "network": {"width": 0}, "x": 1}), 422)
+    pointers = {one["pointer"] for one in problem["errors"]}
+    assert pointers == {"/dataset_id", "/ipc", "/network/width", "/x"}
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e400"])
+def test_number_that_is_none(http: TestClient, database: Database, number: str) -> None:
+    """Python's JSON reads more than JSON has."""
+    dataset_id = ready_dataset(http, database)
+    for field in ("lr", "momentum", "ipc", "seed"):
+        body = f'{{"dataset_id": "{dataset_id}", "ipc": 1, "{field}": {number}}}'
+        response = http.post("/v1/jobs", content=body, headers={"Content-Type": "application/json"})
+        problem = problem_of(response, 422, "invalid_request")
+        assert [one["pointer"] for one in problem["errors"]] == [f"/{field}"]
+
+
+def test_more_images_than_the_set_can_give(http: TestClient, database: Database) -> None:
+    dataset_id = ready_dataset(http, database, per_class=(12, 9))
+    body = {"dataset_id": dataset_id, "iterations": 5}
+    problem = problem_of(http.post("/v1/jobs", json={**body, "ipc": 11}), 422, "ipc_too_large")
+    assert (problem["limit"], problem["value"]) == (10, 11)
+    assert problem["errors"][0]["pointer"] == "/ipc"
+    assert http.post("/v1/jobs", json={**body, "ipc": 10}).status_code == 202
+
+
+def test_network_deeper_than_the_images_allow(http: TestClient, database: Database) -> None:
+    body = {"dataset_id": ready_dataset(http, database, image_size=16), **SMALL}
+    problem = problem_of(
+        http.post("/v1/jobs", json={**body, "network": {"depth": 5}}), 422, "network_too_deep"
+    )
+    assert (problem["limit"], problem["errors"][0]["pointer"]) == (4, "/network/depth")
+    assert http.post("/v1/jobs", json={**body, "network": {"depth": 4}}).status_code == 202
+
+
+def test_list_by_state_and_data_set(http: TestClient, database: Database) -> None:
+    first, second = queued_job(http, database), queued_job(http, database)
+    bring(database, first, "running")
+    dataset_id = http.get(f"/v1/jobs/{second}").json()["dataset_id"]
+    for parameters, expected in (
+        ({}, [second, first]),
+        ({"state": "running"}, [first]),
+        ({"dataset_id": dataset_id}, [second]),
+        ({"dataset_id": dataset_id, "state": "running"}, []),
+        ({"limit": "1"}, [second]),
+        ({"after": second}, [first]),
+    ):
+        found = http.get("/v1/jobs", params=parameters).json()["data"]
+        assert [job["id"] for job in found] == expected
+
+
+def test_cancel_of_one_that_waits(http: TestClient, database: Database) -> None:
+    path = f"/v1/jobs/{queued_job(http, database)}"
+    first = http.post(f"{path}/cancel")
+    assert first.status_code == 202
+    assert first.json()["state"] == "cancelled"
+    assert first.json()["finished_at"] is not None
+    again = http.post(f"{path}/cancel")
+    assert (again.status_code, again.json()) == (202, first.json())
+    assert [event["type"] for event in http.get(f"{path}/events").json()["data"]] == ["queued", "cancelled"]
+
+
+def test_cancel_of_one_that_runs(http: TestClient, database: Database) -> None:
+    job_id = queued_job(http, database)
+    bring(database, job_id, "running")
+    for _ in range(2):
+        assert http.post(f"/v1/jobs/{job_id}/cancel").json()["state"] == "cancelling"
+    events = http.get(f"/v1/jobs/{job_id}/events").json()["data"]
+    assert [event["type"] for event in events] == ["queued", "running", "cancelling"]
+
+
+@pytest.mark.parametrize("end", ["succeeded", "failed"])
+def test_cancel_of_one_that_has_ended(http: TestClient, database: Database, end: str) -> None:
+    job_id = queued_job(http, database)
+    bring(database, job_id, "running", end)
+    problem = problem_of(http.post(f"/v1/jobs/{job_id}/cancel"), 409, "conflict")
+    assert problem["job_state"] == end
+
+
+def test_repeated_request_makes_nothing_new(http: TestClient, database: Database) -> None:
+    body = {"dataset_id": ready_dataset(http, database), **SMALL}
+    key = {"Idempotency-Key": "order 66 ü".encode("latin-1")}
+    first = http.post("/v1/jobs", json=body, headers=key)
+    bring(database, first.json()["id"], "running")
+    again = http.post("/v1/jobs", json=body, headers=key)
+    assert (first.status_code, again.status_code) == (202, 200)
+    assert again.json()["id"] == first.json()["id"]
+    assert again.json()["state"] == "running"
+    assert again.headers["location"] == first.headers["location"]
+    other = http.post("/v1/jobs", json={**body, "seed": 1}, headers=key)
+    problem_of(other, 422, "idempotency_key_reused")
+    assert counted(database) == (1, 1)
+    assert http.post("/v1/jobs", json=body).json()["id"] != first.json()["id"]
+
+
+def test_repeated_data_set_request_makes_nothing_new(http: TestClient, database: Database) -> None:
+    """Even after its upload is gone."""
+    source = ingesting_dataset(http)["upload_id"]
+    body, key = {"upload_id": source}, {"Idempotency-Key": "k"}
+    first, again = (http.post("/v1/datasets", json=body, headers=key) for _ in range(2))
+    assert (first.status_code, again.status_code) == (202, 200)
+    assert again.json() == first.json()
+    problem_of(
+        http.post("/v1/datasets", json={**body, "seed": 1}, headers=key), 422, "idempotency_key_reused"
+    )
+
+
+def test_refused_request_does_not_use_up_its_key(http: TestClient, database: Database) -> None:
+    body = {"dataset_id": ready_dataset(http, database), **SMALL}
+    key = {"Idempotency-Key": "k"}
+    problem_of(http.post("/v1/jobs", json={**body, "ipc": 1000}, headers=key), 422)
+    assert http.post("/v1/jobs", json=body, headers=key).status_code == 202
+    for value in ("", "x" * 256):
+        problem = problem_of(http.post("/v1/jobs", json=body, headers={"Idempotency-Key": value}), 422)
+        assert problem["errors"][0]["pointer"].lower() == "header: idempotency-key"
+
+
+def test_parallel_requests_with_one_key_make_one_job(
+    app: FastAPI, http: TestClient, database: Database
+) -> None:
+    body = {"dataset_id": ready_dataset(http, database), **SMALL}
+
+    def post(_n: int) -> tuple[int, str]:
+        response = client_of(app).post("/v1/jobs", json=body, headers={"Idempotency-Key": "k"})
+        return response.status_code, response.json().get("id", response.text)
+
+    with ThreadPoolExecutor(20) as pool:
+        answers = list(pool.map(post, range(20)))
+    assert sorted(status for status, _ in answers) == [200] * 19 + [202]
+    assert len({job_id for _, job_id in answers}) == 1
+    assert counted(database) == (1, 1)
+
+
+def add_events(database: Database, job_id: str, count: int) -> None:
+    with database.writing() as session:
+        for n in range(count):
+            assert record(session, Job, job_id, "progress", {"iteration": n})
+
+
+def test_events_are_paged_by_number(http: TestClient, database: Database) -> None:
+    job_id = queued_job(http, database)
+    add_events(database, job_id, 6)
+    path, seen, after = f"/v1/jobs/{job_id}/events", [], 0
+    for expected in ([1, 2, 3], [4, 5, 6], [7]):
+        page = http.get(path, params={"limit": 3, "after": after}).json()
+        assert [event["seq"] for event in page["data"]] == expected
+        seen += page["data"]
+        after = page["next"]
+    assert after is None
+    assert [event["data"]["iteration"] for event in seen[1:]] == list(range(6))
+
+
+def stream_of(http: TestClient, job_id: str, **headers: str) -> list[dict[str, str]]:
+    """The events of a stream that ends."""
+    response = http.get(f"/v1/jobs/{job_id}/events/stream", headers=headers)
+    assert response.status_code == 200
+    assert response.headers["content-type"].startswith("text/event-stream")
+    blocks = [block for block in response.text.split("\n\n") if block.strip()]
+    return [dict(line.split(": ", 1) for line in block.splitlines()) for block in blocks]
+
+
+def test_stream_replays_resumes_and_ends(http: TestClient, database: Database) -> None:
+    job_id = queued_job(http, database)
+    add_events(database, job_id, 3)
+    bring(database, job_id, "running", "succeeded")
+    whole = stream_of(http, job_id)
+    assert [event["event"] for event in whole] == ["queued", *["progress"] * 3, "running", "succeeded", "end"]
+    assert [event["id"] for event in whole[:-1]] == ["1", "2", "3", "4", "5", "6"]
+    final = http.get(f"/v1/jobs/{job_id}")
+    assert whole[-1]["data"] == final.text
+    assert stream_of(http, job_id, **{"Last-Event-ID": "4"}) == whole[4:]
+    assert stream_of(http, job_id, **{"Last-Event-ID": "6"}) == whole[-1:]
+    assert stream_of(http, job_id, **{"Last-Event-ID": "99"}) == whole[-1:]
+
+
+def test_long_stream_is_whole(http: TestClient, database: Database) -> None:
+    """More events than are read at once."""
+    job_id = queued_job(http, database)
+    with database.writing() as session:
+        job = session.get_one(Job, job_id)
+        job.event_seq = 1203
+        events = [Event(subject_id=job_id, seq=n, owner=job.owner, type="x", data={}) for n in range(2, 1204)]
+        session.add_all(events)
+    bring(database, job_id, "cancelled")
+    ids = [event["id"] for event in stream_of(http, job_id)[:-1]]
+    assert ids == [str(n) for n in range(1, 1205)]
+
+
+def test_last_event_id_that_is_none(http: TestClient, database: Database) -> None:
+    path = f"/v1/jobs/{queued_job(http, database)}/events/stream"
+    for value in ("-1", "x", str(2**31)):
+        problem_of(http.get(path, headers={"Last-Event-ID": value}), 422, "invalid_request")
+
+
+def test_metrics_are_paged_and_the_later_attempt_counts(http: TestClient, database: Database) -> None:
+    job_id = queued_job(http, database)
+    with database.writing() as session:
+        for fence, iterations in ((1, range(1, 6)), (2, range(4, 8))):
+            for iteration in iterations:
+                session.add(
+                    Metric(
+                        job_id=job_id, owner="local", fence=fence, iteration=iteration, loss=fence, seconds=1
+                    )
+                )
+    path = f"/v1/jobs/{job_id}/metrics"
+    first = http.get(path, params={"limit": 4}).json()
+    rest = http.get(path, params={"limit": 4, "after": first["next"]}).json()
+    points = first["data"] + rest["data"]
+    assert [point["iteration"] for point in points] == [1, 2, 3, 4, 5, 6, 7]
+    assert [point["loss"] for point in points] == [1, 1, 1, 2, 2, 2, 2]
+    assert (first["has_more"], rest["has_more"]) == (True, False)

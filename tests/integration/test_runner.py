@@ -1,0 +1,138 @@
+"""What a runner makes of its work's failures, and that nobody outlives a killed parent."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import delete, func, select
+
+from core.catalogue.uploads import blob_key, create_upload
+from core.data.canonical import CanonicalSet
+from core.db.models import Dataset, Job, Metric
+from core.db.session import Database
+from core.ids import new_id
+from tests.support.leased import OWNER, dataset_of, event_types, job_of
+from tests.support.processes import commands, descendants, runner_of, wait_for
+from tests.support.workplace import ENDLESS, ROOT, Workplace, workplace
+from tests.unit.data.builders import folder, make_zip
+
+
+@pytest.fixture
+def place(
+    database: Database, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Workplace]:
+    with workplace(database, database_url, tmp_path / "data", monkeypatch) as made:
+        yield made
+
+
+@pytest.fixture
+def embedded(place: Workplace) -> Workplace:
+    if place.database.engine.dialect.name != "sqlite":
+        pytest.skip("does not depend on the database")
+    return place
+
+
+def test_a_job_that_diverges_fails_as_such_at_once(place: Workplace) -> None:
+    """Not as a lost worker after three attempts: no database keeps the NaN that it would report."""
+    job_id = place.new_job(lr=1e6, momentum=0.999, iterations=ENDLESS, augment="none")
+    place.attempt(job_id)
+    job = job_of(place.database, job_id)
+    assert job.state == "failed"
+    assert job.problem is not None and job.problem["code"] == "numerical"
+    assert "not finite" in job.problem["detail"] and "a smaller lr may help" in job.problem["detail"]
+    assert (job.failures, job.lease_until) == (0, None)
+    assert event_types(place.database, job_id)[-1] == "failed"
+    with place.database.reading() as session:
+        infinite = select(func.count()).select_from(Metric).where(Metric.loss > 1e38)
+        assert session.scalar(infinite) == 0
+
+
+def upload(place: Workplace, content: bytes) -> str:
+    upload_id = new_id("up")
+    with place.storage.receive() as receiver:
+        receiver.write(content)
+        receiver.store(blob_key(upload_id))
+    with place.database.writing() as session:
+        create_upload(
+            session, OWNER, upload_id=upload_id, sha256=receiver.sha256, size=receiver.size, file_name="a.zip"
+        )
+    return upload_id
+
+
+def test_an_upload_becomes_a_data_set(place: Workplace, tmp_path: Path) -> None:
+    content = make_zip(tmp_path / "upload.zip", folder(each=20)).read_bytes()
+    dataset_id = place.new_upload_dataset(upload(place, content))
+    place.attempt(dataset_id, Dataset)
+    dataset = dataset_of(place.database, dataset_id)
+    assert (dataset.state, dataset.fence, dataset.lease_until) == ("ready", 1, None)
+    assert (dataset.images_done, dataset.images_total, dataset.image_size) == (40, 40, 16)
+    assert dataset.blob_prefix is not None and dataset.finished_at is not None
+    canonical = CanonicalSet.open(place.storage.path(dataset.blob_prefix))
+    assert canonical.manifest.content_hash == dataset.content_hash
+    assert canonical.manifest.classes == ("cat", "dog")
+    events = event_types(place.database, dataset_id)
+    assert [e for e in events if e != "progress"] == ["ingesting", "claimed", "ready"]
+
+
+def test_an_upload_that_is_no_data_set_is_invalid_at_once(place: Workplace) -> None:
+    dataset_id = place.new_upload_dataset(upload(place, b"not an archive at all" * 100))
+    place.attempt(dataset_id, Dataset)
+    dataset = dataset_of(place.database, dataset_id)
+    assert (dataset.state, dataset.failures, dataset.lease_until) == ("invalid", 0, None)
+    assert dataset.problem is not None and dataset.problem["code"] != "worker_lost"
+    assert list(place.storage.keys("datasets")) == []
+    assert list((place.settings.data_dir / "tmp").iterdir()) == []
+
+
+def test_a_job_whose_data_set_is_gone_fails(embedded: Workplace) -> None:
+    job_id = embedded.new_job()
+    with embedded.database.writing() as session:
+        session.execute(delete(Dataset))
+    embedded.attempt(job_id)
+    job = job_of(embedded.database, job_id)
+    assert job.state == "failed"
+    assert job.problem == {"code": "dataset_deleted", "detail": "its data set was deleted"}
+
+
+def gone(pids: set[int]) -> bool:
+    return not pids & commands().keys()
+
+
+def test_a_runner_dies_with_its_supervisor(embedded: Workplace) -> None:
+    job_id = embedded.new_job(iterations=ENDLESS)
+    task = "import sys; from worker.tasks import condense; condense(sys.argv[1], 0)"
+    supervisor = subprocess.Popen([sys.executable, "-c", task, job_id], cwd=ROOT)
+    try:
+        embedded.wait_for_event(job_id, "progress")
+        runner = wait_for(lambda: runner_of(job_id))
+        assert runner is not None
+    finally:
+        supervisor.send_signal(signal.SIGKILL)
+        supervisor.wait()
+    wait_for(lambda: gone({runner}), seconds=2)
+    assert job_of(embedded.database, job_id).state == "running", "the lease tells the reaper, later"
+
+
+def test_a_runner_started_by_a_process_that_is_gone_does_nothing(embedded: Workplace) -> None:
+    """Its parent died before the kernel could be asked to watch."""
+    job_id = embedded.new_job()
+    command = [sys.executable, "-m", "worker.runner", "job", job_id, "1", "1"]
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert ended.returncode != 0
+    assert "is gone" in ended.stderr
+    assert event_types(embedded.database, job_id) == ["queued"]
+
+
+def test_celery_and_its_pool_die_with_the_worker(embedded: Workplace) -> None:
+    worker = subprocess.Popen([sys.executable, "-m", "worker", "cpu"], cwd=ROOT, start_new_session=True)
+    try:
+        # The Celery worker, and one process of its pool at least.
+        family = wait_for(lambda: found if len(found := descendants(worker.pid)) >= 2 else set())
+    finally:
+        os.kill(worker.pid, signal.SIGKILL)
+        worker.wait()
+    wait_for(lambda: gone(family), seconds=2)

@@ -1,0 +1,195 @@
+"""Attempts in real processes: to the end, killed, cancelled, drained, taken over."""
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from safetensors.torch import load_file
+from sqlalchemy import func, select
+
+from core.db.migrate import upgrade
+from core.db.models import Artifact, Checkpoint, Evaluation, Job, Metric
+from core.db.session import Database
+from core.jobs.files import checkpoint_key, checkpoints_of
+from core.jobs.reaper import reap
+from core.jobs.submission import cancel_job
+from core.storage.local import sha256_file
+from tests.support.databases import empty_sqlite
+from tests.support.leased import event_types, events_of, expire, job_of, take
+from tests.support.processes import runner_of, wait_for
+from tests.support.workplace import ENDLESS, Workplace, drain, workplace
+
+
+@pytest.fixture
+def embedded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workplace]:
+    """On SQLite: what is tested here does not depend on the database."""
+    url = empty_sqlite(tmp_path)
+    upgrade(url)
+    database = Database(url)
+    with workplace(database, url, tmp_path / "data", monkeypatch) as made:
+        yield made
+    database.engine.dispose()
+
+
+def kill_runner(job_id: str) -> None:
+    pid = wait_for(lambda: runner_of(job_id))
+    assert pid is not None
+    os.kill(pid, signal.SIGKILL)
+
+
+def test_a_job_runs_to_its_end(
+    database: Database, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with workplace(database, database_url, tmp_path / "data", monkeypatch) as place:
+        job_id = place.new_job()
+        place.attempt(job_id)
+        job = job_of(database, job_id)
+        assert (job.state, job.phase, job.iteration, job.failures) == ("queued", "export", 20, 0)
+        assert job.result is not None and job.result["environment"]["deterministic"] is True
+        assert job.lease_until is None and job.dispatched_at is not None
+        place.attempt(job_id)
+        job = job_of(database, job_id)
+        assert (job.state, job.fence, job.resumes) == ("succeeded", 2, 0)
+        assert job.finished_at is not None and job.lease_until is None and job.problem is None
+        with database.reading() as session:
+            iterations = session.scalars(select(Metric.iteration).order_by(Metric.iteration)).all()
+            assert iterations == list(range(1, 21))
+            methods = session.scalars(select(Evaluation.method).order_by(Evaluation.method)).all()
+            assert methods == ["condensed", "random", "whole"]
+            artifacts = session.scalars(select(Artifact)).all()
+            assert session.scalar(select(func.count()).select_from(Checkpoint)) == 0
+        assert sorted(place.blobs_of(job_id)) == sorted(one.blob_key for one in artifacts)
+        for one in artifacts:
+            path = place.storage.path(one.blob_key)
+            assert (path.stat().st_size, sha256_file(path)) == (one.size, one.sha256)
+        events = event_types(database, job_id)
+        assert [e for e in events if e not in ("progress", "checkpoint")] == [
+            "queued", "running", "phase", "evaluated", "evaluated", "evaluated", "queued", "running",
+            "succeeded",
+        ]  # fmt: skip
+        assert list((place.settings.data_dir / "tmp").iterdir()) == []
+
+
+def test_a_killed_runner_is_noticed_at_once(embedded: Workplace) -> None:
+    job_id = embedded.new_job(iterations=ENDLESS)
+
+    def meanwhile() -> None:
+        embedded.wait_for_event(job_id, "checkpoint")
+        kill_runner(job_id)
+
+    embedded.attempt(job_id, meanwhile=meanwhile)
+    job = job_of(embedded.database, job_id)
+    assert (job.state, job.failures, job.lease_until, job.dispatched_at) == ("queued", 1, None, None)
+    assert job.iteration > 0
+    last = events_of(embedded.database, job_id)[-1]
+    assert last.data == {"reason": "its process killed by signal 9", "failures": 1}
+    assert runner_of(job_id) is None
+    assert embedded.blobs_of(job_id), "its checkpoints stay"
+
+
+def test_a_job_that_kills_its_runner_every_time_fails(embedded: Workplace) -> None:
+    job_id = embedded.new_job(iterations=ENDLESS)
+    for failures in range(1, embedded.settings.max_attempts + 1):
+        embedded.attempt(job_id, meanwhile=lambda: kill_runner(job_id))
+        assert job_of(embedded.database, job_id).state == ("queued" if failures < 3 else "failed")
+    job = job_of(embedded.database, job_id)
+    assert job.finished_at is not None
+    assert job.problem is not None and job.problem["code"] == "worker_lost"
+    assert job.problem["detail"] == (
+        "3 attempts in a row ended without progress; the last one: its process killed by signal 9"
+    )
+
+
+def test_a_cancelled_job_stops_and_leaves_nothing(embedded: Workplace) -> None:
+    job_id = embedded.new_job(iterations=ENDLESS)
+
+    def meanwhile() -> None:
+        embedded.wait_for_event(job_id, "checkpoint")
+        assert embedded.blobs_of(job_id)
+        with embedded.database.writing() as session:
+            job = cancel_job(session, embedded.storage, session.get_one(Job, job_id))
+            assert job.state == "cancelling"
+
+    embedded.attempt(job_id, meanwhile=meanwhile)
+    job = job_of(embedded.database, job_id)
+    assert (job.state, job.lease_until, job.problem) == ("cancelled", None, None)
+    assert job.finished_at is not None
+    assert embedded.blobs_of(job_id) == []
+    with embedded.database.reading() as session:
+        assert session.scalar(select(func.count()).select_from(Checkpoint)) == 0
+
+
+def final_images(place: Workplace, job_id: str) -> bytes:
+    job = job_of(place.database, job_id)
+    with place.database.reading() as session:
+        newest = checkpoints_of(session, job)[0]
+    assert newest.iteration == job.spec["iterations"]
+    tensors = load_file(place.storage.path(newest.blob_key))
+    return tensors["images_NCHW"].numpy().tobytes() + tensors["velocity_NCHW"].numpy().tobytes()
+
+
+def test_a_drained_job_goes_on_elsewhere_as_if_undisturbed(embedded: Workplace) -> None:
+    """Killed with -9 once, drained once, and finished: bit for bit the run that nobody disturbed."""
+    wanted = {"iterations": 700, "evaluation": {"networks": 1, "epochs": 2, "baselines": []}}
+    dataset_id = embedded.new_dataset()
+    undisturbed, job_id = (embedded.new_job(dataset_id, **wanted) for _ in range(2))
+    embedded.attempt(undisturbed)
+
+    def drained() -> None:
+        embedded.wait_for_event(job_id, "checkpoint")
+        drain()
+
+    embedded.attempt(job_id, meanwhile=drained)
+    job = job_of(embedded.database, job_id)
+    assert (job.state, job.phase, job.failures, job.lease_until) == ("queued", "condense", 0, None)
+    assert 0 < job.iteration < 700
+    last = events_of(embedded.database, job_id)[-1]
+    assert last.data == {"reason": "the worker was stopped"}
+    stopped_at = job.iteration
+    with embedded.database.reading() as session:
+        assert checkpoints_of(session, job)[0].iteration == stopped_at, "nothing is computed twice"
+
+    from worker import app
+
+    app._draining[0] = 0  # another worker
+    embedded.attempt(job_id)
+    job = job_of(embedded.database, job_id)
+    assert (job.state, job.phase, job.resumes) == ("queued", "export", 1)
+    resumed = next(e for e in events_of(embedded.database, job_id) if e.type == "resumed")
+    assert resumed.data == {"iteration": stopped_at}
+    assert final_images(embedded, job_id) == final_images(embedded, undisturbed)
+    with embedded.database.reading() as session:
+        scores = select(Evaluation.accuracy).where(Evaluation.job_id.in_([job_id, undisturbed]))
+        one, other = session.scalars(scores)
+    assert one == other
+
+
+def test_an_attempt_whose_lease_is_taken_over_writes_nothing_more(embedded: Workplace) -> None:
+    job_id = embedded.new_job(iterations=ENDLESS)
+    seen: dict[str, int] = {}
+
+    def meanwhile() -> None:
+        embedded.wait_for_event(job_id, "checkpoint")
+        with embedded.database.writing() as session:
+            expire(session, Job, job_id)  # as if it had been frozen for a minute
+            assert reap(session, embedded.storage, embedded.settings).requeued == 1
+            session.expire_all()
+        assert take(embedded.database, job_id).fence == 2
+        seen["iteration"] = job_of(embedded.database, job_id).iteration
+
+    embedded.attempt(job_id, meanwhile=meanwhile)
+    job = job_of(embedded.database, job_id)
+    assert (job.state, job.fence, job.worker) == ("running", 2, "host:1")
+    assert job.lease_until is not None
+    assert job.iteration == seen["iteration"]
+    assert runner_of(job_id) is None
+    events = event_types(embedded.database, job_id)
+    assert events[-2:] == ["queued", "running"], "the new attempt's claim is the last event"
+    with embedded.database.reading() as session:
+        last_point = session.scalar(select(func.max(Metric.iteration)))
+        known = {row.blob_key for row in checkpoints_of(session, job)}
+    assert last_point is None or last_point <= seen["iteration"]
+    assert known <= set(embedded.blobs_of(job_id)), "what the new attempt resumes from is untouched"
+    assert checkpoint_key(job_id, 1, seen["iteration"]) in known | set(embedded.blobs_of(job_id))

@@ -1,0 +1,177 @@
+"""What a job may ask for, and what the engine is told."""
+
+import dataclasses
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from core.engine.config import (
+    ACTIVATIONS,
+    AUGMENT_OPS,
+    INTEGER_LIMITS,
+    NORMS,
+    NUMBER_LIMITS,
+    POOLINGS,
+    CondenseConfig,
+    EvaluateConfig,
+    NetworkConfig,
+)
+from core.jobs.spec import JobSpec
+
+INTEGERS: dict[str, tuple[str, ...]] = {
+    "ipc": ("ipc",),
+    "iterations": ("iterations",),
+    "batch_real": ("batch_real",),
+    "seed": ("seed",),
+    "width": ("network", "width"),
+    "depth": ("network", "depth"),
+    "networks": ("evaluation", "networks"),
+    "epochs": ("evaluation", "epochs"),
+}
+
+
+def whole(name: str) -> st.SearchStrategy[int]:
+    low, high = INTEGER_LIMITS[name]
+    return st.integers(low, high)
+
+
+def number(name: str) -> st.SearchStrategy[float]:
+    return st.floats(*NUMBER_LIMITS[name])
+
+
+augmentations = st.one_of(
+    st.just("none"), st.lists(st.sampled_from(AUGMENT_OPS), min_size=1, unique=True).map("_".join)
+)
+specs = st.fixed_dictionaries(
+    {
+        "ipc": whole("ipc"),
+        "iterations": whole("iterations"),
+        "batch_real": whole("batch_real"),
+        "lr": st.none() | number("lr"),
+        "momentum": number("momentum"),
+        "init": st.sampled_from(["real", "noise"]),
+        "augment": augmentations,
+        "seed": whole("seed"),
+        "network": st.fixed_dictionaries(
+            {
+                "width": st.integers(1, 512).map(lambda n: 4 * n),
+                "depth": st.none() | whole("depth"),
+                "norm": st.sampled_from(NORMS),
+                "activation": st.sampled_from(ACTIVATIONS),
+                "pooling": st.sampled_from(POOLINGS),
+            }
+        ),
+        "evaluation": st.fixed_dictionaries(
+            {
+                "networks": whole("networks"),
+                "epochs": whole("epochs"),
+                "whole_epochs": whole("epochs"),
+                "baselines": st.lists(st.sampled_from(["random", "whole"]), max_size=2, unique=True),
+            }
+        ),
+    }
+)
+
+
+def nested(path: tuple[str, ...], value: object) -> dict[str, Any]:
+    spec: dict[str, Any] = {"ipc": 1}
+    *outer, last = path
+    for name in outer:
+        spec[name] = {last: value}
+    if not outer:
+        spec[last] = value
+    return spec
+
+
+@given(asked=specs, size=st.integers(16, 256))
+def test_every_field_survives_json_and_reaches_the_engine(asked: dict[str, Any], size: int) -> None:
+    """The database keeps the spec as JSON; a worker reads it back and must compute the same."""
+    spec = JobSpec.model_validate(asked).resolved(size)
+    stored = json.loads(json.dumps(spec.model_dump(mode="json")))
+    read = JobSpec.model_validate(stored)
+    assert read == spec
+    assert read.resolved(size) == spec, "resolving twice changes nothing"
+    config, evaluate = read.condense_config(), read.evaluate_config()
+    for name in ("ipc", "iterations", "batch_real", "momentum", "init", "augment", "seed"):
+        assert getattr(config, name) == asked[name], name
+    for name in ("width", "norm", "activation", "pooling"):
+        assert getattr(config.network, name) == asked["network"][name], name
+    assert config.lr == (config.resolved_lr if asked["lr"] is None else asked["lr"])
+    assert evaluate.network == config.network
+    assert (evaluate.seed, evaluate.augment) == (asked["seed"], asked["augment"])
+    assert evaluate.networks == asked["evaluation"]["networks"]
+    assert evaluate.epochs == asked["evaluation"]["epochs"]
+    assert read.evaluate_config(whole=True) == dataclasses.replace(
+        evaluate, epochs=asked["evaluation"]["whole_epochs"]
+    )
+
+
+def test_the_defaults_are_the_engines() -> None:
+    spec = JobSpec(ipc=10)
+    assert spec.condense_config() == CondenseConfig(ipc=10)
+    assert spec.evaluate_config() == EvaluateConfig()
+    assert spec.network_config() == NetworkConfig()
+
+
+@pytest.mark.parametrize(("size", "depth"), [(16, 2), (28, 3), (32, 3), (64, 4), (128, 5)])
+def test_depth_is_resolved_from_the_image_size(size: int, depth: int) -> None:
+    assert JobSpec(ipc=1).resolved(size).network.depth == depth
+    chosen = JobSpec.model_validate({"ipc": 1, "network": {"depth": 1}})
+    assert chosen.resolved(size).network.depth == 1
+
+
+@pytest.mark.parametrize(("ipc", "lr"), [(1, 1.0), (50, 1.0), (100, 10.0), (1000, 10.0)])
+def test_the_learning_rate_is_resolved_from_ipc(ipc: int, lr: float) -> None:
+    assert JobSpec(ipc=ipc).resolved(32).lr == lr
+    assert JobSpec(ipc=ipc, lr=0.5).resolved(32).lr == 0.5
+
+
+@pytest.mark.parametrize("name", INTEGERS)
+def test_integers_are_refused_just_outside_their_limits(name: str) -> None:
+    low, high = INTEGER_LIMITS[name]
+    for inside in (low, high - high % 4 if name == "width" else high):
+        JobSpec.model_validate(nested(INTEGERS[name], inside))
+    for outside in (low - 1, high + 1, 1.5, "many", [1]):
+        with pytest.raises(ValidationError) as caught:
+            JobSpec.model_validate(nested(INTEGERS[name], outside))
+        assert caught.value.errors()[0]["loc"] == INTEGERS[name]
+
+
+@pytest.mark.parametrize("name", ["lr", "momentum"])
+def test_numbers_are_refused_just_outside_their_limits(name: str) -> None:
+    low, high = NUMBER_LIMITS[name]
+    for inside in (low, high):
+        JobSpec.model_validate({"ipc": 1, name: inside})
+    for outside in (low - 1e-7, high * 1.0001, float("nan"), float("inf")):
+        with pytest.raises(ValidationError) as caught:
+            JobSpec.model_validate({"ipc": 1, name: outside})
+        assert caught.value.errors()[0]["loc"] == (name,)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "where"),
+    [
+        ({"ipc": 1, "unknown": 1}, ("unknown",)),
+        ({"ipc": 1, "network": {"unknown": 1}}, ("network", "unknown")),
+        ({}, ("ipc",)),
+        ({"ipc": 1, "recipe": "mtt"}, ("recipe",)),
+        ({"ipc": 1, "augment": "flip_flip"}, ("augment",)),
+        ({"ipc": 1, "augment": "sharpen"}, ("augment",)),
+        ({"ipc": 1, "init": "zeros"}, ("init",)),
+        ({"ipc": 1, "network": {"name": "resnet"}}, ("network", "name")),
+        ({"ipc": 1, "network": {"norm": "group", "width": 6}}, ("network",)),
+        ({"ipc": 1, "evaluation": {"baselines": ["best"]}}, ("evaluation", "baselines", 0)),
+    ],
+)
+def test_what_cannot_be_is_refused_where_it_stands(wrong: dict[str, Any], where: tuple[object, ...]) -> None:
+    with pytest.raises(ValidationError) as caught:
+        JobSpec.model_validate(wrong)
+    assert [error["loc"] for error in caught.value.errors()] == [where]
+
+
+def test_the_network_has_a_name() -> None:
+    assert JobSpec(ipc=1).resolved(32).network_name() == "convnet-d3-w128-instance"

@@ -1,0 +1,38 @@
+"""The README's table of settings is made from the settings: `python -m tests.unit.test_readme` rewrites it."""
+
+import re
+from pathlib import Path
+
+from pydantic_core import PydanticUndefined
+
+from core.settings import Settings
+
+README = Path(__file__).parents[2] / "README.md"
+_TABLE = re.compile(r"(\| variable \| default \| meaning \|\n\|---\|---\|---\|\n).*?\n\n", re.DOTALL)
+
+
+def table() -> str:
+    rows = []
+    for name, field in Settings.model_fields.items():
+        default = "" if field.default in (None, PydanticUndefined) else f"`{field.default}`"
+        rows.append(f"| `CONDENSERY_{name.upper()}` | {default} | {field.description} |")
+    return "\n".join(rows)
+
+
+def with_table(readme: str) -> str:
+    found = _TABLE.subn(lambda match: match.group(1) + table() + "\n\n", readme)
+    assert found[1] == 1, "the README has no table of settings"
+    return found[0]
+
+
+def test_readme_lists_every_setting_with_its_default() -> None:
+    readme = README.read_text()
+    assert readme == with_table(readme)
+
+
+def test_every_setting_says_what_it_means() -> None:
+    assert all(field.description for field in Settings.model_fields.values())
+
+
+if __name__ == "__main__":
+    README.write_text(with_table(README.read_text()))
