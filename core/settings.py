@@ -65,9 +65,7 @@ class Settings(BaseSettings):
     max_image_pixels: int = Field(1 << 24, ge=1, description="Pixels of one image.")
     max_ipc: int = Field(10_000, ge=1, le=10_000, description="Images per class of one job.")
 
-    log_level: Literal["debug", "info", "warning", "error"] = Field(
-        "info", description="Least severe log line."
-    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least severe.")
     log_format: Literal["json", "console"] = Field("json", description="`json`, or `console` for people.")
 
     @field_validator("heartbeat_seconds")

@@ -70,9 +70,12 @@ def _watch(
             next_renewal = now + settings.heartbeat_seconds
             held = _renew(heartbeat, database)
             if held is None:
-                return "the lease was lost"
-            state, seen = held
-            if state in ("cancelling", "pausing") and reason is None:
+                # Lost, or given back by an attempt that has finished and still tidies up: nothing that a
+                # fenced attempt does counts, but a kill now would leave its blobs behind.
+                state, seen, next_renewal = "not held", events, float("inf")
+            else:
+                state, seen = held
+            if state in ("cancelling", "pausing", "not held") and reason is None:
                 reason, kill_at = state, now + settings.stop_grace_seconds
                 process.send_signal(signal.SIGTERM)
             if seen != events:

@@ -1,5 +1,7 @@
 """Downloads."""
 
+from typing import Any
+
 from fastapi import APIRouter, Request, Response
 
 from api.deps import ReadSession, Storage
@@ -37,17 +39,16 @@ def read_artifact(artifact_id: str, caller: Reader, session: ReadSession) -> Art
     return ArtifactOut.model_validate(rows.get(session, Artifact, caller.owner, artifact_id))
 
 
-@router.api_route(
-    "/{artifact_id}/content",
-    methods=["GET", "HEAD"],
-    response_class=BlobResponse,
-    responses={
-        200: {"content": {"application/octet-stream": {}}},
-        206: {"description": "The range asked for"},
-        304: {"description": "The client's copy (If-None-Match) is the same"},
-        **responses(400, 404, 416),
-    },
-)
+_DOWNLOAD: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"application/octet-stream": {}}},
+    206: {"description": "The range asked for"},
+    304: {"description": "The client's copy (If-None-Match) is the same"},
+    **responses(400, 404, 416),
+}
+
+
+@router.head("/{artifact_id}/content", response_class=BlobResponse, responses=_DOWNLOAD)
+@router.get("/{artifact_id}/content", response_class=BlobResponse, responses=_DOWNLOAD)
 def download(
     artifact_id: str, request: Request, caller: Reader, session: ReadSession, storage: Storage
 ) -> Response:

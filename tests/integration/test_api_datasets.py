@@ -3,7 +3,6 @@
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import pytest
 from fastapi import FastAPI
 from sqlalchemy import text
 from starlette.testclient import TestClient
@@ -57,22 +56,23 @@ def test_unknown_upload(http: TestClient) -> None:
     problem_of(http.post("/v1/datasets", json={"upload_id": "up_0"}), 404, "not_found")
 
 
-@pytest.mark.parametrize(
-    ("fault", "pointer"),
-    [
-        ({"image_size": 15}, "/image_size"),
-        ({"image_size": 257}, "/image_size"),
-        ({"image_size": 32.5}, "/image_size"),
-        ({"seed": -1}, "/seed"),
-        ({"seed": 2**64}, "/seed"),
-        ({"imagesize": 32}, "/imagesize"),
-        ({"upload_id": None}, "/upload_id"),
-    ],
-)
-def test_faulty_body(http: TestClient, fault: dict[str, Any], pointer: str) -> None:
-    body = {"upload_id": upload(http)["id"], **fault}
-    problem = problem_of(http.post("/v1/datasets", json=body), 422, "invalid_request")
-    assert [one["pointer"] for one in problem["errors"]] == [pointer]
+FAULTS: list[tuple[dict[str, Any], str]] = [
+    ({"image_size": 15}, "/image_size"),
+    ({"image_size": 257}, "/image_size"),
+    ({"image_size": 32.5}, "/image_size"),
+    ({"seed": -1}, "/seed"),
+    ({"seed": 2**64}, "/seed"),
+    ({"imagesize": 32}, "/imagesize"),
+    ({"upload_id": None}, "/upload_id"),
+]
+
+
+def test_faulty_bodies(http: TestClient) -> None:
+    upload_id = upload(http)["id"]
+    for fault, pointer in FAULTS:
+        response = http.post("/v1/datasets", json={"upload_id": upload_id, **fault})
+        problem = problem_of(response, 422, "invalid_request")
+        assert [one["pointer"] for one in problem["errors"]] == [pointer]
     assert http.get("/v1/datasets").json()["data"] == []
 
 
@@ -130,7 +130,7 @@ def test_delete_takes_the_files_too(http: TestClient, database: Database, storag
         (folder / "x").write_bytes(b"x")
         storage.put(f"datasets/{dataset_id}/a1/x", folder / "x")
     assert http.delete(f"/v1/datasets/{dataset_id}").status_code == 204
-    assert [key for key in storage.keys() if key.startswith("datasets")] == []
+    assert list(storage.keys("datasets")) == []
     problem_of(http.get(f"/v1/datasets/{dataset_id}"), 404, "not_found")
     problem_of(http.delete(f"/v1/datasets/{dataset_id}"), 404, "not_found")
 
@@ -182,7 +182,8 @@ def test_job_made_while_its_data_set_is_deleted(
 @retry(stop=stop_after_delay(5), wait=wait_fixed(0.02), retry=retry_if_result(lambda waits: not waits))
 def somebody_waits(database: Database) -> bool:
     statement = text(
-        "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+        "SELECT count(*) FROM pg_stat_activity "
+        "WHERE wait_event_type = 'Lock' AND datname = current_database()"
     )
     with database.reading() as session:
         return bool(session.scalar(statement))

@@ -9,28 +9,21 @@ import pytest
 from safetensors.torch import load_file
 from sqlalchemy import func, select
 
-from core.db.migrate import upgrade
 from core.db.models import Artifact, Checkpoint, Evaluation, Job, Metric
 from core.db.session import Database
 from core.jobs.files import checkpoint_key, checkpoints_of
 from core.jobs.reaper import reap
 from core.jobs.submission import cancel_job
 from core.storage.local import sha256_file
-from tests.support.databases import empty_sqlite
 from tests.support.leased import event_types, events_of, expire, job_of, take
 from tests.support.processes import runner_of, wait_for
-from tests.support.workplace import ENDLESS, Workplace, drain, workplace
+from tests.support.workplace import ENDLESS, Workplace, drain, embedded_workplace, workplace
 
 
 @pytest.fixture
 def embedded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workplace]:
-    """On SQLite: what is tested here does not depend on the database."""
-    url = empty_sqlite(tmp_path)
-    upgrade(url)
-    database = Database(url)
-    with workplace(database, url, tmp_path / "data", monkeypatch) as made:
+    with embedded_workplace(tmp_path, monkeypatch) as made:
         yield made
-    database.engine.dispose()
 
 
 def kill_runner(job_id: str) -> None:
@@ -132,7 +125,7 @@ def final_images(place: Workplace, job_id: str) -> bytes:
 
 def test_a_drained_job_goes_on_elsewhere_as_if_undisturbed(embedded: Workplace) -> None:
     """Killed with -9 once, drained once, and finished: bit for bit the run that nobody disturbed."""
-    wanted = {"iterations": 700, "evaluation": {"networks": 1, "epochs": 2, "baselines": []}}
+    wanted = {"iterations": 200, "evaluation": {"networks": 1, "epochs": 2, "baselines": []}}
     dataset_id = embedded.new_dataset()
     undisturbed, job_id = (embedded.new_job(dataset_id, **wanted) for _ in range(2))
     embedded.attempt(undisturbed)
@@ -144,7 +137,7 @@ def test_a_drained_job_goes_on_elsewhere_as_if_undisturbed(embedded: Workplace) 
     embedded.attempt(job_id, meanwhile=drained)
     job = job_of(embedded.database, job_id)
     assert (job.state, job.phase, job.failures, job.lease_until) == ("queued", "condense", 0, None)
-    assert 0 < job.iteration < 700
+    assert 0 < job.iteration < 200
     last = events_of(embedded.database, job_id)[-1]
     assert last.data == {"reason": "the worker was stopped"}
     stopped_at = job.iteration

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 
@@ -28,10 +29,11 @@ from tests.support.leased import (
     take,
 )
 
-HELD = {Job: JOB_HELD, Dataset: ("ingesting",)}
+HELD: dict[Leased, tuple[str, ...]] = {Job: JOB_HELD, Dataset: ("ingesting",)}
 READ: dict[Leased, Callable[[Database, str], Job | Dataset]] = {Job: job_of, Dataset: dataset_of}
-PAIRS = [
-    pytest.param(model, source, target, id=f"{model.__name__}-{source}-{target}")
+HELD_NOW: dict[str, Any] = {"lease_until": db_now(60), "worker": "host:1"}
+PAIRS: list[tuple[Leased, str, str]] = [
+    (model, source, target)
     for model, states in ((Job, JOB_STATES), (Dataset, DATASET_STATES))
     for source in states
     for target in states
@@ -63,11 +65,14 @@ def every_pair(database: Database) -> dict[tuple[Leased, str, str], str]:
     """A row in the source state for every pair of states; held ones with a lease."""
     made: dict[tuple[Leased, str, str], str] = {}
     with database.writing() as session:
-        for param in PAIRS:
-            model, source, target = param.values
-            held = {"lease_until": db_now(60), "worker": "host:1"} if source in HELD[model] else {}
-            add = add_job if model is Job else add_dataset
-            made[model, source, target] = add(session, state=source, **held).id
+        for model, source, target in PAIRS:
+            held = HELD_NOW if source in HELD[model] else {}
+            row = (
+                add_job(session, state=source, **held)
+                if model is Job
+                else add_dataset(session, state=source, **held)
+            )
+            made[model, source, target] = row.id
     return made
 
 

@@ -101,7 +101,9 @@ def queued_job(http: TestClient, database: Database, **body: Any) -> str:
 def bring(database: Database, job_id: str, *states: str) -> None:
     """Move a job as workers would, from state to state."""
     for state in states:
-        held = {} if state in (*JOB_TERMINAL, "queued", "paused") else {"lease_until": db_now(60)}
+        held: dict[str, Any] = (
+            {} if state in (*JOB_TERMINAL, "queued", "paused") else {"lease_until": db_now(60)}
+        )
         with database.writing() as session:
             assert move(session, Job, job_id, state, **held)
 

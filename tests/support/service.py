@@ -98,6 +98,11 @@ class Service:
         return sys.executable
 
     @property
+    def api_pid(self) -> int:
+        assert self._api is not None
+        return self._api.pid
+
+    @property
     def up_command(self) -> list[str]:
         return [sys.executable, "-m", "condensery.cli", "up", "--port", str(self.port)]
 

@@ -12,12 +12,14 @@ import pytest
 
 from core.data.ingest import ingest
 from core.data.limits import Limits
+from core.db.migrate import upgrade
 from core.db.models import Dataset, Job
 from core.db.session import Database
 from core.jobs.spec import JobSpec
 from core.jobs.transitions import Leased
 from core.settings import Settings
 from core.storage.local import LocalStorage
+from tests.support.databases import empty_sqlite
 from tests.support.leased import (
     TINY,
     add_dataset,
@@ -112,8 +114,8 @@ def workplace(
         "database_url": url,
         "device": "cpu",
         "heartbeat_seconds": 0.2,
-        "checkpoint_seconds": 0.05,
-        "progress_seconds": 0.05,
+        "checkpoint_seconds": 0.1,
+        "progress_seconds": 0.1,
     }
     monkeypatch.chdir(ROOT)
     with process_settings(monkeypatch, **(chosen | settings)) as made:
@@ -121,3 +123,14 @@ def workplace(
 
         yield Workplace(made, database, LocalStorage(made.data_dir))
         app._draining[0] = 0
+
+
+@contextmanager
+def embedded_workplace(root: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workplace]:
+    """On SQLite, for what does not depend on the database."""
+    url = empty_sqlite(root)
+    upgrade(url)
+    database = Database(url)
+    with workplace(database, url, root / "data", monkeypatch) as made:
+        yield made
+    database.engine.dispose()

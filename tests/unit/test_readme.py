@@ -1,4 +1,4 @@
-"""The README's table of settings is made from the settings: `python -m tests.unit.test_readme` rewrites it."""
+"""The README's table of settings is the settings': `python -m tests.unit.test_readme` rewrites it."""
 
 import re
 from pathlib import Path

@@ -1,0 +1,67 @@
+"""The one history leads to the models, on both databases, and back."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from alembic import command
+from sqlalchemy import create_engine, inspect
+
+from core.db.migrate import alembic_config, is_current, upgrade
+from core.db.models import Base
+from core.db.session import Database, make_engine
+from tests.support.api import token_of
+from tests.support.databases import empty_postgres, empty_sqlite
+
+TABLES = set(Base.metadata.tables)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    if request.param == "sqlite":
+        yield empty_sqlite(tmp_path)
+    else:
+        with empty_postgres(request.getfixturevalue("postgres_server")) as url:
+            yield url
+
+
+def tables(url: str) -> set[str]:
+    engine = create_engine(url)
+    found = set(inspect(engine).get_table_names())
+    engine.dispose()
+    return found
+
+
+def current(url: str) -> bool:
+    engine = make_engine(url)
+    with engine.connect() as connection:
+        known = is_current(connection)
+    engine.dispose()
+    return known
+
+
+def test_up_down_and_up_again(empty_url: str) -> None:
+    assert not current(empty_url)
+    upgrade(empty_url)
+    assert tables(empty_url) == TABLES | {"alembic_version"}
+    assert current(empty_url)
+    command.check(alembic_config(empty_url))  # raises if the models say anything else
+    command.downgrade(alembic_config(empty_url), "base")
+    assert tables(empty_url) == {"alembic_version"}
+    assert not current(empty_url)
+    upgrade(empty_url)
+    command.check(alembic_config(empty_url))
+
+
+def test_second_upgrade_changes_nothing(empty_url: str) -> None:
+    upgrade(empty_url)
+    database = Database(empty_url)
+    token_of(database, "somebody")
+    database.engine.dispose()
+    upgrade(empty_url)
+    assert current(empty_url)
+    engine = create_engine(empty_url)
+    with engine.connect() as connection:
+        rows = connection.execute(Base.metadata.tables["api_keys"].select()).all()
+    engine.dispose()
+    assert [row.owner for row in rows] == ["somebody"]

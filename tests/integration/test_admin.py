@@ -1,0 +1,98 @@
+"""`python -m core.admin`, as an operator types it."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select
+from typer.testing import CliRunner, Result
+
+from core.admin import app
+from core.catalogue.keys import authenticate
+from core.db.models import ApiKey
+from core.db.session import Database, get_database
+from core.errors import Unauthenticated
+from tests.support.databases import empty_sqlite
+from tests.support.leased import process_settings
+from tests.support.servers import free_port
+
+CREATE = ("create", "--owner", "team-a", "--scope", "write")
+
+Admin = Callable[..., Result]
+
+
+@pytest.fixture
+def admin(monkeypatch: pytest.MonkeyPatch) -> Admin:
+    """`admin(url, *arguments)` runs `keys` with these arguments on the database at `url`."""
+
+    def run(url: str, *arguments: str) -> Result:
+        with process_settings(monkeypatch, database_url=url):
+            get_database.cache_clear()
+            try:
+                return CliRunner(env={"COLUMNS": "300", "NO_COLOR": "1"}).invoke(app, ["keys", *arguments])
+            finally:
+                get_database().engine.dispose()
+                get_database.cache_clear()
+
+    return run
+
+
+def test_create_list_revoke(admin: Admin, database: Database, database_url: str) -> None:
+    made = admin(database_url, *CREATE, "--name", "ci", "--expires", "2999-01-01T02:00:00+02:00")
+    assert made.exit_code == 0, made.stderr
+    token = made.stdout.removesuffix("\n")
+    key_id, _, secret = token.partition(".")
+    assert key_id in made.stderr
+    assert secret not in made.stderr
+    with database.reading() as session:
+        key = authenticate(session, token)
+    assert (key.owner, key.name, key.scopes) == ("team-a", "ci", ["read", "write"])
+    assert key.expires_at is not None
+    assert key.expires_at.isoformat() == "2999-01-01T00:00:00+00:00"
+
+    listed = admin(database_url, "list", "--owner", "team-a")
+    assert listed.stdout == f"{key_id}\tteam-a\twrite\tuntil 2999-01-01\tci\n"
+    assert admin(database_url, "list", "--owner", "team-b").stdout == ""
+
+    assert admin(database_url, "revoke", key_id).exit_code == 0
+    with database.reading() as session, pytest.raises(Unauthenticated):
+        authenticate(session, token)
+    assert "\trevoked " in admin(database_url, "list").stdout
+    unknown = admin(database_url, "revoke", "key_0")
+    assert unknown.exit_code == 1
+    assert "no API key 'key_0'" in unknown.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (("--owner", "a b", "--scope", "read"), "'a b'"),
+        (("--owner", "a", "--scope", "root"), "'root'"),
+        (("--owner", "a", "--scope", "read", "--expires", "2999-01-01"), "time zone"),
+        (("--owner", "a", "--scope", "read", "--expires", "2001-01-01T00:00:00Z"), "in the past"),
+        (("--owner", "a", "--scope", "read", "--expires", "soon"), "'soon'"),
+        (("--owner", "a", "--scope", "read", "--name", ""), "1 to 200"),
+    ],
+)
+def test_faulty_arguments(admin: Admin, sqlite_template: str, arguments: tuple[str, ...], named: str) -> None:
+    refused = admin(sqlite_template, "create", *arguments)
+    assert (refused.exit_code, refused.stdout) == (2, "")
+    assert named in refused.stderr
+    database = Database(sqlite_template)
+    with database.reading() as session:
+        assert session.scalars(select(ApiKey)).all() == []
+    database.engine.dispose()
+
+
+def test_database_that_is_not_migrated(admin: Admin, tmp_path: Path) -> None:
+    for arguments in (CREATE, ("list",), ("revoke", "key_0")):
+        refused = admin(empty_sqlite(tmp_path), *arguments)
+        assert (refused.exit_code, refused.stdout) == (1, "")
+        assert "python -m core.db.migrate" in refused.stderr
+
+
+def test_database_that_is_away(admin: Admin) -> None:
+    refused = admin(f"postgresql+psycopg://me:hunter2@127.0.0.1:{free_port()}/none", "list")
+    assert (refused.exit_code, refused.stdout) == (1, "")
+    assert "does not answer" in refused.stderr
+    assert "hunter2" not in refused.stderr

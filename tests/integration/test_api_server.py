@@ -1,0 +1,212 @@
+"""`python -m api` on a real port: memory, clients that go away, open streams, and whom it refuses."""
+
+import hashlib
+import json
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import httpx2
+import pytest
+from sqlalchemy import make_url
+
+from core.db.models import Upload
+from core.db.session import Database
+from tests.support.api import SMALL, make_ready
+from tests.support.service import ROOT, Service
+
+MiB = 1 << 20
+SIZE = 256 * MiB
+IDLE_SECONDS = 0.5
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory, sqlite_template: str) -> Iterator[Service]:
+    """An API without a worker."""
+    running = Service(
+        tmp_path_factory.mktemp("api") / "data", CONDENSERY_UPLOAD_IDLE_SECONDS=str(IDLE_SECONDS)
+    )
+    shutil.copyfile(str(make_url(sqlite_template).database), running.data_dir / "condensery.db")
+    running.start_api()
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def database(service: Service) -> Iterator[Database]:
+    made = Database(f"sqlite+pysqlite:///{service.data_dir / 'condensery.db'}")
+    yield made
+    made.engine.dispose()
+
+
+def uploads(database: Database) -> int:
+    with database.reading() as session:
+        return session.query(Upload).count()
+
+
+def memory(pid: int, field: str) -> int:
+    """Bytes: VmRSS is now, VmHWM the most ever."""
+    found = re.search(rf"{field}:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
+    assert found is not None
+    return int(found[1]) * 1024
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_memory_stays_flat_however_large_an_upload_is(service: Service) -> None:
+    block, digest = bytes(range(256)) * (MiB // 256), hashlib.sha256()
+
+    def body(size: int) -> Iterator[bytes]:
+        for _ in range(size // MiB):
+            digest.update(block)
+            yield block
+
+    with httpx2.Client(base_url=service.url, timeout=60) as http:
+        http.put("/v1/uploads", content=body(2 * MiB)).raise_for_status()  # whatever is loaded only once
+        digest = hashlib.sha256()
+        before = memory(service.api_pid, "VmHWM")
+        made = http.put("/v1/uploads", content=body(SIZE)).raise_for_status().json()
+        grown = memory(service.api_pid, "VmHWM") - before
+        assert (made["size"], made["sha256"]) == (SIZE, digest.hexdigest())
+        with (service.data_dir / "blobs" / "uploads" / made["id"]).open("rb") as stored:
+            assert hashlib.file_digest(stored, "sha256").hexdigest() == made["sha256"]
+        http.delete(f"/v1/uploads/{made['id']}").raise_for_status()
+    print(f"grown by {grown / MiB:.1f} MiB")
+    assert grown < 32 * MiB
+
+
+def put(service: Service, *headers: str, body: bytes = b"", hang_up: bool = False) -> bytes:
+    """The raw answer to the raw beginning of an upload."""
+    with socket.create_connection(("127.0.0.1", service.port), timeout=20) as connection:
+        close = (f"Host: localhost:{service.port}", "Connection: close")
+        head = ["PUT /v1/uploads HTTP/1.1", *close, *headers, "", ""]
+        connection.sendall("\r\n".join(head).encode() + body)
+        if hang_up:
+            return b""
+        with connection.makefile("rb") as answer:
+            return answer.read()
+
+
+def requests_logged(service: Service) -> int:
+    return service.log.read_text().count('"method": "PUT"')
+
+
+def test_upload_that_is_too_large_is_refused_before_it_is_sent(service: Service, database: Database) -> None:
+    before = uploads(database)
+    answer = put(service, f"Content-Length: {1 << 50}")
+    assert answer.startswith(b"HTTP/1.1 413")
+    problem = json.loads(answer.partition(b"\r\n\r\n")[2])
+    assert problem["value"] == 1 << 50
+    assert problem["limit"] == 16 << 30
+    assert uploads(database) == before
+
+
+def test_client_that_goes_away_leaves_nothing(service: Service, database: Database) -> None:
+    rows, blobs, logged = uploads(database), service.blobs(), requests_logged(service)
+    put(service, "Content-Length: 5000000", body=b"x" * 3_000_000, hang_up=True)
+    put(service, "Transfer-Encoding: chunked", body=b"5\r\nhello\r\n", hang_up=True)
+    service.wait_until(lambda: requests_logged(service) == logged + 2)
+    assert (uploads(database), service.blobs(), service.temporary()) == (rows, blobs, [])
+
+
+def test_client_that_falls_silent_is_cut(service: Service, database: Database) -> None:
+    rows, blobs = uploads(database), service.blobs()
+    for headers, body in (("Content-Length: 5000000", b"x" * 3_000_000), ("Content-Length: 5", b"")):
+        answer = put(service, headers, body=body)
+        assert answer.startswith(b"HTTP/1.1 400")
+        problem = json.loads(answer.partition(b"\r\n\r\n")[2])
+        assert problem["code"] == "upload_stalled"
+        assert f"{IDLE_SECONDS:g} s, after {len(body)} bytes" in problem["detail"]
+    assert (uploads(database), service.blobs(), service.temporary()) == (rows, blobs, [])
+
+
+def queued_job(service: Service, database: Database) -> str:
+    with httpx2.Client(base_url=service.url) as http:
+        upload_id = http.put("/v1/uploads", content=b"x").json()["id"]
+        dataset_id = http.post("/v1/datasets", json={"upload_id": upload_id}).json()["id"]
+        make_ready(database, dataset_id)
+        return str(http.post("/v1/jobs", json={"dataset_id": dataset_id, **SMALL}).json()["id"])
+
+
+def test_open_streams_hold_no_connection_to_the_database(service: Service, database: Database) -> None:
+    """More streams than the pool has connections; each gets the end when it comes."""
+    path = f"/v1/jobs/{queued_job(service, database)}"
+    streams = 40
+    limits = httpx2.Limits(max_connections=streams + 1)
+    with httpx2.Client(base_url=service.url, timeout=10, limits=limits) as http, ExitStack() as stack:
+        bodies = []
+        for _ in range(streams):
+            response = stack.enter_context(http.stream("GET", f"{path}/events/stream"))
+            assert response.status_code == 200
+            lines = response.iter_lines()
+            while next(lines) != "event: queued":
+                pass
+            bodies.append(lines)
+        assert http.get(path).json()["state"] == "queued"
+        assert http.post(f"{path}/cancel").json()["state"] == "cancelled"
+        for lines in bodies:
+            assert [line for line in lines if line.startswith("event:")] == ["event: cancelled", "event: end"]
+
+
+def test_stream_of_a_data_set_that_is_deleted_ends(service: Service) -> None:
+    with httpx2.Client(base_url=service.url, timeout=10) as http:
+        upload_id = http.put("/v1/uploads", content=b"x").json()["id"]
+        path = f"/v1/datasets/{http.post('/v1/datasets', json={'upload_id': upload_id}).json()['id']}"
+        with http.stream("GET", f"{path}/events/stream") as response:
+            lines = response.iter_lines()
+            while next(lines) != "event: ingesting":
+                pass
+            http.delete(path).raise_for_status()
+            assert not [line for line in lines if line.startswith("event:")]
+        assert http.get(f"{path}/events/stream").status_code == 404
+
+
+def test_other_requests_are_served_while_one_uploads(service: Service) -> None:
+    asked, answered = threading.Event(), threading.Event()
+
+    def body() -> Iterator[bytes]:
+        yield b"x" * MiB
+        asked.set()
+        assert answered.wait(10)
+        yield b"x"
+
+    def send() -> None:
+        httpx2.put(f"{service.url}/v1/uploads", content=body(), timeout=20)
+
+    sender = threading.Thread(target=send)
+    sender.start()
+    assert asked.wait(10)
+    try:
+        assert httpx2.get(f"{service.url}/v1/uploads").status_code == 200
+    finally:
+        answered.set()
+        sender.join()
+
+
+def test_open_to_the_network_only_with_keys(tmp_path: Path, sqlite_template: str) -> None:
+    service = Service(tmp_path / "data", CONDENSERY_HOST="0.0.0.0")
+    shutil.copyfile(str(make_url(sqlite_template).database), service.data_dir / "condensery.db")
+    refused = subprocess.run(
+        [sys.executable, "-m", "api"],
+        env=service.environment, cwd=ROOT, check=False, capture_output=True, text=True, timeout=30,
+    )  # fmt: skip
+    assert refused.returncode == 2
+    assert "refusing to listen on 0.0.0.0: there are no API keys" in refused.stderr
+    command = "python -m core.admin keys create --owner NAME --scope admin"
+    assert command in refused.stderr
+
+    _, _, module, *arguments = command.split()
+    token = service.run(module, *arguments).stdout.strip()
+    service.start_api()
+    try:
+        assert httpx2.get(f"{service.url}/v1/jobs").status_code == 401
+        authorised = httpx2.get(f"{service.url}/v1/jobs", headers={"Authorization": f"Bearer {token}"})
+        assert authorised.status_code == 200
+    finally:
+        service.stop()
+    assert token.partition(".")[2] not in service.log.read_text()
