@@ -33,7 +33,14 @@ def main(kind: str, row_id: str, fence: int, parent: int) -> None:
     attempt = Attempt(lease=lease, settings=settings, database=get_database(), storage=get_storage())
     attempt.listen()
     try:
-        if kind == "dataset":
+        _run(attempt)
+    except LeaseLost as error:
+        log.warning("gave up", detail=error.detail)
+
+
+def _run(attempt: Attempt) -> None:
+    try:
+        if attempt.lease.model is Dataset:
             _ingest(attempt)
         else:
             _work(attempt)
@@ -41,8 +48,6 @@ def main(kind: str, row_id: str, fence: int, parent: int) -> None:
         _stopped(attempt)
     except (DataError, JobError) as error:
         _failed(attempt, error)
-    except LeaseLost as error:
-        log.warning("gave up", detail=error.detail)
 
 
 def _ingest(attempt: Attempt) -> None:

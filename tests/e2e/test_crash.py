@@ -66,7 +66,7 @@ def test_killed_and_stopped_jobs_end_with_the_bytes_of_an_undisturbed_one(
         assert own_service.stop_worker() == 0
         waiting = client.get(f"/v1/jobs/{job_id}")
         assert waiting["state"] == "queued"
-        assert 0 < waiting["iteration"] < JOB["iterations"]  # type: ignore[operator]
+        assert 0 < waiting["iteration"] < JOB["iterations"]
         own_service.start_worker()
         stopped = finish(client, job_id)
         assert stopped["resumes"] == 1
