@@ -1,6 +1,7 @@
 """What every test may ask for."""
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,11 @@ from core.db.migrate import upgrade
 from core.db.session import Database
 from tests.support.databases import copied_sqlite, empty_postgres, empty_sqlite, migrated_postgres
 from tests.support.servers import postgres, redis_server
+
+
+def pytest_configure() -> None:
+    # As Ctrl-C does, so that servers and services which tests have started are stopped then too.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
