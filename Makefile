@@ -22,7 +22,7 @@ up: $(STAMP)
 	$(VENV)/bin/condensery up
 
 test: $(STAMP)
-	$(RUN) -m pytest
+	$(RUN) -m pytest --numprocesses 2 --dist loadfile
 
 lint: $(STAMP)
 	$(VENV)/bin/ruff check .

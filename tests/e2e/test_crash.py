@@ -10,7 +10,7 @@ from tests.support.service import Service, finish, upload_dataset
 
 JOB = {
     "ipc": 3,
-    "iterations": 150,
+    "iterations": 250,
     "batch_real": 64,
     "network": {"width": 16, "depth": 2},
     "evaluation": {"networks": 1, "epochs": 5, "baselines": ["random"]},
@@ -41,7 +41,7 @@ def _processes_of(service: Service) -> list[str]:
     return found
 
 
-def test_killed_and_stopped_jobs_end_with_the_bytes_of_an_undisturbed_one(
+def test_a_job_whose_worker_is_killed_and_then_stopped_ends_with_the_bytes_of_an_undisturbed_one(
     own_service: Service, digits_zip: Path
 ) -> None:
     own_service.start()
@@ -56,20 +56,15 @@ def test_killed_and_stopped_jobs_end_with_the_bytes_of_an_undisturbed_one(
         _wait_for(client, job_id, "checkpoint")
         own_service.kill_worker()
         own_service.start_worker()
-        killed = finish(client, job_id)
-        assert killed["state"] == "succeeded", killed["problem"]
-        assert killed["resumes"] == 1
-        assert _digests(client, job_id) == _digests(client, undisturbed["id"])
-
-        job_id = client.post("/v1/jobs", body)["id"]
-        _wait_for(client, job_id, "checkpoint")
+        _wait_for(client, job_id, "resumed")
         assert own_service.stop_worker() == 0
         waiting = client.get(f"/v1/jobs/{job_id}")
         assert waiting["state"] == "queued"
         assert 0 < waiting["iteration"] < JOB["iterations"]
         own_service.start_worker()
-        stopped = finish(client, job_id)
-        assert stopped["resumes"] == 1
+        disturbed = finish(client, job_id)
+        assert disturbed["state"] == "succeeded", disturbed["problem"]
+        assert disturbed["resumes"] == 2
         assert _digests(client, job_id) == _digests(client, undisturbed["id"])
     assert own_service.temporary() == []
 
