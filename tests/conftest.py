@@ -27,6 +27,7 @@ def postgres_server() -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def redis_address() -> Iterator[str]:
+    """A Redis that nothing else uses, whose databases may be flushed."""
     with redis_server() as address:
         yield address
 

@@ -125,7 +125,7 @@ class Service:
         """Erase the broker."""
         if broker := self.environment.get("CONDENSERY_BROKER_URL"):
             with redis.Redis.from_url(broker) as client:
-                client.flushall()
+                client.flushdb()
         for message in (self.data_dir / "broker").rglob("*.msg"):
             message.unlink()
 
