@@ -5,11 +5,25 @@ Defaults are those of Zhao & Bilen, "Dataset Condensation with Distribution Matc
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-NETWORKS = ("convnet",)
 NORMS = ("none", "batch", "layer", "instance", "group")
+NETWORK_NORMS: Mapping[str, tuple[str, ...]] = {
+    "convnet": NORMS,
+    "mlp": ("none",),
+    "lenet": ("none",),
+    "alexnet": ("none", "batch", "instance"),
+    "vgg11": ("batch", "instance"),
+    "resnet18": ("batch", "instance"),
+    "resnet18ap": ("batch", "instance"),
+}
+"""The networks by name, each with the norms that it can have. "resnet18ap" has average-pool strides."""
+
+NETWORKS = tuple(NETWORK_NORMS)
+CONVNET_FIELDS = ("width", "depth", "activation", "pooling")
+"""Of NetworkConfig: the other networks are fixed in all of these."""
+
 ACTIVATIONS = ("sigmoid", "relu", "leakyrelu", "swish")
 POOLINGS = ("none", "max", "avg")
 INITS = ("real", "noise")
@@ -60,6 +74,22 @@ def default_depth(height: int, width: int) -> int:
     return depth
 
 
+def default_norm(network: str) -> str:
+    """Instance norm, the paper's, in every network that can have a norm."""
+    return "instance" if "instance" in NETWORK_NORMS[network] else "none"
+
+
+def refuse_convnet_fields(network: str, given: Collection[str]) -> None:
+    """To be called with the fields of NetworkConfig that were chosen.
+
+    Raises:
+        ValueError: the network does not have one of them.
+    """
+    for field in CONVNET_FIELDS:
+        if network != "convnet" and field in given:
+            raise ValueError(f"{field}: only convnet lets it be chosen, {network} does not")
+
+
 def parse_augment(strategy: str) -> tuple[str, ...]:
     """The op names of an augmentation strategy: names joined by "_"; "none" has no op.
 
@@ -102,7 +132,8 @@ def _check_numbers(config: object, *fields: str) -> None:
 class NetworkConfig:
     """A network whose random initialisations embed images, or that is trained to evaluate a set.
 
-    `depth` None means `default_depth` of the image size.
+    `depth` None means `default_depth` of the image size. CONVNET_FIELDS are ConvNet's alone; another network
+    refuses what is not their default.
     """
 
     name: str = "convnet"
@@ -114,7 +145,11 @@ class NetworkConfig:
 
     def __post_init__(self) -> None:
         _check_choice("name", self.name, NETWORKS)
-        _check_choice("norm", self.norm, NORMS)
+        if self.norm not in NETWORK_NORMS[self.name]:
+            norms = ", ".join(NETWORK_NORMS[self.name])
+            raise ValueError(
+                f"norm: {self.norm!r} is not one of {norms}, the norms that {self.name} can have"
+            )
         _check_choice("activation", self.activation, ACTIVATIONS)
         _check_choice("pooling", self.pooling, POOLINGS)
         _check_integers(self, "width")
@@ -122,6 +157,8 @@ class NetworkConfig:
             _check_integers(self, "depth")
         if self.norm == "group" and self.width % NORM_GROUPS:
             raise ValueError(f"width: {self.width} is not a multiple of {NORM_GROUPS}, as norm 'group' needs")
+        chosen = [field for field in CONVNET_FIELDS if getattr(self, field) != getattr(NetworkConfig, field)]
+        refuse_convnet_fields(self.name, chosen)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,7 +17,7 @@ from core.engine.config import EvaluateConfig
 from core.engine.errors import NumericalError
 from core.engine.images import LabelledImages
 from core.engine.networks import build
-from core.engine.networks.convnet import ConvNet
+from core.engine.networks.network import Network
 from core.engine.seeds import generator
 
 CHECK_EVERY = 50
@@ -123,7 +123,7 @@ def _batch(
 
 @torch.no_grad()
 def _score(
-    network: ConvNet,
+    network: Network,
     test: LabelledImages,
     batch: int,
     device: torch.device | str,

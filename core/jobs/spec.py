@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from core.engine.config import (
+    CONVNET_FIELDS,
     INTEGER_LIMITS,
     NUMBER_LIMITS,
     CondenseConfig,
@@ -17,7 +18,9 @@ from core.engine.config import (
     NetworkConfig,
     default_depth,
     default_lr,
+    default_norm,
     parse_augment,
+    refuse_convnet_fields,
 )
 
 
@@ -53,19 +56,47 @@ class _Strict(BaseModel):
 
 
 class NetworkSpec(_Strict):
-    """A network to match in and to evaluate on."""
+    """A network to match in and to evaluate on. Only `convnet` has a width, depth, activation and pooling."""
 
-    name: Literal["convnet"] = "convnet"
-    width: int = _whole("width", NetworkConfig.width, "Channels of every block.")
-    depth: int | None = _whole("depth", None, "Blocks; by default chosen by image size (3 at 28 and 32 px).")
-    norm: Literal["none", "batch", "layer", "instance", "group"] = "instance"
-    activation: Literal["sigmoid", "relu", "leakyrelu", "swish"] = "relu"
-    pooling: Literal["none", "max", "avg"] = "avg"
+    name: Literal["convnet", "mlp", "lenet", "alexnet", "vgg11", "resnet18", "resnet18ap"] = Field(
+        "convnet", description="`resnet18ap` is ResNet18 that halves by average pooling, not by strides."
+    )
+    width: int | None = _whole(
+        "width", None, f"Channels of every block of `convnet`; by default {NetworkConfig.width}."
+    )
+    depth: int | None = _whole(
+        "depth", None, "Blocks of `convnet`; by default chosen by image size (3 at 28 and 32 px)."
+    )
+    norm: Literal["none", "batch", "layer", "instance", "group"] | None = Field(
+        None,
+        description="By default `instance`, but `none` for `mlp` and `lenet`, which have no other. `alexnet` "
+        "can have `none`, `batch` or `instance`; `vgg11`, `resnet18` and `resnet18ap` `batch` or `instance`.",
+    )
+    activation: Literal["sigmoid", "relu", "leakyrelu", "swish"] | None = Field(
+        None, description=f"Of `convnet`; by default `{NetworkConfig.activation}`."
+    )
+    pooling: Literal["none", "max", "avg"] | None = Field(
+        None, description=f"Of `convnet`; by default `{NetworkConfig.pooling}`."
+    )
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
-        NetworkConfig(**self.model_dump())
+        self.config()
         return self
+
+    def config(self) -> NetworkConfig:
+        given = self.model_dump(exclude_none=True)
+        # The engine cannot tell a default that was asked for from one that was not.
+        refuse_convnet_fields(self.name, given)
+        return NetworkConfig(**{"norm": default_norm(self.name)} | given)
+
+    def resolved(self, image_size: int) -> "NetworkSpec":
+        """The same, with the defaults of all that this network has filled in."""
+        defaults: dict[str, Any] = {"norm": default_norm(self.name)}
+        if self.name == "convnet":
+            defaults |= {field: getattr(NetworkConfig, field) for field in CONVNET_FIELDS}
+            defaults["depth"] = default_depth(image_size, image_size)
+        return self.model_copy(update=defaults | self.model_dump(exclude_none=True))
 
 
 class EvaluationSpec(_Strict):
@@ -96,13 +127,11 @@ class JobSpec(_Strict):
 
     def resolved(self, image_size: int) -> "JobSpec":
         """The same, with the defaults that depend on the data set filled in."""
-        depth = self.network.depth or default_depth(image_size, image_size)
-        network = self.network.model_copy(update={"depth": depth})
         lr = self.lr if self.lr is not None else default_lr(self.ipc)
-        return self.model_copy(update={"network": network, "lr": lr})
+        return self.model_copy(update={"network": self.network.resolved(image_size), "lr": lr})
 
     def network_config(self) -> NetworkConfig:
-        return NetworkConfig(**self.network.model_dump())
+        return self.network.config()
 
     def condense_config(self) -> CondenseConfig:
         chosen = self.model_dump(exclude={"recipe", "network", "evaluation"})
@@ -119,6 +148,8 @@ class JobSpec(_Strict):
         )
 
     def network_name(self) -> str:
-        """The network as results name it, e.g. `convnet-d3-w128-instance`."""
+        """The network as results name it, e.g. `convnet-d3-w128-instance` or `resnet18-batch`."""
         network = self.network
-        return f"{network.name}-d{network.depth}-w{network.width}-{network.norm}"
+        if network.name == "convnet":
+            return f"{network.name}-d{network.depth}-w{network.width}-{network.norm}"
+        return f"{network.name}-{network.norm}"

@@ -1,17 +1,34 @@
-"""The networks by name. To add one: its class in a file of its own, its name here and in config.NETWORKS."""
+"""The networks by name. To add one: its class in a file of its own, its name here and in NETWORK_NORMS."""
+
+from collections.abc import Callable, Mapping
 
 import torch
+from torch import nn
 
 from core.engine.config import CHANNELS, MIN_IMAGE_SIZE, NetworkConfig
+from core.engine.networks.alexnet import AlexNet
 from core.engine.networks.convnet import ConvNet
 from core.engine.networks.initialise import initialise
+from core.engine.networks.lenet import LeNet
+from core.engine.networks.mlp import MLP
+from core.engine.networks.network import Network
+from core.engine.networks.resnet18 import ResNet18
+from core.engine.networks.vgg11 import VGG11
 
-REGISTRY = {"convnet": ConvNet}
+REGISTRY: Mapping[str, Callable[[NetworkConfig, int, tuple[int, int], int], Network]] = {
+    "convnet": ConvNet,
+    "mlp": MLP,
+    "lenet": LeNet,
+    "alexnet": AlexNet,
+    "vgg11": VGG11,
+    "resnet18": ResNet18,
+    "resnet18ap": ResNet18,
+}
 
 
 def build(
     config: NetworkConfig, channels: int, size: tuple[int, int], num_classes: int, generator: torch.Generator
-) -> ConvNet:
+) -> Network:
     """A freshly initialised network in training mode, on the generator's device.
 
     Args:
@@ -28,6 +45,7 @@ def build(
     # On the meta device the constructors' own initialisation, from the global generator, does nothing.
     with torch.device("meta"):
         network = REGISTRY[config.name](config, channels, size, num_classes)
+    assert isinstance(network, nn.Module)  # a protocol cannot say so
     network.to_empty(device=generator.device)
     initialise(network, generator)
     return network

@@ -2,7 +2,8 @@
 
 from torch import Tensor, nn
 
-from core.engine.config import NORM_GROUPS, NetworkConfig, default_depth
+from core.engine.config import NetworkConfig, default_depth
+from core.engine.networks.norms import norm_layers
 
 
 class ConvNet(nn.Module):
@@ -37,7 +38,6 @@ class ConvNet(nn.Module):
         self.features = config.width * height * width
         self.classifier = nn.Linear(self.features, num_classes)
         self.couples_samples = config.norm == "batch"
-        """Whether an image's embedding depends on the others in its batch."""
 
     def embed(self, x_NCHW: Tensor) -> Tensor:
         """The flattened last block, (N, features)."""
@@ -51,18 +51,9 @@ class ConvNet(nn.Module):
 
 
 def _norm(name: str, width: int, map_height: int, map_width: int) -> list[nn.Module]:
-    match name:
-        case "none":
-            return []
-        case "batch":
-            return [nn.BatchNorm2d(width)]
-        case "layer":
-            return [nn.LayerNorm([width, map_height, map_width])]
-        case "instance":
-            return [nn.GroupNorm(width, width)]
-        case "group":
-            return [nn.GroupNorm(NORM_GROUPS, width)]
-    raise ValueError(f"norm: {name!r} is unknown")
+    if name == "layer":
+        return [nn.LayerNorm([width, map_height, map_width])]
+    return norm_layers(name, width)
 
 
 def _activation(name: str) -> nn.Module:

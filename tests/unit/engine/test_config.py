@@ -9,11 +9,15 @@ import pytest
 from core.engine import config as config_module
 from core.engine.config import (
     AUGMENT_ALL,
+    NETWORK_NORMS,
+    NETWORKS,
+    NORMS,
     CondenseConfig,
     EvaluateConfig,
     NetworkConfig,
     default_depth,
     default_lr,
+    default_norm,
     parse_augment,
 )
 
@@ -74,6 +78,27 @@ def test_a_wrong_value_is_refused_with_field_and_limit(
     with pytest.raises(ValueError, match=rf"^{field}: ") as caught:
         kind(**given)
     assert limit in str(caught.value)
+
+
+@pytest.mark.parametrize("name", [name for name in NETWORKS if name != "convnet"])
+def test_what_a_network_does_not_have_is_refused(name: str) -> None:
+    norm = default_norm(name)
+    NetworkConfig(name=name, norm=norm)
+    wrong: dict[str, Any] = {"width": 64, "depth": 3, "activation": "swish", "pooling": "max"}
+    for field, value in wrong.items():
+        with pytest.raises(ValueError, match=rf"^{field}: only convnet lets it be chosen, {name} does not"):
+            NetworkConfig(name=name, norm=norm, **{field: value})
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_norms_by_network(name: str) -> None:
+    for norm in NORMS:
+        if norm in NETWORK_NORMS[name]:
+            NetworkConfig(name=name, norm=norm)
+        else:
+            with pytest.raises(ValueError, match=rf"^norm: '{norm}' is not one of .*that {name} can have"):
+                NetworkConfig(name=name, norm=norm)
+    assert default_norm(name) == ("none" if name in ("mlp", "lenet") else "instance")
 
 
 def test_group_norm_needs_a_width_of_whole_groups() -> None:

@@ -91,6 +91,7 @@ def reference_loss(
 def test_loss_and_pixel_gradient_equal_the_reference(op: str, ipc: int, channels: int, norm: str) -> None:
     config = NetworkConfig(width=8, depth=2, norm=norm)
     network = build(config, channels, (SIDE, SIDE), CLASSES, generator(0, 0, "network")).requires_grad_(False)
+    assert isinstance(network, ConvNet)
     chance = generator(1, 0, "images")
     size = (channels, SIDE, SIDE)
     real = [torch.randn(BATCH_REAL, *size, generator=chance) * 1.5 + c / 2 for c in range(CLASSES)]

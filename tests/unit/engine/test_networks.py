@@ -6,6 +6,7 @@ from torch import nn
 
 from core.engine.config import ACTIVATIONS, NETWORKS, NORMS, POOLINGS, NetworkConfig
 from core.engine.networks import REGISTRY, build
+from core.engine.networks.convnet import ConvNet
 from core.engine.networks.initialise import initialise
 from core.engine.seeds import generator
 
@@ -57,6 +58,7 @@ def test_couples_samples_tells_the_truth(norm: str) -> None:
 
 def test_initialisation_has_pytorchs_distributions() -> None:
     network = build(NetworkConfig(width=64), 3, (32, 32), 10, generator(3, 0, "test"))
+    assert isinstance(network, ConvNet)
     conv, linear = nn.Conv2d(64, 64, 3), nn.Linear(network.features, 10)
     convolutions = [m for m in network.modules() if isinstance(m, nn.Conv2d)]
     pairs = (

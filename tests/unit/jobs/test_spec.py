@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from hypothesis import given
@@ -13,14 +13,16 @@ from core.engine.config import (
     ACTIVATIONS,
     AUGMENT_OPS,
     INTEGER_LIMITS,
+    NETWORK_NORMS,
     NORMS,
     NUMBER_LIMITS,
     POOLINGS,
     CondenseConfig,
     EvaluateConfig,
     NetworkConfig,
+    default_norm,
 )
-from core.jobs.spec import JobSpec
+from core.jobs.spec import JobSpec, NetworkSpec
 
 INTEGERS: dict[str, tuple[str, ...]] = {
     "ipc": ("ipc",),
@@ -164,6 +166,12 @@ def test_numbers_are_refused_just_outside_their_limits(name: str) -> None:
         ({"ipc": 1, "init": "zeros"}, ("init",)),
         ({"ipc": 1, "network": {"name": "resnet"}}, ("network", "name")),
         ({"ipc": 1, "network": {"norm": "group", "width": 6}}, ("network",)),
+        ({"ipc": 1, "network": {"name": "vgg11", "norm": "none"}}, ("network",)),
+        ({"ipc": 1, "network": {"name": "mlp", "norm": "batch"}}, ("network",)),
+        ({"ipc": 1, "network": {"name": "resnet18", "width": 128}}, ("network",)),
+        ({"ipc": 1, "network": {"name": "resnet18", "depth": 3}}, ("network",)),
+        ({"ipc": 1, "network": {"name": "alexnet", "activation": "relu"}}, ("network",)),
+        ({"ipc": 1, "network": {"name": "lenet", "pooling": "max"}}, ("network",)),
         ({"ipc": 1, "evaluation": {"baselines": ["best"]}}, ("evaluation", "baselines", 0)),
     ],
 )
@@ -175,3 +183,23 @@ def test_what_cannot_be_is_refused_where_it_stands(wrong: dict[str, Any], where:
 
 def test_the_network_has_a_name() -> None:
     assert JobSpec(ipc=1).resolved(32).network_name() == "convnet-d3-w128-instance"
+    asked = JobSpec.model_validate({"ipc": 1, "network": {"name": "resnet18", "norm": "batch"}})
+    assert asked.resolved(32).network_name() == "resnet18-batch"
+
+
+def test_every_network_of_the_engine_may_be_asked_for() -> None:
+    for name, norms in NETWORK_NORMS.items():
+        for norm in norms:
+            JobSpec.model_validate({"ipc": 1, "network": {"name": name, "norm": norm}})
+    assert set(get_args(NetworkSpec.model_fields["name"].annotation)) == set(NETWORK_NORMS)
+
+
+@pytest.mark.parametrize("name", NETWORK_NORMS)
+def test_the_stored_spec_says_all_that_the_network_has_and_no_more(name: str) -> None:
+    stored = JobSpec.model_validate({"ipc": 1, "network": {"name": name}}).resolved(32)
+    own: dict[str, Any] = {"width": 128, "depth": 3, "activation": "relu", "pooling": "avg"}
+    expected: dict[str, Any] = own if name == "convnet" else dict.fromkeys(own)
+    assert stored.network.model_dump() == {"name": name, "norm": default_norm(name)} | expected
+    assert stored.network_config() == NetworkConfig(
+        name=name, norm=default_norm(name), depth=expected["depth"]
+    )

@@ -1,0 +1,39 @@
+"""What every network here can do."""
+
+from collections.abc import Iterator
+from typing import Protocol, Self
+
+from torch import Tensor, nn
+
+
+class Network(Protocol):
+    """An image classifier whose embedding can be matched: a torch module with these besides.
+
+    features: length of the embedding.
+    couples_samples: whether, in training mode, an image's embedding depends on the others in its batch.
+    """
+
+    @property
+    def features(self) -> int: ...
+
+    @property
+    def couples_samples(self) -> bool: ...
+
+    @property
+    def training(self) -> bool: ...
+
+    def embed(self, x_NCHW: Tensor) -> Tensor:
+        """The input of the classifying layers, flattened: (N, features)."""
+        ...
+
+    def __call__(self, x_NCHW: Tensor) -> Tensor:
+        """Logits, (N, num_classes)."""
+        ...
+
+    def parameters(self, recurse: bool = True) -> Iterator[nn.Parameter]: ...
+
+    def modules(self) -> Iterator[nn.Module]: ...
+
+    def requires_grad_(self, requires_grad: bool = True) -> Self: ...
+
+    def eval(self) -> Self: ...
