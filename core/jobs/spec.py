@@ -74,8 +74,17 @@ class EvaluationSpec(_Strict):
     networks: int = _whole("networks", EvaluateConfig.networks, "Networks trained per method.")
     epochs: int = _whole("epochs", EvaluateConfig.epochs, "Epochs on a set of ipc images per class.")
     whole_epochs: int = _whole("epochs", 20, "Epochs on the whole training split.")
-    baselines: list[Literal["random", "whole"]] = Field(
-        ["random", "whole"], max_length=2, description="What to train on besides, by the same recipe."
+    baselines: list[Literal["random", "herding", "k-center", "whole"]] = Field(
+        ["random", "whole"],
+        max_length=4,
+        description="What to train on besides, by the same recipe. `herding` and `k-center` choose images by "
+        "the features of one more network, trained on the whole split.",
+    )
+    cross_architecture: list[NetworkSpec] = Field(
+        [],
+        max_length=8,
+        description="Further networks to train on the condensed set and on its baselines; on the whole split "
+        "only the job's own network is trained.",
     )
 
 
@@ -99,7 +108,15 @@ class JobSpec(_Strict):
         depth = self.network.depth or default_depth(image_size, image_size)
         network = self.network.model_copy(update={"depth": depth})
         lr = self.lr if self.lr is not None else default_lr(self.ipc)
-        return self.model_copy(update={"network": network, "lr": lr})
+        further = [on.resolved(image_size).network for on in self.architectures()[1:]]
+        evaluation = self.evaluation.model_copy(update={"cross_architecture": further})
+        return self.model_copy(update={"network": network, "lr": lr, "evaluation": evaluation})
+
+    def architectures(self) -> "list[JobSpec]":
+        """This job on each network that it is evaluated on, its own first; none has further ones."""
+        evaluation = self.evaluation.model_copy(update={"cross_architecture": []})
+        networks = [self.network, *self.evaluation.cross_architecture]
+        return [self.model_copy(update={"network": one, "evaluation": evaluation}) for one in networks]
 
     def network_config(self) -> NetworkConfig:
         return NetworkConfig(**self.network.model_dump())
