@@ -1,22 +1,30 @@
 """The phase `evaluate`: the condensed set beside honest baselines, by one protocol."""
 
-from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from core.db.models import Evaluation, Job
-from core.engine.baselines import random_selection
-from core.engine.condense import synthetic_labels
 from core.engine.config import EvaluateConfig
 from core.engine.evaluate import Score, train_and_score
 from core.engine.images import LabelledImages
 from core.ids import new_id
-from core.jobs.results import evaluations_of
+from core.jobs.results import CONFUSION_CLASSES, evaluations_of
 from core.jobs.spec import JobSpec
 from worker.attempt import Attempt
+from worker.training import to_the_end
+from worker.training_sets import TrainingSets
 
-TrainingSet = tuple[Tensor, Tensor] | LabelledImages
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """One network to be trained and tested: on which set, of which architecture, its number from 0."""
+
+    method: str
+    network: str
+    repeat: int
+    config: EvaluateConfig
 
 
 def run(
@@ -34,74 +42,54 @@ def run(
     """
     spec = JobSpec.model_validate(job.spec)
     with attempt.database.reading() as session:
-        done = {(one.method, one.repeat) for one in evaluations_of(session, job)}
-    for method, make, config in _contestants(spec, images_NCHW, train, device):
-        missing = [repeat for repeat in range(config.networks) if (method, repeat) not in done]
-        if not missing:
+        done = {(one.method, one.network, one.repeat) for one in evaluations_of(session, job)}
+    sets = TrainingSets(attempt, spec, images_NCHW, train, device)
+    for entry in in_order(spec):
+        if (entry.method, entry.network, entry.repeat) in done:
             continue
-        training = make()
-        for repeat in missing:
-            score = _train_one(attempt, method, training, test, config, repeat, device)
-            _keep(attempt, job, spec, method, len(_labels(training)), config, repeat, score)
+        training = sets.of(entry.method)
+        about = {
+            "method": entry.method,
+            "architecture": entry.network,
+            "network": entry.repeat + 1,
+            "networks": entry.config.networks,
+        }
+        steps = train_and_score(training, test, entry.config, entry.repeat, device=device)
+        score = to_the_end(attempt, steps, about)
+        _keep(attempt, job, entry, len(training[1] if isinstance(training, tuple) else training), score)
 
 
-def _contestants(
-    spec: JobSpec, images_NCHW: Tensor, train: LabelledImages, device: torch.device
-) -> Iterator[tuple[str, Callable[[], TrainingSet], EvaluateConfig]]:
-    labels_N = synthetic_labels(train, spec.ipc)
+def in_order(spec: JobSpec) -> list[Entry]:
+    """All networks to be trained, so that a comparison of everything is there early.
 
-    def random() -> TrainingSet:
-        chosen = random_selection(train, spec.ipc, spec.seed).indices_N
-        return train.normalised(chosen, device), labels_N
-
-    yield "condensed", lambda: (images_NCHW, labels_N), spec.evaluate_config()
-    if "random" in spec.evaluation.baselines:
-        yield "random", random, spec.evaluate_config()
+    First one network of each method and architecture on ipc images per class, then their repeats, and last
+    the costly whole set, on the job's own network only.
+    """
+    small = ["condensed", *(m for m in ("random", "herding", "k-center") if m in spec.evaluation.baselines)]
+    own, *further = spec.architectures()
+    entries = [
+        Entry(method=method, network=on.network_name(), repeat=repeat, config=on.evaluate_config())
+        for repeat in range(spec.evaluation.networks)
+        for on in (own, *further)
+        for method in small
+    ]
     if "whole" in spec.evaluation.baselines:
-        yield "whole", lambda: train, spec.evaluate_config(whole=True)
+        whole = own.evaluate_config(whole=True)
+        entries += [
+            Entry(method="whole", network=own.network_name(), repeat=repeat, config=whole)
+            for repeat in range(spec.evaluation.networks)
+        ]
+    return entries
 
 
-def _train_one(
-    attempt: Attempt,
-    method: str,
-    training: TrainingSet,
-    test: LabelledImages,
-    config: EvaluateConfig,
-    repeat: int,
-    device: torch.device,
-) -> Score:
-    steps = train_and_score(training, test, config, repeat, device=device)
-    while True:
-        try:
-            at = next(steps)
-        except StopIteration as finished:
-            score: Score = finished.value
-            return score
-        if attempt.due():
-            progress = {
-                "phase": "evaluate",
-                "method": method,
-                "network": repeat + 1,
-                "networks": config.networks,
-                "epoch": at.epoch,
-                "epochs": at.epochs,
-            }
-            with attempt.writing() as session:
-                attempt.progress(session, progress)
-        attempt.stop_if_told()
-
-
-def _keep(
-    attempt: Attempt,
-    job: Job,
-    spec: JobSpec,
-    method: str,
-    train_images: int,
-    config: EvaluateConfig,
-    repeat: int,
-    score: Score,
-) -> None:
-    found = {"method": method, "network": spec.network_name(), "repeat": repeat, "accuracy": score.accuracy}
+def _keep(attempt: Attempt, job: Job, entry: Entry, train_images: int, score: Score) -> None:
+    found = {
+        "method": entry.method,
+        "network": entry.network,
+        "repeat": entry.repeat,
+        "accuracy": score.accuracy,
+    }
+    few = len(score.confusion) <= CONFUSION_CLASSES
     with attempt.writing() as session:
         attempt.record(session, "evaluated", found, failures=0)
         session.add(
@@ -110,14 +98,11 @@ def _keep(
                 job_id=job.id,
                 owner=job.owner,
                 fence=attempt.lease.fence,
-                epochs=config.epochs,
+                epochs=entry.config.epochs,
                 train_images=train_images,
                 per_class=list(score.per_class),
+                confusion=[list(row) for row in score.confusion] if few else None,
                 seconds=score.seconds,
                 **found,
             )
         )
-
-
-def _labels(training: TrainingSet) -> Tensor | LabelledImages:
-    return training[1] if isinstance(training, tuple) else training

@@ -54,7 +54,7 @@ def run(attempt: Attempt, job: Job, dataset: Dataset, canonical: CanonicalSet, t
     with attempt.writing() as session:
         published = move(
             session, Job, job.id, "succeeded", *held_by(Job, attempt.lease.fence),
-            data={"artifacts": len(written)}, result=_result(environment, evaluations),
+            data={"artifacts": len(written)}, result=_result(environment, spec, evaluations),
         )  # fmt: skip
         require(published, job.id, attempt.lease.fence)
         session.add_all(
@@ -87,11 +87,8 @@ def _card(
         "seeds": {"seed": spec.seed},
         "engine": environment,
         "evaluation": {
-            "protocol": PROTOCOL,
-            "limits": [
-                f"{spec.evaluation.networks} networks a method, on this set's own test split.",
-                "Evaluated on the network that it was condensed with: others may gain less.",
-            ],
+            "protocol": _protocol(spec),
+            "limits": _limits(spec),
             "results": [
                 {
                     "images": one["method"],
@@ -100,17 +97,37 @@ def _card(
                     "accuracy_std": one["std"],
                     "n": one["n"],
                 }
-                for one in summarise(evaluations)
+                for one in summarise(spec, evaluations)
             ],
         },
     }
 
 
-def _result(environment: dict[str, Any], evaluations: list[Evaluation]) -> dict[str, Any]:
-    """HLR and IOR are DD-Ranking's terms, in fractions: acc(whole) - acc(set), acc(set) - acc(random)."""
+def _protocol(spec: JobSpec) -> str:
+    if not {"herding", "k-center"} & set(spec.evaluation.baselines):
+        return PROTOCOL
+    return (
+        f"{PROTOCOL} herding and k-center chose images by the features of one {spec.network_name()}, trained "
+        f"on the whole training split for {spec.evaluation.whole_epochs} epochs."
+    )
+
+
+def _limits(spec: JobSpec) -> list[str]:
+    limits = [f"{spec.evaluation.networks} networks a method, on this set's own test split."]
+    if not spec.evaluation.cross_architecture:
+        limits.append("Evaluated on the network that it was condensed with: others may gain less.")
+    return limits
+
+
+def _result(environment: dict[str, Any], spec: JobSpec, evaluations: list[Evaluation]) -> dict[str, Any]:
+    """HLR and IOR are DD-Ranking's terms, in fractions: acc(whole) - acc(set), acc(set) - acc(random).
+
+    On the network that the set was condensed with.
+    """
     groups: dict[str, list[float]] = {}
     for one in evaluations:
-        groups.setdefault(one.method, []).append(one.accuracy)
+        if one.network == spec.network_name():
+            groups.setdefault(one.method, []).append(one.accuracy)
     mean = {method: statistics.fmean(values) for method, values in groups.items()}
     return {
         "environment": environment,

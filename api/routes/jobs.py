@@ -153,5 +153,6 @@ def read_job_artifacts(job_id: str, caller: Reader, session: ReadSession) -> Pag
 
 
 def _full(session: Session, job: Job) -> JobOut:
-    evaluations = [EvaluationOut(**one) for one in summarise(evaluations_of(session, job))]
+    found = summarise(JobSpec.model_validate(job.spec), evaluations_of(session, job))
+    evaluations = [EvaluationOut(**one) for one in found]
     return JobOut.model_validate(job).model_copy(update={"evaluations": evaluations})

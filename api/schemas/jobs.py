@@ -6,6 +6,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.schemas.common import Name, Reason, Resource
+from core.jobs.results import CONFUSION_CLASSES
 from core.jobs.spec import JobSpec
 
 
@@ -27,6 +28,14 @@ class JobCreate(JobSpec):
                     "evaluation": {"networks": 3, "epochs": 300, "baselines": ["random"]},
                     "seed": 7,
                 },
+                {
+                    "dataset_id": "ds_0193c0ffee",
+                    "ipc": 10,
+                    "evaluation": {
+                        "baselines": ["random", "herding", "k-center", "whole"],
+                        "cross_architecture": [{"norm": "batch"}, {"width": 256, "depth": 4}],
+                    },
+                },
             ]
         },
     )
@@ -38,13 +47,17 @@ class JobCreate(JobSpec):
 class EvaluationOut(BaseModel):
     """Fresh networks trained on one set and tested once, at their last epoch, on the test split."""
 
-    method: Literal["condensed", "random", "whole"]
+    method: Literal["condensed", "random", "herding", "k-center", "whole"]
     network: str
     n: int = Field(description="Networks trained so far.")
     mean: float = Field(description="Mean accuracy, as a fraction.")
     std: float | None = Field(description="Sample standard deviation; null for one network.")
     accuracies: list[float]
     per_class: list[float | None] = Field(description="Mean accuracy of each class; null if none is tested.")
+    confusion: list[list[int]] | None = Field(
+        description="Counts of test images, summed over the networks: a row for each true class, a column "
+        f"for each answer. Null above {CONFUSION_CLASSES} classes, and for what an older version evaluated."
+    )
     train_images: int
     epochs: int
     seconds: float

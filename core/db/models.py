@@ -35,6 +35,7 @@ class Base(DeclarativeBase):
         dict[str, Any]: Json,
         list[str]: Json,
         list[float | None]: Json,
+        list[list[int]]: Json,
         datetime: UTCDateTime,
     }
 
@@ -197,6 +198,7 @@ class Evaluation(Owned, Base):
     train_images: Mapped[int] = mapped_column(BigInteger)
     accuracy: Mapped[float]
     per_class: Mapped[list[float | None]]
+    confusion: Mapped[list[list[int]] | None]
     seconds: Mapped[float]
 
 

@@ -38,16 +38,31 @@ class Progress:
 class Score:
     """One network's result on the test images after its last epoch.
 
-    accuracy: share of right answers. per_class: the same by class, None where the test set has no image.
+    confusion: num_classes rows of num_classes counts; row c is how the test images of class c were answered.
     train_loss: mean cross-entropy over the last epoch. seconds: wall time, pauses included.
     """
 
-    accuracy: float
-    per_class: tuple[float | None, ...]
-    correct: int
-    total: int
+    confusion: tuple[tuple[int, ...], ...]
     train_loss: float
     seconds: float
+
+    @property
+    def correct(self) -> int:
+        return sum(row[c] for c, row in enumerate(self.confusion))
+
+    @property
+    def total(self) -> int:
+        return sum(map(sum, self.confusion))
+
+    @property
+    def accuracy(self) -> float:
+        """Share of right answers."""
+        return self.correct / self.total
+
+    @property
+    def per_class(self) -> tuple[float | None, ...]:
+        """Share of right answers by class, None where the test set has no image."""
+        return tuple(row[c] / sum(row) if any(row) else None for c, row in enumerate(self.confusion))
 
 
 def train_and_score(
@@ -70,32 +85,63 @@ def train_and_score(
     """
     began = time.monotonic()
     _check_fits(train, test)
+    network, train_loss = yield from train_network(train, test.num_classes, config, repeat, device=device)
+    return Score(
+        confusion=_confusion(network, test, config.batch, device),
+        train_loss=train_loss,
+        seconds=time.monotonic() - began,
+    )
+
+
+def train_network(
+    train: tuple[Tensor, Tensor] | LabelledImages,
+    num_classes: int,
+    config: EvaluateConfig,
+    repeat: int,
+    *,
+    purpose: str = "evaluation",
+    device: torch.device | str = "cpu",
+) -> Generator[Progress, None, tuple[Network, float]]:
+    """Train a fresh network as `train_and_score` does, without a look at any test image.
+
+    Args:
+        purpose: of the network; networks of different purposes share no random choice.
+
+    Returns:
+        The network, in evaluation mode, and its mean cross-entropy over the last epoch.
+
+    Raises:
+        ValueError: the network does not fit the images.
+        NumericalError: the training loss is not finite.
+    """
     if isinstance(train, tuple):
         train = (train[0].to(device), train[1].to(device))
+        count, channels, height, width = train[0].shape
+    else:
+        count, channels, (height, width) = len(train), train.channels, train.size
     network = build(
         config.network,
-        test.channels,
-        test.size,
-        test.num_classes,
-        generator(config.seed, repeat, "evaluation network", device),
+        channels,
+        (height, width),
+        num_classes,
+        generator(config.seed, repeat, f"{purpose} network", device),
     )
     optimiser = torch.optim.SGD(
         network.parameters(), lr=config.lr, momentum=config.momentum, weight_decay=config.weight_decay
     )
-    count = len(train) if isinstance(train, LabelledImages) else len(train[0])
     steps_per_epoch = -(-count // config.batch)
     step, train_loss = 0, 0.0
 
     for epoch in range(1, config.epochs + 1):
         for group in optimiser.param_groups:
             group["lr"] = config.lr_in_epoch(epoch)
-        order_N = torch.randperm(count, generator=generator(config.seed, epoch, f"evaluation order {repeat}"))
+        order_N = torch.randperm(count, generator=generator(config.seed, epoch, f"{purpose} order {repeat}"))
         loss_sum = torch.zeros((), device=device)
         for indices_B in torch.split(order_N, config.batch):
             step += 1
             x_BCHW, labels_B = _batch(train, indices_B, device)
-            augment_chance = generator(config.seed, step, f"evaluation augmentation {repeat}")
-            augmentation = draw(config.augment, augment_chance, test.size, count=len(indices_B))
+            augment_chance = generator(config.seed, step, f"{purpose} augmentation {repeat}")
+            augmentation = draw(config.augment, augment_chance, (height, width), count=len(indices_B))
             loss = cross_entropy(network(apply(augmentation, x_BCHW)), labels_B)
             optimiser.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
@@ -107,9 +153,12 @@ def train_and_score(
         if epoch % CHECK_EVERY == 0 or epoch == config.epochs:
             train_loss = float(loss_sum) / count
             if not loss_sum.isfinite():
-                raise NumericalError(f"the training loss of network {repeat} is not finite in epoch {epoch}")
+                raise NumericalError(
+                    f"the training loss of {purpose} network {repeat} is not finite in epoch {epoch}"
+                )
 
-    return _score(network, test, config.batch, device, train_loss, began)
+    network.eval()
+    return network, train_loss
 
 
 def _batch(
@@ -122,30 +171,14 @@ def _batch(
 
 
 @torch.no_grad()
-def _score(
-    network: Network,
-    test: LabelledImages,
-    batch: int,
-    device: torch.device | str,
-    train_loss: float,
-    began: float,
-) -> Score:
-    network.eval()
-    right_C = torch.zeros(test.num_classes, dtype=torch.int64, device=device)
-    for indices_B in torch.split(torch.arange(len(test)), batch):
-        labels_B = test.labels(indices_B, device)
-        answers_B = network(test.normalised(indices_B, device)).argmax(dim=1)
-        right_C += torch.bincount(labels_B[answers_B == labels_B], minlength=test.num_classes)
-    right = right_C.tolist()
-    totals = [len(indices) for indices in test.indices_by_class]
-    return Score(
-        accuracy=sum(right) / len(test),
-        per_class=tuple(r / n if n else None for r, n in zip(right, totals, strict=True)),
-        correct=sum(right),
-        total=len(test),
-        train_loss=train_loss,
-        seconds=time.monotonic() - began,
-    )
+def _confusion(
+    network: Network, test: LabelledImages, batch: int, device: torch.device | str
+) -> tuple[tuple[int, ...], ...]:
+    batches = torch.split(torch.arange(len(test)), batch)
+    answers = [network(test.normalised(indices_B, device)).argmax(dim=1) for indices_B in batches]
+    answers_N = torch.cat(answers).cpu()
+    by_class = [answers_N[indices] for indices in test.indices_by_class]
+    return tuple(tuple(torch.bincount(a, minlength=test.num_classes).tolist()) for a in by_class)
 
 
 def _check_fits(train: tuple[Tensor, Tensor] | LabelledImages, test: LabelledImages) -> None:

@@ -7,17 +7,24 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from core.db.models import Evaluation, Job, Metric
+from core.jobs.spec import JobSpec
+
+METHODS = ("condensed", "random", "herding", "k-center", "whole")
+
+CONFUSION_CLASSES = 256
+"""A confusion matrix of more classes is not kept: it would be most of every answer about its job."""
 
 
-def summarise(evaluations: list[Evaluation]) -> list[dict[str, Any]]:
-    """Mean ± sample standard deviation over the networks of each method, in order of method.
+def summarise(spec: JobSpec, evaluations: list[Evaluation]) -> list[dict[str, Any]]:
+    """Mean ± sample standard deviation over the networks of each method.
 
-    Accuracies are fractions of the untouched test split, at the last epoch.
+    In order of network, the job's own first, then of method. Accuracies are fractions of the untouched test
+    split, at the last epoch.
     """
     groups: dict[tuple[str, str], list[Evaluation]] = {}
     for one in evaluations:
         groups.setdefault((one.method, one.network), []).append(one)
-    order = {"condensed": 0, "random": 1, "whole": 2}
+    networks = {on.network_name(): n for n, on in enumerate(spec.architectures())}
     return [
         {
             "method": method,
@@ -27,12 +34,14 @@ def summarise(evaluations: list[Evaluation]) -> list[dict[str, Any]]:
             "std": statistics.stdev(one.accuracy for one in rows) if len(rows) > 1 else None,
             "accuracies": [one.accuracy for one in rows],
             "per_class": _mean_by_class([one.per_class for one in rows]),
+            "confusion": _sum_of_counts([one.confusion for one in rows]),
             "train_images": rows[0].train_images,
             "epochs": rows[0].epochs,
             "seconds": sum(one.seconds for one in rows),
         }
         for (method, network), rows in sorted(
-            groups.items(), key=lambda item: (order.get(item[0][0], 9), item[0])
+            groups.items(),
+            key=lambda item: (networks.get(item[0][1], len(networks)), METHODS.index(item[0][0])),
         )
     ]
 
@@ -43,6 +52,14 @@ def _mean_by_class(rows: list[list[float | None]]) -> list[float | None]:
         None if None in values else statistics.fmean(v for v in values if v is not None)
         for values in zip(*rows, strict=True)
     ]
+
+
+def _sum_of_counts(matrices: list[list[list[int]] | None]) -> list[list[int]] | None:
+    """None if any is missing: a sum over some of the networks would pass for all."""
+    known = [matrix for matrix in matrices if matrix is not None]
+    if len(known) < len(matrices):
+        return None
+    return [[sum(counts) for counts in zip(*rows, strict=True)] for rows in zip(*known, strict=True)]
 
 
 def evaluations_of(session: Session, job: Job) -> list[Evaluation]:

@@ -105,8 +105,17 @@ class EvaluationSpec(_Strict):
     networks: int = _whole("networks", EvaluateConfig.networks, "Networks trained per method.")
     epochs: int = _whole("epochs", EvaluateConfig.epochs, "Epochs on a set of ipc images per class.")
     whole_epochs: int = _whole("epochs", 20, "Epochs on the whole training split.")
-    baselines: list[Literal["random", "whole"]] = Field(
-        ["random", "whole"], max_length=2, description="What to train on besides, by the same recipe."
+    baselines: list[Literal["random", "herding", "k-center", "whole"]] = Field(
+        ["random", "whole"],
+        max_length=4,
+        description="What to train on besides, by the same recipe. `herding` and `k-center` choose images by "
+        "the features of one more network, trained on the whole split.",
+    )
+    cross_architecture: list[NetworkSpec] = Field(
+        [],
+        max_length=8,
+        description="Further networks to train on the condensed set and on its baselines; on the whole split "
+        "only the job's own network is trained.",
     )
 
 
@@ -128,7 +137,16 @@ class JobSpec(_Strict):
     def resolved(self, image_size: int) -> "JobSpec":
         """The same, with the defaults that depend on the data set filled in."""
         lr = self.lr if self.lr is not None else default_lr(self.ipc)
-        return self.model_copy(update={"network": self.network.resolved(image_size), "lr": lr})
+        further = [one.resolved(image_size) for one in self.evaluation.cross_architecture]
+        evaluation = self.evaluation.model_copy(update={"cross_architecture": further})
+        network = self.network.resolved(image_size)
+        return self.model_copy(update={"network": network, "lr": lr, "evaluation": evaluation})
+
+    def architectures(self) -> "list[JobSpec]":
+        """This job on each network that it is evaluated on, its own first; none has further ones."""
+        evaluation = self.evaluation.model_copy(update={"cross_architecture": []})
+        networks = [self.network, *self.evaluation.cross_architecture]
+        return [self.model_copy(update={"network": one, "evaluation": evaluation}) for one in networks]
 
     def network_config(self) -> NetworkConfig:
         return self.network.config()
@@ -150,6 +168,10 @@ class JobSpec(_Strict):
     def network_name(self) -> str:
         """The network as results name it, e.g. `convnet-d3-w128-instance` or `resnet18-batch`."""
         network = self.network
-        if network.name == "convnet":
-            return f"{network.name}-d{network.depth}-w{network.width}-{network.norm}"
-        return f"{network.name}-{network.norm}"
+        if network.name != "convnet":
+            return f"{network.name}-{network.norm}"
+        named = f"convnet-d{network.depth}-w{network.width}-{network.norm}"
+        for field in ("activation", "pooling"):
+            if (chosen := getattr(network, field)) not in (None, getattr(NetworkConfig, field)):
+                named += f"-{chosen}"
+        return named

@@ -8,7 +8,7 @@ from core.errors import Conflict, InvalidRequest
 from core.ids import new_id
 from core.jobs import queue
 from core.jobs.files import keep_only_published
-from core.jobs.spec import JobSpec
+from core.jobs.spec import JobSpec, NetworkSpec
 from core.jobs.states import JOB_TERMINAL
 from core.jobs.transitions import first_event, move
 from core.storage.local import LocalStorage
@@ -96,13 +96,31 @@ def _check_fits(spec: JobSpec, manifest: dict[str, object], max_ipc: int) -> Non
             limit=limit,
             value=spec.ipc,
         )
-    size, depth, pooling = manifest["image_size"], spec.network.depth, spec.network.pooling
+    size = manifest["image_size"]
     assert isinstance(size, int)
-    if depth is not None and pooling != "none" and size >> depth < 1:
+    seen: set[str] = set()
+    for n, on in enumerate(spec.resolved(size).architectures()):
+        pointer = f"/evaluation/cross_architecture/{n - 1}" if n else "/network"
+        _check_depth(on.network, size, pointer)
+        if on.network_name() in seen:
+            raise InvalidRequest(
+                f"{pointer[1:].replace('/', '.')} is {on.network_name()} in results, as is a network before "
+                "it: each needs a name of its own",
+                code="network_repeated",
+                pointer=pointer,
+                value=on.network_name(),
+            )
+        seen.add(on.network_name())
+
+
+def _check_depth(network: NetworkSpec, size: int, pointer: str) -> None:
+    depth = network.depth
+    if depth is not None and network.pooling != "none" and size >> depth < 1:
         raise InvalidRequest(
-            f"network.depth is {depth}; images of {size} px allow at most {size.bit_length() - 1}",
+            f"{pointer[1:].replace('/', '.')}.depth is {depth}; images of {size} px allow at most "
+            f"{size.bit_length() - 1}",
             code="network_too_deep",
-            pointer="/network/depth",
+            pointer=f"{pointer}/depth",
             limit=size.bit_length() - 1,
             value=depth,
         )

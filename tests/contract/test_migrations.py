@@ -1,14 +1,16 @@
 """The one history leads to the models, on both databases, and back."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from alembic import command
-from sqlalchemy import create_engine, inspect
+from sqlalchemy import MetaData, create_engine, inspect, select
+from sqlalchemy.orm import Session
 
 from core.db.migrate import alembic_config, is_current, upgrade
-from core.db.models import Base
+from core.db.models import Base, Evaluation
 from core.db.session import Database, make_engine
 from tests.support.api import token_of
 from tests.support.databases import empty_postgres, empty_sqlite
@@ -51,6 +53,33 @@ def test_up_down_and_up_again(empty_url: str) -> None:
     assert not current(empty_url)
     upgrade(empty_url)
     command.check(alembic_config(empty_url))
+
+
+def test_what_was_evaluated_before_has_no_confusion_matrix(empty_url: str) -> None:
+    command.upgrade(alembic_config(empty_url), "0001")
+    engine = create_engine(empty_url)
+    old = MetaData()
+    old.reflect(engine)
+    job, now = {"id": "job_1", "owner": "local"}, datetime.now(UTC)
+    row = {"job_id": job["id"], "owner": job["owner"], "fence": 1, "created_at": now}
+    with engine.begin() as connection:
+        connection.execute(
+            old.tables["jobs"].insert().values(
+                **job, created_at=now, updated_at=now, fence=1, failures=0, event_seq=0, resumes=0,
+                iteration=1, data_hash="0", spec={}, state="running", phase="evaluate",
+            )
+        )  # fmt: skip
+        connection.execute(
+            old.tables["evaluations"].insert().values(
+                **row, id="ev_1", method="condensed", network="convnet", repeat=0, epochs=1, train_images=1,
+                accuracy=0.5, per_class=[0.5], seconds=1.0,
+            )
+        )  # fmt: skip
+    upgrade(empty_url)
+    with Session(engine) as session:
+        (kept,) = session.scalars(select(Evaluation))
+        assert (kept.id, kept.accuracy, kept.per_class, kept.confusion) == ("ev_1", 0.5, [0.5], None)
+    engine.dispose()
 
 
 def test_second_upgrade_changes_nothing(empty_url: str) -> None:

@@ -4,13 +4,15 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import product
 from typing import Any
 
+import httpx2
 import pytest
 from fastapi import FastAPI
 from sqlalchemy import func, select
 from starlette.testclient import TestClient
 
-from core.db.models import Event, IdempotencyKey, Job, Metric
+from core.db.models import Evaluation, Event, IdempotencyKey, Job, Metric
 from core.db.session import Database
+from core.ids import new_id
 from core.jobs.transitions import record
 from tests.support.api import (
     SMALL,
@@ -125,6 +127,56 @@ def test_network_deeper_than_the_images_allow(http: TestClient, database: Databa
     )
     assert (problem["limit"], problem["errors"][0]["pointer"]) == (4, "/network/depth")
     assert http.post("/v1/jobs", json={**body, "network": {"depth": 4}}).status_code == 202
+
+
+def test_further_networks_fit_the_images_and_have_names_of_their_own(
+    http: TestClient, database: Database
+) -> None:
+    body = {"dataset_id": ready_dataset(http, database, image_size=16), **SMALL}
+
+    def post(*networks: dict[str, Any]) -> httpx2.Response:
+        return http.post("/v1/jobs", json={**body, "evaluation": {"cross_architecture": networks}})
+
+    too_deep = problem_of(post({"width": 8}, {"depth": 5}), 422, "network_too_deep")
+    assert too_deep["errors"][0]["pointer"] == "/evaluation/cross_architecture/1/depth"
+    for networks in ([{"depth": 2}], [{"width": 8}, {"width": 8, "depth": 2}]):  # 2 is the depth at 16 px
+        repeated = problem_of(post(*networks), 422, "network_repeated")
+        pointer = f"/evaluation/cross_architecture/{len(networks) - 1}"
+        assert repeated["errors"][0]["pointer"] == pointer
+    accepted = post({"width": 8}, {"width": 8, "norm": "batch"})
+    assert accepted.status_code == 202
+    found = accepted.json()["spec"]["evaluation"]["cross_architecture"]
+    assert [(one["width"], one["depth"], one["norm"]) for one in found] == [
+        (8, 2, "instance"), (8, 2, "batch"),
+    ]  # fmt: skip
+
+
+def test_evaluations_are_summed_up_with_their_confusion_matrix(http: TestClient, database: Database) -> None:
+    dataset_id = ready_dataset(http, database, image_size=16)
+    evaluation = {"baselines": ["herding"], "cross_architecture": [{"width": 8}]}
+    body = {"dataset_id": dataset_id, **SMALL, "evaluation": evaluation, "network": {"width": 4}}
+    job_id = http.post("/v1/jobs", json=body).json()["id"]
+    own, wider = "convnet-d2-w4-instance", "convnet-d2-w8-instance"
+    with database.writing() as session:
+        for network, method, repeat, confusion in (
+            (wider, "condensed", 0, [[1, 1], [0, 2]]),
+            (own, "herding", 0, None),  # of an older version
+            (own, "condensed", 0, [[2, 0], [1, 1]]),
+            (own, "condensed", 1, [[1, 1], [1, 1]]),
+        ):
+            session.add(
+                Evaluation(
+                    id=new_id("ev"), job_id=job_id, owner="local", fence=1, method=method, network=network,
+                    repeat=repeat, epochs=1, train_images=2, accuracy=0.5, per_class=[0.5, 0.5],
+                    confusion=confusion, seconds=1.0,
+                )
+            )  # fmt: skip
+    found = http.get(f"/v1/jobs/{job_id}").json()["evaluations"]
+    assert [(one["network"], one["method"], one["n"], one["confusion"]) for one in found] == [
+        (own, "condensed", 2, [[3, 1], [2, 2]]),
+        (own, "herding", 1, None),
+        (wider, "condensed", 1, [[1, 1], [0, 2]]),
+    ]
 
 
 def test_list_by_state_and_data_set(http: TestClient, database: Database) -> None:

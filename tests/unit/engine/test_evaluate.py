@@ -64,7 +64,8 @@ def test_counts_add_up_and_absent_classes_are_none() -> None:
     test = LabelledImages(full.images_NHWC[keep.numpy()], full.labels_N[keep], full.mean, full.std, 4)
     _, score = run(train, test, dataclasses.replace(CONFIG, epochs=3))
     assert score.total == 18 and score.accuracy == score.correct / 18
-    assert score.per_class[2] is None
+    assert score.per_class[2] is None and score.confusion[2] == (0, 0, 0, 0)
+    assert [sum(row) for row in score.confusion] == [6, 6, 0, 6]
     assert sum(6 * share for share in score.per_class if share is not None) == pytest.approx(score.correct)
     assert score.seconds > 0
 
@@ -133,13 +134,18 @@ def test_training_is_the_protocol_step_by_step() -> None:
     assert score.train_loss == pytest.approx(loss_sum / 27, rel=1e-4)
     shares = [float(right_N[indices].double().mean()) for indices in test.indices_by_class]
     assert score.per_class == pytest.approx(shares)
+    answers_N, labels_N = network(as_tensors(test)[0]).argmax(dim=1), test.labels(torch.arange(90), "cpu")
+    for truth in range(3):
+        for answer in range(3):
+            count = int(((labels_N == truth) & (answers_N == answer)).sum())
+            assert score.confusion[truth][answer] == count, "a row is a true class"
 
 
 def test_divergence_is_an_error() -> None:
     config = dataclasses.replace(
         CONFIG, lr=1e6, epochs=10, network=NetworkConfig(width=4, depth=1, norm="none")
     )
-    with pytest.raises(NumericalError, match="training loss of network 0"):
+    with pytest.raises(NumericalError, match="training loss of evaluation network 0"):
         run(random_images(), random_images(seed=1), config)
 
 

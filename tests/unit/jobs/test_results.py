@@ -10,23 +10,38 @@ from core.db.migrate import upgrade
 from core.db.models import Evaluation, Job, Metric
 from core.db.session import Database
 from core.jobs.results import evaluations_of, loss_curve, summarise
+from core.jobs.spec import JobSpec
 from tests.support.databases import empty_sqlite
 from tests.support.leased import OWNER, add_job
 
+NETWORK = "convnet-d2-w4-instance"
+WIDER = "convnet-d2-w8-instance"
+SPEC = JobSpec.model_validate(
+    {"ipc": 1, "network": {"width": 4}, "evaluation": {"cross_architecture": [{"width": 8}]}}
+).resolved(16)
 
-def evaluation(method: str, repeat: int, accuracy: float, *per_class: float | None) -> Evaluation:
+
+def evaluation(
+    method: str,
+    repeat: int,
+    accuracy: float,
+    *per_class: float | None,
+    network: str = NETWORK,
+    confusion: list[list[int]] | None = None,
+) -> Evaluation:
     return Evaluation(
-        id=f"ev_{method}_{repeat}",
+        id=f"ev_{method}_{network}_{repeat}",
         job_id="job_1",
         owner=OWNER,
         fence=1,
         method=method,
-        network="convnet-d2-w4-instance",
+        network=network,
         repeat=repeat,
         epochs=2,
         train_images=4,
         accuracy=accuracy,
         per_class=list(per_class),
+        confusion=confusion,
         seconds=1.5,
     )
 
@@ -35,7 +50,7 @@ def test_mean_and_sample_standard_deviation() -> None:
     rows = [
         evaluation("condensed", i, accuracy, accuracy, None) for i, accuracy in enumerate((0.5, 0.6, 0.8))
     ]
-    (found,) = summarise(rows)
+    (found,) = summarise(SPEC, rows)
     mean = (0.5 + 0.6 + 0.8) / 3
     # n - 1: these networks are a sample of all that could have been trained.
     std = math.sqrt(sum((a - mean) ** 2 for a in (0.5, 0.6, 0.8)) / 2)
@@ -48,15 +63,37 @@ def test_mean_and_sample_standard_deviation() -> None:
 
 
 def test_one_network_has_no_deviation() -> None:
-    (found,) = summarise([evaluation("random", 0, 0.25, 0.25)])
+    (found,) = summarise(SPEC, [evaluation("random", 0, 0.25, 0.25)])
     assert (found["mean"], found["std"], found["n"]) == (0.25, None, 1)
-    assert summarise([]) == []
+    assert summarise(SPEC, []) == []
 
 
 def test_methods_are_apart_and_in_order() -> None:
-    rows = [evaluation(method, 0, 0.1) for method in ("whole", "random", "condensed")]
-    assert [found["method"] for found in summarise(rows)] == ["condensed", "random", "whole"]
-    assert [found["n"] for found in summarise(rows)] == [1, 1, 1]
+    methods = ["condensed", "random", "herding", "k-center", "whole"]
+    rows = [evaluation(method, 0, 0.1) for method in reversed(methods)]
+    assert [found["method"] for found in summarise(SPEC, rows)] == methods
+    assert [found["n"] for found in summarise(SPEC, rows)] == [1] * 5
+
+
+def test_networks_are_apart_and_the_jobs_own_comes_first() -> None:
+    rows = [
+        evaluation(method, 0, 0.1, network=name)
+        for name in (WIDER, NETWORK)
+        for method in ("random", "condensed")
+    ]
+    found = [(one["network"], one["method"]) for one in summarise(SPEC, rows)]
+    assert found == [(NETWORK, "condensed"), (NETWORK, "random"), (WIDER, "condensed"), (WIDER, "random")]
+
+
+def test_confusion_is_summed_over_the_networks_or_missing() -> None:
+    rows = [
+        evaluation("condensed", 0, 0.5, confusion=[[3, 1], [2, 2]]),
+        evaluation("condensed", 1, 0.5, confusion=[[4, 0], [0, 4]]),
+    ]
+    (found,) = summarise(SPEC, rows)
+    assert found["confusion"] == [[7, 1], [2, 6]]
+    (found,) = summarise(SPEC, [*rows, evaluation("condensed", 2, 0.5)])
+    assert found["confusion"] is None, "a sum over some of them would pass for all"
 
 
 @pytest.fixture

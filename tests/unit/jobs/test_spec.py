@@ -72,7 +72,13 @@ specs = st.fixed_dictionaries(
                 "networks": whole("networks"),
                 "epochs": whole("epochs"),
                 "whole_epochs": whole("epochs"),
-                "baselines": st.lists(st.sampled_from(["random", "whole"]), max_size=2, unique=True),
+                "baselines": st.lists(
+                    st.sampled_from(["random", "herding", "k-center", "whole"]), max_size=4, unique=True
+                ),
+                "cross_architecture": st.lists(
+                    st.fixed_dictionaries({"width": whole("width"), "depth": st.none() | whole("depth")}),
+                    max_size=3,
+                ),
             }
         ),
     }
@@ -107,6 +113,11 @@ def test_every_field_survives_json_and_reaches_the_engine(asked: dict[str, Any],
     assert (evaluate.seed, evaluate.augment) == (asked["seed"], asked["augment"])
     assert evaluate.networks == asked["evaluation"]["networks"]
     assert evaluate.epochs == asked["evaluation"]["epochs"]
+    further = [on.evaluate_config() for on in read.architectures()[1:]]
+    assert [one.network.width for one in further] == [
+        network["width"] for network in asked["evaluation"]["cross_architecture"]
+    ]
+    assert all(dataclasses.replace(one, network=evaluate.network) == evaluate for one in further)
     assert read.evaluate_config(whole=True) == dataclasses.replace(
         evaluate, epochs=asked["evaluation"]["whole_epochs"]
     )
@@ -173,6 +184,11 @@ def test_numbers_are_refused_just_outside_their_limits(name: str) -> None:
         ({"ipc": 1, "network": {"name": "alexnet", "activation": "relu"}}, ("network",)),
         ({"ipc": 1, "network": {"name": "lenet", "pooling": "max"}}, ("network",)),
         ({"ipc": 1, "evaluation": {"baselines": ["best"]}}, ("evaluation", "baselines", 0)),
+        (
+            {"ipc": 1, "evaluation": {"cross_architecture": [{}, {"name": "resnet"}]}},
+            ("evaluation", "cross_architecture", 1, "name"),
+        ),
+        ({"ipc": 1, "evaluation": {"cross_architecture": [{}] * 9}}, ("evaluation", "cross_architecture")),
     ],
 )
 def test_what_cannot_be_is_refused_where_it_stands(wrong: dict[str, Any], where: tuple[object, ...]) -> None:
@@ -181,10 +197,21 @@ def test_what_cannot_be_is_refused_where_it_stands(wrong: dict[str, Any], where:
     assert [error["loc"] for error in caught.value.errors()] == [where]
 
 
+def test_further_networks_are_resolved_and_named_like_the_jobs_own() -> None:
+    asked = {"ipc": 1, "evaluation": {"cross_architecture": [{"norm": "batch"}, {"width": 8, "depth": 1}]}}
+    resolved = JobSpec.model_validate(asked).resolved(64)
+    assert [network.depth for network in resolved.evaluation.cross_architecture] == [4, 1]
+    assert [on.network_name() for on in resolved.architectures()] == [
+        "convnet-d4-w128-instance", "convnet-d4-w128-batch", "convnet-d1-w8-instance",
+    ]  # fmt: skip
+
+
 def test_the_network_has_a_name() -> None:
     assert JobSpec(ipc=1).resolved(32).network_name() == "convnet-d3-w128-instance"
     asked = JobSpec.model_validate({"ipc": 1, "network": {"name": "resnet18", "norm": "batch"}})
     assert asked.resolved(32).network_name() == "resnet18-batch"
+    unusual = JobSpec(ipc=1, network={"pooling": "max", "activation": "swish"})
+    assert unusual.resolved(32).network_name() == "convnet-d3-w128-instance-swish-max"
 
 
 def test_every_network_of_the_engine_may_be_asked_for() -> None:
