@@ -39,7 +39,9 @@ def make_deterministic() -> None:
 
 def environment(device: torch.device) -> dict[str, Any]:
     """What bit-equality of a result depends on."""
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or "cpu"
+    # On a CPU the sums depend on its vector instructions.
+    cpu = f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}"
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else cpu
     return {
         "version": __version__,
         "torch": str(torch.__version__),

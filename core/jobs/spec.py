@@ -5,6 +5,7 @@ depend on the data set (depth, learning rate) are resolved when the job is made,
 spec says everything.
 """
 
+import math
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
@@ -99,12 +100,22 @@ class NetworkSpec(_Strict):
         return self.model_copy(update=defaults | self.model_dump(exclude_none=True))
 
 
+#: An upper bound must have had the time to learn: even a set so large that one epoch of it has as many
+#: steps as all epochs on a condensed one gets this many.
+WHOLE_EPOCHS = 20
+
+
 class EvaluationSpec(_Strict):
     """How the condensed set and its baselines are judged: fresh networks, tested once, at the last epoch."""
 
     networks: int = _whole("networks", EvaluateConfig.networks, "Networks trained per method.")
     epochs: int = _whole("epochs", EvaluateConfig.epochs, "Epochs on a set of ipc images per class.")
-    whole_epochs: int = _whole("epochs", 20, "Epochs on the whole training split.")
+    whole_epochs: int | None = _whole(
+        "epochs",
+        None,
+        "Epochs on the whole training split; by default as many as give it no fewer steps than the condensed "
+        f"set gets, and at least {WHOLE_EPOCHS}.",
+    )
     baselines: list[Literal["random", "herding", "k-center", "whole"]] = Field(
         ["random", "whole"],
         max_length=4,
@@ -134,13 +145,28 @@ class JobSpec(_Strict):
     evaluation: EvaluationSpec = EvaluationSpec()
     seed: Seed = 0
 
-    def resolved(self, image_size: int) -> "JobSpec":
-        """The same, with the defaults that depend on the data set filled in."""
+    def resolved(self, image_size: int, train_images: int, classes: int) -> "JobSpec":
+        """The same, with the defaults that depend on the data set filled in.
+
+        Args:
+            image_size: pixels a side.
+            train_images: of all classes, in the training split.
+        """
         lr = self.lr if self.lr is not None else default_lr(self.ipc)
         further = [one.resolved(image_size) for one in self.evaluation.cross_architecture]
-        evaluation = self.evaluation.model_copy(update={"cross_architecture": further})
+        whole_epochs = self.evaluation.whole_epochs or self._whole_epochs(train_images, classes)
+        evaluation = self.evaluation.model_copy(
+            update={"cross_architecture": further, "whole_epochs": whole_epochs}
+        )
         network = self.network.resolved(image_size)
         return self.model_copy(update={"network": network, "lr": lr, "evaluation": evaluation})
+
+    def _whole_epochs(self, train_images: int, classes: int) -> int:
+        def steps(images: int) -> int:
+            return math.ceil(images / EvaluateConfig.batch)
+
+        as_many_steps = math.ceil(self.evaluation.epochs * steps(self.ipc * classes) / steps(train_images))
+        return max(WHOLE_EPOCHS, as_many_steps)
 
     def architectures(self) -> "list[JobSpec]":
         """This job on each network that it is evaluated on, its own first; none has further ones."""
@@ -157,10 +183,12 @@ class JobSpec(_Strict):
 
     def evaluate_config(self, *, whole: bool = False) -> EvaluateConfig:
         """`whole`: for training on the whole set, which takes far more steps an epoch."""
+        epochs = self.evaluation.whole_epochs if whole else self.evaluation.epochs
+        assert epochs is not None, "the spec is not resolved"
         return EvaluateConfig(
             network=self.network_config(),
             networks=self.evaluation.networks,
-            epochs=self.evaluation.whole_epochs if whole else self.evaluation.epochs,
+            epochs=epochs,
             augment=self.augment,
             seed=self.seed,
         )

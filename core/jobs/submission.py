@@ -43,14 +43,13 @@ def create_job(
             code="dataset_not_ready",
             dataset_state=dataset.state,
         )
-    _check_fits(spec, dataset.manifest, max_ipc)
     job = Job(
         id=fresh,
         owner=owner,
         name=name,
         dataset_id=dataset.id,
         data_hash=dataset.content_hash,
-        spec=spec.resolved(dataset.manifest["image_size"]).model_dump(mode="json"),
+        spec=_fitted(spec, dataset.manifest, max_ipc).model_dump(mode="json"),
         state="queued",
         phase="condense",
         fence=0,
@@ -82,7 +81,8 @@ def cancel_job(session: Session, storage: LocalStorage, job: Job) -> Job:
     return job
 
 
-def _check_fits(spec: JobSpec, manifest: dict[str, object], max_ipc: int) -> None:
+def _fitted(spec: JobSpec, manifest: dict[str, object], max_ipc: int) -> JobSpec:
+    """The spec with everything filled in, if the data set can give what it asks for."""
     splits = manifest["splits"]
     assert isinstance(splits, dict)
     count, classes = splits["train"]["count"], len(splits["train"]["per_class"])
@@ -98,8 +98,9 @@ def _check_fits(spec: JobSpec, manifest: dict[str, object], max_ipc: int) -> Non
         )
     size = manifest["image_size"]
     assert isinstance(size, int)
+    resolved = spec.resolved(size, count, classes)
     seen: set[str] = set()
-    for n, on in enumerate(spec.resolved(size).architectures()):
+    for n, on in enumerate(resolved.architectures()):
         pointer = f"/evaluation/cross_architecture/{n - 1}" if n else "/network"
         _check_depth(on.network, size, pointer)
         if on.network_name() in seen:
@@ -111,6 +112,7 @@ def _check_fits(spec: JobSpec, manifest: dict[str, object], max_ipc: int) -> Non
                 value=on.network_name(),
             )
         seen.add(on.network_name())
+    return resolved
 
 
 def _check_depth(network: NetworkSpec, size: int, pointer: str) -> None:

@@ -43,7 +43,7 @@ def process_settings(monkeypatch: pytest.MonkeyPatch, **values: object) -> Itera
 
 
 def add_job(session: Session, *, spec: JobSpec | None = None, **values: Any) -> Job:
-    resolved = (spec or JobSpec.model_validate(TINY)).resolved(16).model_dump(mode="json")
+    resolved = (spec or JobSpec.model_validate(TINY)).resolved(16, 50_000, 10).model_dump(mode="json")
     defaults: dict[str, Any] = {
         "id": new_id("job"),
         "owner": OWNER,

@@ -18,7 +18,7 @@ NETWORK = "convnet-d2-w4-instance"
 WIDER = "convnet-d2-w8-instance"
 SPEC = JobSpec.model_validate(
     {"ipc": 1, "network": {"width": 4}, "evaluation": {"cross_architecture": [{"width": 8}]}}
-).resolved(16)
+).resolved(16, 50_000, 10)
 
 
 def evaluation(

@@ -98,11 +98,11 @@ def nested(path: tuple[str, ...], value: object) -> dict[str, Any]:
 @given(asked=specs, size=st.integers(16, 256))
 def test_every_field_survives_json_and_reaches_the_engine(asked: dict[str, Any], size: int) -> None:
     """The database keeps the spec as JSON; a worker reads it back and must compute the same."""
-    spec = JobSpec.model_validate(asked).resolved(size)
+    spec = JobSpec.model_validate(asked).resolved(size, 50_000, 10)
     stored = json.loads(json.dumps(spec.model_dump(mode="json")))
     read = JobSpec.model_validate(stored)
     assert read == spec
-    assert read.resolved(size) == spec, "resolving twice changes nothing"
+    assert read.resolved(size, 50_000, 10) == spec, "resolving twice changes nothing"
     config, evaluate = read.condense_config(), read.evaluate_config()
     for name in ("ipc", "iterations", "batch_real", "momentum", "init", "augment", "seed"):
         assert getattr(config, name) == asked[name], name
@@ -132,15 +132,15 @@ def test_the_defaults_are_the_engines() -> None:
 
 @pytest.mark.parametrize(("size", "depth"), [(16, 2), (28, 3), (32, 3), (64, 4), (128, 5)])
 def test_depth_is_resolved_from_the_image_size(size: int, depth: int) -> None:
-    assert JobSpec(ipc=1).resolved(size).network.depth == depth
+    assert JobSpec(ipc=1).resolved(size, 50_000, 10).network.depth == depth
     chosen = JobSpec.model_validate({"ipc": 1, "network": {"depth": 1}})
-    assert chosen.resolved(size).network.depth == 1
+    assert chosen.resolved(size, 50_000, 10).network.depth == 1
 
 
 @pytest.mark.parametrize(("ipc", "lr"), [(1, 1.0), (50, 1.0), (100, 10.0), (1000, 10.0)])
 def test_the_learning_rate_is_resolved_from_ipc(ipc: int, lr: float) -> None:
-    assert JobSpec(ipc=ipc).resolved(32).lr == lr
-    assert JobSpec(ipc=ipc, lr=0.5).resolved(32).lr == 0.5
+    assert JobSpec(ipc=ipc).resolved(32, 50_000, 10).lr == lr
+    assert JobSpec(ipc=ipc, lr=0.5).resolved(32, 50_000, 10).lr == 0.5
 
 
 @pytest.mark.parametrize("name", INTEGERS)
@@ -199,19 +199,34 @@ def test_what_cannot_be_is_refused_where_it_stands(wrong: dict[str, Any], where:
 
 def test_further_networks_are_resolved_and_named_like_the_jobs_own() -> None:
     asked = {"ipc": 1, "evaluation": {"cross_architecture": [{"norm": "batch"}, {"width": 8, "depth": 1}]}}
-    resolved = JobSpec.model_validate(asked).resolved(64)
+    resolved = JobSpec.model_validate(asked).resolved(64, 50_000, 10)
     assert [network.depth for network in resolved.evaluation.cross_architecture] == [4, 1]
     assert [on.network_name() for on in resolved.architectures()] == [
         "convnet-d4-w128-instance", "convnet-d4-w128-batch", "convnet-d1-w8-instance",
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("train_images", "ipc", "epochs"),
+    [
+        (60_000, 10, 20),  # 235 steps an epoch: twenty epochs are far more than 1,000 steps
+        (78, 2, 1000),  # one step an epoch, as on the condensed set
+        (1528, 10, 167),  # six steps an epoch
+    ],
+)
+def test_the_whole_set_gets_no_fewer_steps(train_images: int, ipc: int, epochs: int) -> None:
+    classes = 3 if train_images == 78 else 10
+    resolved = JobSpec(ipc=ipc).resolved(32, train_images, classes)
+    assert resolved.evaluation.whole_epochs == epochs
+    assert resolved.evaluate_config(whole=True).epochs == epochs
+
+
 def test_the_network_has_a_name() -> None:
-    assert JobSpec(ipc=1).resolved(32).network_name() == "convnet-d3-w128-instance"
+    assert JobSpec(ipc=1).resolved(32, 50_000, 10).network_name() == "convnet-d3-w128-instance"
     asked = JobSpec.model_validate({"ipc": 1, "network": {"name": "resnet18", "norm": "batch"}})
-    assert asked.resolved(32).network_name() == "resnet18-batch"
+    assert asked.resolved(32, 50_000, 10).network_name() == "resnet18-batch"
     unusual = JobSpec(ipc=1, network={"pooling": "max", "activation": "swish"})
-    assert unusual.resolved(32).network_name() == "convnet-d3-w128-instance-swish-max"
+    assert unusual.resolved(32, 50_000, 10).network_name() == "convnet-d3-w128-instance-swish-max"
 
 
 def test_every_network_of_the_engine_may_be_asked_for() -> None:
@@ -223,7 +238,7 @@ def test_every_network_of_the_engine_may_be_asked_for() -> None:
 
 @pytest.mark.parametrize("name", NETWORK_NORMS)
 def test_the_stored_spec_says_all_that_the_network_has_and_no_more(name: str) -> None:
-    stored = JobSpec.model_validate({"ipc": 1, "network": {"name": name}}).resolved(32)
+    stored = JobSpec.model_validate({"ipc": 1, "network": {"name": name}}).resolved(32, 50_000, 10)
     own: dict[str, Any] = {"width": 128, "depth": 3, "activation": "relu", "pooling": "avg"}
     expected: dict[str, Any] = own if name == "convnet" else dict.fromkeys(own)
     assert stored.network.model_dump() == {"name": name, "norm": default_norm(name)} | expected
