@@ -141,7 +141,7 @@ def _print_by_hand(port: int, dataset_id: str, job_id: str, artifact: dict[str, 
         f"\nThe same by hand: [bold]make up[/] serves at {server}; then, with a folder of images zipped:"
     )
     for line in (
-        "python -m examples.digits digits.zip",
+        ".venv/bin/python -m examples.digits digits.zip",
         f"curl -T digits.zip '{server}/v1/uploads?file_name=digits.zip'",
         f'curl --json \'{{"upload_id": "up_…"}}\' {server}/v1/datasets',
         f"curl {server}/v1/datasets/{dataset_id}",
