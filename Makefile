@@ -5,7 +5,7 @@ RUN := $(VENV)/bin/python
 UV_VERSION := 0.13.8
 STAMP := $(VENV)/.installed
 
-.PHONY: demo up test lint lock clean
+.PHONY: demo up test lint bench lock clean
 .DEFAULT_GOAL := help
 
 help:
@@ -13,6 +13,7 @@ help:
 	@echo "make up     run the service at http://127.0.0.1:8000 until Ctrl-C"
 	@echo "make test   the whole test suite"
 	@echo "make lint   linters, import rules, types"
+	@echo "make bench  measure the engine's speed on this machine's CPU, into docs/performance.md"
 	@echo "make lock   resolve the dependencies anew into requirements.lock"
 
 demo: $(STAMP)
@@ -29,6 +30,9 @@ lint: $(STAMP)
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/lint-imports
 	$(RUN) -m mypy
+
+bench: $(STAMP)
+	$(RUN) -m bench
 
 lock: $(STAMP)
 	$(VENV)/bin/uv pip compile --universal --python-version 3.11 --generate-hashes \

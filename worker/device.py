@@ -32,6 +32,9 @@ def make_deterministic() -> None:
     """Same seed, same machine: same bytes. Before the first use of the device."""
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(True)
+    # Filling fresh memory guards against reads before a write, of which the engine has none, and costs a
+    # condensation on a CPU 6 % of its time.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     torch.backends.cudnn.benchmark = False
     # The order of partial sums depends on the number of threads.
     torch.set_num_threads(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1)

@@ -23,21 +23,11 @@ from core.settings import Settings
 from core.storage.local import LocalStorage
 from worker.app import draining
 from worker.lease import Heartbeat, Lease
+from worker.runner_environment import RUNNER_ENVIRONMENT
 
 log = structlog.get_logger(__name__)
 
 _TICK_SECONDS = 0.2
-
-_RUNNER_ENVIRONMENT = {
-    # glibc maps and unmaps every large tensor anew, and the page faults cost a third of the time on CPUs;
-    # kept memory costs nothing, in a process that ends with its job.
-    "MALLOC_MMAP_MAX_": "0",
-    "MALLOC_TRIM_THRESHOLD_": str(1 << 40),
-    "MALLOC_ARENA_MAX": "1",
-    # A thread that spins while it waits takes the core from the process that it shares it with: on two
-    # busy cores an evaluation took four times as long.
-    "OMP_WAIT_POLICY": "passive",
-}
 
 
 def supervise(lease: Lease, settings: Settings, database: Database, storage: LocalStorage) -> None:
@@ -45,7 +35,7 @@ def supervise(lease: Lease, settings: Settings, database: Database, storage: Loc
     kind = "dataset" if lease.model is Dataset else "job"
     command = [sys.executable, "-m", "worker.runner", kind, lease.row_id, str(lease.fence)]
     process = subprocess.Popen(  # noqa: S603 (our own module; the id is one that the database knows)
-        [*command, str(os.getpid())], env={**os.environ, **_RUNNER_ENVIRONMENT}, start_new_session=True
+        [*command, str(os.getpid())], env={**os.environ, **RUNNER_ENVIRONMENT}, start_new_session=True
     )
     log.info("attempt started", pid=process.pid)
     try:

@@ -4,6 +4,7 @@ from torch import Tensor, nn
 
 from core.engine.config import NetworkConfig, default_depth
 from core.engine.networks.norms import norm_layers
+from core.engine.networks.pooling import AvgPool2x2
 
 
 class ConvNet(nn.Module):
@@ -31,7 +32,7 @@ class ConvNet(nn.Module):
             layers.extend(_norm(config.norm, config.width, height, width))
             layers.append(_activation(config.activation))
             if config.pooling != "none":
-                layers.append(nn.AvgPool2d(2) if config.pooling == "avg" else nn.MaxPool2d(2))
+                layers.append(AvgPool2x2() if config.pooling == "avg" else nn.MaxPool2d(2))
                 height, width = height // 2, width // 2
             channels = config.width
         self.blocks = nn.Sequential(*layers)

@@ -5,7 +5,7 @@ from torch.nn.functional import relu
 
 from core.engine.config import NetworkConfig
 from core.engine.networks.norms import norm_layers
-from core.engine.networks.pooling import PoolToAtMost
+from core.engine.networks.pooling import AvgPool2x2, PoolToAtMost
 
 STAGES = (64, 128, 256, 512)
 """Channels; each stage has two residual blocks, and all but the first halve the image."""
@@ -63,7 +63,7 @@ class _Residual(nn.Module):
     def __init__(self, channels: int, width: int, *, norm: str, halves: bool, average: bool) -> None:
         super().__init__()
         stride = 2 if halves and not average else 1
-        pool = [nn.AvgPool2d(2)] if halves and average else []
+        pool = [AvgPool2x2()] if halves and average else []
         self.residual = nn.Sequential(
             nn.Conv2d(channels, width, kernel_size=3, stride=stride, padding=1, bias=False),
             *norm_layers(norm, width),

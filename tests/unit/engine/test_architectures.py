@@ -3,7 +3,7 @@
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import adaptive_avg_pool2d, cross_entropy
+from torch.nn.functional import adaptive_avg_pool2d, avg_pool2d, cross_entropy
 from torchvision.models import resnet18, vgg  # type: ignore[import-untyped, unused-ignore]
 
 from core.engine.augment import draw
@@ -11,7 +11,7 @@ from core.engine.config import NETWORK_NORMS, NetworkConfig
 from core.engine.matching import matching_loss
 from core.engine.networks import REGISTRY, build
 from core.engine.networks.network import Network
-from core.engine.networks.pooling import PoolToAtMost
+from core.engine.networks.pooling import AvgPool2x2, PoolToAtMost
 from core.engine.seeds import generator
 
 EVERY = [(name, norm) for name, norms in NETWORK_NORMS.items() for norm in norms]
@@ -247,3 +247,14 @@ def test_pooling_is_adaptive_average_pooling_but_never_enlarges(side: int, size:
     (gradient,) = torch.autograd.grad((ours * weights).sum(), x_NCHW)
     (expected,) = torch.autograd.grad((theirs * weights).sum(), x_NCHW)
     assert torch.allclose(gradient, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("size", [(2, 2), (3, 8), (6, 7), (16, 9)])
+def test_pooling_by_two_is_average_pooling(size: tuple[int, int]) -> None:
+    x_NCHW = noise(2, 3, *size).requires_grad_()
+    ours, theirs = AvgPool2x2()(x_NCHW), avg_pool2d(x_NCHW, 2)
+    assert torch.allclose(ours, theirs, rtol=0, atol=1e-6)
+    weights = noise(*ours.shape)
+    (gradient,) = torch.autograd.grad((ours * weights).sum(), x_NCHW)
+    (expected,) = torch.autograd.grad((theirs * weights).sum(), x_NCHW)
+    assert torch.allclose(gradient, expected, rtol=0, atol=1e-6)

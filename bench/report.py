@@ -1,0 +1,107 @@
+"""What the benchmark says: the table, and docs/performance.md around it."""
+
+import os
+import platform
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+import torch
+
+from bench import flops
+from bench.side import CLASSES, EPOCHS, PER_CLASS
+from core.engine.config import CondenseConfig
+from core.version import __version__
+from worker.runner_environment import RUNNER_ENVIRONMENT
+
+
+@dataclass(frozen=True)
+class Timing:
+    """A unit of work with its pairs of seconds: ours, the official loop's."""
+
+    unit: str
+    pairs: list[tuple[float, float]]
+
+    @property
+    def ratios(self) -> list[float]:
+        """How many times as fast ours is, pair by pair."""
+        return [official / ours for ours, official in self.pairs]
+
+
+def table(timings: list[Timing]) -> str:
+    """Markdown, one row a unit: medians and ranges."""
+    rows = [
+        "| work | pairs | ours | official loop | ours is faster by: median (range) |",
+        "|---|---|---|---|---|",
+    ]
+    for timing in timings:
+        kind, ipc = timing.unit.split()
+        ours, official = (median(side) for side in zip(*timing.pairs, strict=True))
+        if kind == "evaluate":
+            work = f"evaluation, {CLASSES * int(ipc)} images"
+            speeds = [f"{EPOCHS / seconds:.2f} epochs/s" for seconds in (ours, official)]
+        else:
+            work = f"condensation, IPC {ipc}"
+            speeds = [f"{seconds:.2f} s/iteration" for seconds in (ours, official)]
+        low, high = min(timing.ratios), max(timing.ratios)
+        gain = f"{median(timing.ratios):.2f}× ({low:.2f} – {high:.2f})"
+        rows.append(f"| {work} | {len(timing.pairs)} | {speeds[0]} | {speeds[1]} | {gain} |")
+    return "\n".join(rows)
+
+
+def markdown(timings: list[Timing], threads: tuple[int, int]) -> str:
+    """The whole page.
+
+    Args:
+        threads: of torch, ours and the official loop's.
+    """
+    batch_real = CondenseConfig(ipc=1).batch_real
+    work = "\n".join(
+        f"- IPC {ipc}: {CLASSES} × ({batch_real} + 2 × {ipc}) × {flops.convnet_forward() / 1e9:.5f} GFLOP = "
+        f"{flops.iteration(CLASSES, batch_real, ipc) / 1e9:.0f} GFLOP"
+        for ipc in (1, 10)
+    )
+    environment = " ".join(f"{name}={value}" for name, value in RUNNER_ENVIRONMENT.items())
+    return f"""# Performance
+
+Written by `make bench` (`python -m bench`). On a CPU only the ratios are claims: seconds belong to the
+machine.
+
+{table(timings)}
+
+An iteration is one of distribution matching with ConvNet-3-128 on {CLASSES * PER_CLASS:,} random uint8
+images in CIFAR-10's shapes, batch_real {batch_real}. An epoch of evaluation is one training step on all its
+images, augmented per image; a measurement takes {EPOCHS}. The two sides take turns in one run, each in a
+process of its own, after one pair that does not count; the ratio is taken pair by pair.
+
+**Official loop** is `bench/official_loop.py`: our writing of how the official research code works, not that
+code.
+
+**Environment.** Ours runs in deterministic mode, and as the service starts its runners
+(`worker/runner_environment.py`):
+`{environment}`.
+The official loop runs with the defaults of allocator and OpenMP and is not deterministic, as its users have
+it.
+
+**Machine.** {_cpu()}, {os.cpu_count()} cores; torch uses {threads[0]} threads in ours and {threads[1]} in
+the official loop. condensery {__version__}, torch {torch.__version__}, numpy {np.__version__},
+Python {platform.python_version()}, {platform.system()} {platform.machine()}, {" ".join(platform.libc_ver())}.
+
+**Arithmetic of an iteration**: classes × (batch_real + 2 × IPC) × forward. Real images go forward; synthetic
+ones forward and, at the same cost, back to the pixels. Only convolutions are counted, a multiplication and
+an addition as two.
+
+{work}
+
+What was tried to make the engine faster, and what it brought: [speed-ups.md](speed-ups.md).
+"""
+
+
+def _cpu() -> str:
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        for line in info.read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()

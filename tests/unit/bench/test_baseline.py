@@ -1,0 +1,76 @@
+"""The benchmark compares like with like."""
+
+import itertools
+
+import pytest
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from bench import flops, official_loop
+from bench.report import Timing, table
+from core.engine.augment import draw
+from core.engine.config import NetworkConfig
+from core.engine.matching import matching_loss
+from core.engine.networks import build
+from core.engine.seeds import generator
+
+
+def noise(*shape: int) -> torch.Tensor:
+    return torch.randn(shape, generator=generator(0, 0, "test"))
+
+
+def test_both_sides_compute_the_same_loss() -> None:
+    network = build(NetworkConfig(width=8), 3, (32, 32), 2, generator(0, 0, "network")).requires_grad_(False)
+    real_BNCHW, synthetic_NCHW = noise(2, 6, 3, 32, 32), noise(6, 3, 32, 32)
+    nothing = [draw("none", generator(0, 0, "augmentation"), (32, 32))] * 2
+    ours = matching_loss(network, real_BNCHW, synthetic_NCHW, nothing)
+    by_class = zip(real_BNCHW, torch.split(synthetic_NCHW, 3), strict=True)
+    theirs = sum(official_loop.class_loss(network.embed, real, own) for real, own in by_class)
+    assert float(ours) == pytest.approx(float(theirs), rel=1e-6)
+
+
+def test_both_sides_have_the_same_network() -> None:
+    ours = build(NetworkConfig(), 3, (32, 32), 10, generator(0, 0, "network"))
+    theirs = official_loop.ConvNet(3, 10, 32)
+    assert [p.shape for p in ours.parameters()] == [p.shape for p in theirs.parameters()]
+    assert isinstance(ours, torch.nn.Module)
+    theirs.load_state_dict(ours.state_dict())
+    x_NCHW = noise(2, 3, 32, 32)
+    assert torch.allclose(ours(x_NCHW), theirs(x_NCHW), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("op", official_loop.OPS)
+def test_a_shared_seed_augments_all_images_alike(op: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(official_loop, "OPS", (op,))
+    one = noise(1, 3, 32, 32)
+    shared = official_loop.augment(one.expand(4, -1, -1, -1), 5)
+    assert torch.equal(shared, shared[:1].expand_as(shared))
+    each = official_loop.augment(one.expand(16, -1, -1, -1), None)
+    assert not torch.equal(each, each[:1].expand_as(each))
+
+
+def test_the_baseline_learns_and_moves() -> None:
+    labels_N = torch.arange(2).repeat_interleave(8)
+    images_NCHW = noise(16, 3, 32, 32) * 0.1 + labels_N.view(-1, 1, 1, 1)
+    *_, share = itertools.islice(official_loop.evaluate(images_NCHW, labels_N), 8)
+    assert share > 0.5
+    losses = list(itertools.islice(official_loop.condense(images_NCHW, labels_N, ipc=1, batch_real=4), 2))
+    assert all(loss > 0 for loss in losses)
+
+
+def test_flops_are_those_that_torch_counts() -> None:
+    network = build(NetworkConfig(), 3, (32, 32), 10, generator(0, 0, "network")).requires_grad_(False)
+    x_NCHW = noise(1, 3, 32, 32)
+    with FlopCounterMode(display=False) as counter:
+        network.embed(x_NCHW)
+    assert flops.convnet_forward() == counter.get_total_flops()
+    assert round(flops.iteration(10, 256, 10) / 1e9) == 280
+
+
+def test_the_ratio_is_taken_pair_by_pair() -> None:
+    timing = Timing("condense 10", [(1.0, 2.0), (2.0, 6.0), (1.0, 4.0)])
+    assert timing.ratios == [2, 3, 4]
+    assert (
+        "| condensation, IPC 10 | 3 | 1.00 s/iteration | 4.00 s/iteration | 3.00× (2.00 – 4.00) |"
+        in table([timing])
+    )
