@@ -46,6 +46,10 @@ HEALTHCHECK --interval=10s --timeout=5s --start-period=20s --retries=3 \
 CMD ["python", "-m", "api"]
 
 FROM runtime AS worker
+# The engine compiles its convolutions at start, for the processor that it finds itself on; without, CPUs are slower.
+USER root
+RUN apt-get update && apt-get install --yes --no-install-recommends gcc libc6-dev && rm -rf /var/lib/apt/lists/*
+USER 10001:10001
 COPY --from=build-worker /opt/venv /opt/venv
 COPY core ./core
 COPY worker ./worker

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from core.engine.cpu.library import convolution
 from core.errors import JobError
 from core.version import __version__
 
@@ -51,6 +52,7 @@ def environment(device: torch.device) -> dict[str, Any]:
         "python": platform.python_version(),
         "device": device.type,
         "device_name": name,
+        "convolution": convolution(device),
         "threads": torch.get_num_threads(),
         "deterministic": torch.are_deterministic_algorithms_enabled(),
     }

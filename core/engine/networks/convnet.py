@@ -3,6 +3,7 @@
 from torch import Tensor, nn
 
 from core.engine.config import NetworkConfig, default_depth
+from core.engine.cpu import blocks as compiled
 from core.engine.networks.norms import norm_layers
 from core.engine.networks.pooling import AvgPool2x2
 
@@ -39,9 +40,13 @@ class ConvNet(nn.Module):
         self.features = config.width * height * width
         self.classifier = nn.Linear(self.features, num_classes)
         self.couples_samples = config.norm == "batch"
+        self.width = config.width
+        self._usual = (config.norm, config.activation, config.pooling) == ("instance", "relu", "avg")
 
     def embed(self, x_NCHW: Tensor) -> Tensor:
         """The flattened last block, (N, features)."""
+        if self._usual and compiled.usable(self.width, x_NCHW):
+            return compiled.embed(self.blocks, x_NCHW)
         y_NCHW: Tensor = self.blocks(x_NCHW)
         return y_NCHW.flatten(1)
 
