@@ -160,7 +160,7 @@ def test_each_image_runs_as_a_user_without_rights(target: str) -> None:
     assert instructions(target, "USER")[-1] == "10001:10001"
     created = " ".join(instructions(target, "RUN"))
     assert "--uid 10001" in created
-    assert re.search(r"install --directory --owner 10001 --group 10001 --mode 0700 /data$", created)
+    assert re.search(r"install --directory --owner 10001 --group 10001 --mode 0700 /data( |$)", created)
     assert instructions(target, "WORKDIR")[-1] == "/app"
     assert "PYTHONPATH=/app " in instructions(target, "ENV")[-1]
 
