@@ -19,6 +19,7 @@ class JobCreate(JobSpec):
         json_schema_extra={
             "examples": [
                 {"dataset_id": "ds_0193c0ffee", "ipc": 10},
+                {"dataset_id": "ds_0193c0ffee", "ipc": 10, "recipe": "fast"},
                 {
                     "dataset_id": "ds_0193c0ffee",
                     "ipc": 10,

@@ -83,7 +83,7 @@ def condense(
         state = initial_state(real, config, device)
     _check_fits(state, real, config)
     images_NCHW, velocity_NCHW = state.images_NCHW.to(device), state.velocity_NCHW.to(device)
-    lr, momentum = config.resolved_lr, config.momentum
+    momentum = config.momentum
     finite = torch.ones((), dtype=torch.bool, device=device)
 
     for t in range(state.iteration, config.iterations):
@@ -102,7 +102,7 @@ def condense(
 
         # New tensors, not in place: the caller may still hold the last state.
         velocity_NCHW = momentum * velocity_NCHW + gradient_NCHW
-        images_NCHW = images_NCHW - lr * velocity_NCHW
+        images_NCHW = images_NCHW - config.lr_at(t + 1) * velocity_NCHW
         state = CondenseState(images_NCHW=images_NCHW, velocity_NCHW=velocity_NCHW, iteration=t + 1)
 
         loss = loss.detach()

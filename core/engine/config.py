@@ -49,6 +49,7 @@ INTEGER_LIMITS: Mapping[str, tuple[int, int]] = {
 
 NUMBER_LIMITS: Mapping[str, tuple[float, float]] = {
     "lr": (1e-6, 1e6),
+    "lr_decay": (0.0, 1.0),
     "momentum": (0.0, 0.999),
     "weight_decay": (0.0, 1.0),
 }
@@ -163,12 +164,20 @@ class NetworkConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class CondenseConfig:
-    """One condensation. `ipc` is images per class; `lr` None means `default_lr(ipc)`."""
+    """One condensation.
+
+    ipc: images per class.
+    lr: step size on the pixels; None means `default_lr(ipc)`. The class mean divides the pull on each image
+        by ipc, so images move alike at every ipc if lr grows in proportion to it.
+    lr_decay: the share of the iterations, at the end, over which lr falls linearly towards 0; 0, the paper's,
+        is a constant lr.
+    """
 
     ipc: int
     iterations: int = 20_000
     batch_real: int = 256
     lr: float | None = None
+    lr_decay: float = 0.0
     momentum: float = 0.5
     init: str = "real"
     augment: str = AUGMENT_ALL
@@ -177,7 +186,7 @@ class CondenseConfig:
 
     def __post_init__(self) -> None:
         _check_integers(self, "ipc", "iterations", "batch_real", "seed")
-        _check_numbers(self, "momentum")
+        _check_numbers(self, "lr_decay", "momentum")
         if self.lr is not None:
             _check_numbers(self, "lr")
         _check_choice("init", self.init, INITS)
@@ -186,6 +195,16 @@ class CondenseConfig:
     @property
     def resolved_lr(self) -> float:
         return default_lr(self.ipc) if self.lr is None else self.lr
+
+    def lr_at(self, iteration: int) -> float:
+        """Learning rate of `iteration`, counted from 1: positive up to the last one.
+
+        A pure function of the configuration and the iteration, so that a resumed run needs no more of the
+        schedule than its iteration to equal an uninterrupted one.
+        """
+        left = self.iterations - iteration + 1
+        falling = self.lr_decay * self.iterations
+        return self.resolved_lr if left >= falling else self.resolved_lr * (left / falling)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,8 +1,8 @@
 """What a user may ask of a job: the schema, its limits, and its translation for the engine.
 
-Defaults are the engine's own (core/engine/config.py, which imports no torch). Unset values that
-depend on the data set (depth, learning rate) are resolved when the job is made, so that the stored
-spec says everything.
+Defaults are the engine's own (core/engine/config.py and recipes.py, which import no torch). Unset
+values that depend on the recipe (iterations, learning rate, …) or on the data set (depth, …) are
+resolved when the job is made, so that the stored spec says everything.
 """
 
 import math
@@ -18,11 +18,11 @@ from core.engine.config import (
     EvaluateConfig,
     NetworkConfig,
     default_depth,
-    default_lr,
     default_norm,
     parse_augment,
     refuse_convnet_fields,
 )
+from core.engine.recipes import RECIPES
 
 
 def _whole(name: str, default: Any = ..., description: str | None = None) -> Any:
@@ -33,6 +33,11 @@ def _whole(name: str, default: Any = ..., description: str | None = None) -> Any
 def _number(name: str, default: Any, description: str | None = None) -> Any:
     low, high = NUMBER_LIMITS[name]
     return Field(default, ge=low, le=high, allow_inf_nan=False, description=description)
+
+
+def _default_of(field: str) -> str:
+    values = (f"{getattr(recipe, field):,} (`{name}`)" for name, recipe in RECIPES.items())
+    return f"by default the recipe's: {', '.join(values)}."
 
 
 def _known_ops(strategy: str) -> str:
@@ -133,12 +138,32 @@ class EvaluationSpec(_Strict):
 class JobSpec(_Strict):
     """A condensation: distribution matching (Zhao & Bilen, arXiv 2110.04181), then its evaluation."""
 
-    recipe: Literal["dm"] = "dm"
+    recipe: Literal["dm", "fast"] = Field(
+        "dm",
+        description="Fills in iterations, batch_real, lr, lr_decay and momentum where they are not given: "
+        "`dm` with the paper's values, `fast` with far fewer iterations, fewer real images in each, and a "
+        "learning rate that grows with ipc and falls towards 0 at the end.",
+    )
     ipc: int = _whole("ipc", description="Synthetic images per class.")
-    iterations: int = _whole("iterations", CondenseConfig.iterations)
-    batch_real: int = _whole("batch_real", CondenseConfig.batch_real, "Real images per class and iteration.")
-    lr: float | None = _number("lr", None, "Step size on the pixels; by default by ipc.")
-    momentum: float = _number("momentum", CondenseConfig.momentum)
+    iterations: int | None = _whole(
+        "iterations", None, f"Networks to match in, one each; {_default_of('iterations')}"
+    )
+    batch_real: int | None = _whole(
+        "batch_real", None, f"Real images per class and iteration; {_default_of('batch_real')}"
+    )
+    lr: float | None = _number(
+        "lr",
+        None,
+        "Step size on the pixels; by default the recipe's for this ipc: 1 up to 50 images per class and 10 "
+        "from 100 (`dm`), or in proportion to ipc (`fast`).",
+    )
+    lr_decay: float | None = _number(
+        "lr_decay",
+        None,
+        "Share of the iterations, at the end, over which lr falls linearly towards 0 (0: lr is constant); "
+        f"{_default_of('lr_decay')}",
+    )
+    momentum: float | None = _number("momentum", None, f"Of the steps; {_default_of('momentum')}")
     init: Literal["real", "noise"] = "real"
     augment: Augment = CondenseConfig.augment
     network: NetworkSpec = NetworkSpec()
@@ -146,20 +171,25 @@ class JobSpec(_Strict):
     seed: Seed = 0
 
     def resolved(self, image_size: int, train_images: int, classes: int) -> "JobSpec":
-        """The same, with the defaults that depend on the data set filled in.
+        """The same, with the defaults that depend on the recipe or on the data set filled in.
 
         Args:
             image_size: pixels a side.
             train_images: of all classes, in the training split.
         """
-        lr = self.lr if self.lr is not None else default_lr(self.ipc)
         further = [one.resolved(image_size) for one in self.evaluation.cross_architecture]
         whole_epochs = self.evaluation.whole_epochs or self._whole_epochs(train_images, classes)
         evaluation = self.evaluation.model_copy(
             update={"cross_architecture": further, "whole_epochs": whole_epochs}
         )
         network = self.network.resolved(image_size)
-        return self.model_copy(update={"network": network, "lr": lr, "evaluation": evaluation})
+        update = self._by_recipe() | {"network": network, "evaluation": evaluation}
+        return self.model_copy(update=update)
+
+    def _by_recipe(self) -> dict[str, Any]:
+        """The fields that the recipe fills in where they were left open."""
+        settings = RECIPES[self.recipe].settings(self.ipc)
+        return settings | self.model_dump(include=set(settings), exclude_none=True)
 
     def _whole_epochs(self, train_images: int, classes: int) -> int:
         def steps(images: int) -> int:
@@ -178,7 +208,8 @@ class JobSpec(_Strict):
         return self.network.config()
 
     def condense_config(self) -> CondenseConfig:
-        chosen = self.model_dump(exclude={"recipe", "network", "evaluation"})
+        # By the recipe for a stored spec too: one that is older than a field does not have it.
+        chosen = self.model_dump(exclude={"recipe", "network", "evaluation"}) | self._by_recipe()
         return CondenseConfig(network=self.network_config(), **chosen)
 
     def evaluate_config(self, *, whole: bool = False) -> EvaluateConfig:

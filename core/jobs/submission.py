@@ -43,19 +43,20 @@ def create_job(
             code="dataset_not_ready",
             dataset_state=dataset.state,
         )
+    fitted = _fitted(spec, dataset.manifest, max_ipc)
     job = Job(
         id=fresh,
         owner=owner,
         name=name,
         dataset_id=dataset.id,
         data_hash=dataset.content_hash,
-        spec=_fitted(spec, dataset.manifest, max_ipc).model_dump(mode="json"),
+        spec=fitted.model_dump(mode="json"),
         state="queued",
         phase="condense",
         fence=0,
     )
     session.add(job)
-    first_event(session, job, {"dataset_id": dataset.id, "iterations": spec.iterations})
+    first_event(session, job, {"dataset_id": dataset.id, "iterations": fitted.iterations})
     session.flush()
     queue.ring(session, job)
     session.refresh(job)

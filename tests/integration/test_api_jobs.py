@@ -12,6 +12,7 @@ from starlette.testclient import TestClient
 
 from core.db.models import Evaluation, Event, IdempotencyKey, Job, Metric
 from core.db.session import Database
+from core.engine.recipes import RECIPES
 from core.ids import new_id
 from core.jobs.transitions import record
 from tests.support.api import (
@@ -48,6 +49,25 @@ def test_created_with_everything_resolved(http: TestClient, database: Database) 
     assert http.get(response.headers["location"]).json() == job
 
 
+def test_a_recipe_fills_in_what_was_left_open(http: TestClient, database: Database) -> None:
+    body = {"dataset_id": ready_dataset(http, database), "ipc": 2, "recipe": "fast", "batch_real": 3}
+    job = http.post("/v1/jobs", json=body).json()
+    expected = RECIPES["fast"].settings(2) | {"recipe": "fast", "batch_real": 3}
+    with database.reading() as session:
+        stored = session.get_one(Job, job["id"]).spec
+        queued = session.scalars(select(Event).where(Event.subject_id == job["id"])).one()
+    assert stored == job["spec"]
+    assert {name: stored[name] for name in expected} == expected
+    assert queued.data["iterations"] == expected["iterations"]
+
+
+def test_an_unknown_recipe_is_answered_with_those_there_are(http: TestClient, database: Database) -> None:
+    body = {"dataset_id": ready_dataset(http, database), **SMALL, "recipe": "slow"}
+    (error,) = problem_of(http.post("/v1/jobs", json=body), 422, "invalid_request")["errors"]
+    assert error["pointer"] == "/recipe"
+    assert all(repr(name) in error["detail"] for name in (*RECIPES, "slow"))
+
+
 def test_depth_follows_the_image_size(http: TestClient, database: Database) -> None:
     depths = []
     for image_size in (16, 32, 64, 128):
@@ -81,6 +101,7 @@ FAULTS: list[tuple[dict[str, Any], str]] = [
     ({"recipe": "dc"}, "/recipe"),
     ({"seed": -1}, "/seed"),
     ({"lr": -1}, "/lr"),
+    ({"lr_decay": 1.5}, "/lr_decay"),
 ]
 
 

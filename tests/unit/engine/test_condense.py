@@ -43,10 +43,11 @@ def same(a: CondenseState, b: CondenseState) -> bool:
     )
 
 
-@pytest.mark.parametrize("norm", ["instance", "batch"])
-def test_resumed_equals_uninterrupted_bit_for_bit(norm: str) -> None:
+@pytest.mark.parametrize(("norm", "lr_decay"), [("instance", 0.0), ("batch", 0.0), ("instance", 0.7)])
+def test_resumed_equals_uninterrupted_bit_for_bit(norm: str, lr_decay: float) -> None:
     real = random_images()
-    config = dataclasses.replace(CONFIG, network=NetworkConfig(width=4, depth=2, norm=norm))
+    network = NetworkConfig(width=4, depth=2, norm=norm)
+    config = dataclasses.replace(CONFIG, network=network, lr_decay=lr_decay)
     whole = list(condense(real, config))
     assert [step.iteration for step in whole] == list(range(1, 13))
     for killed_after in (1, 5, 11):
@@ -112,9 +113,10 @@ def test_global_generators_are_neither_read_nor_written(init: str) -> None:
 
 def test_iterations_are_the_papers_with_torchs_own_sgd() -> None:
     real = random_images((30, 30, 30), channels=3)
-    config = dataclasses.replace(CONFIG, iterations=4, lr=0.7, momentum=0.4)
+    config = dataclasses.replace(CONFIG, iterations=4, lr=0.7, lr_decay=0.75, momentum=0.4)
     images_NCHW = initial_state(real, config).images_NCHW.clone().requires_grad_()
     sgd = torch.optim.SGD([images_NCHW], lr=0.7, momentum=0.4)
+    schedule = torch.optim.lr_scheduler.LambdaLR(sgd, lambda t: (1, 1, 2 / 3, 1 / 3, 0)[t])
     for step in condense(real, config):
         t = step.iteration - 1
         network = build(TINY, 3, (16, 16), 3, generator(5, t, "network")).requires_grad_(False)
@@ -125,6 +127,7 @@ def test_iterations_are_the_papers_with_torchs_own_sgd() -> None:
         loss = matching_loss(network, batches, images_NCHW, augmentations)
         loss.backward()  # type: ignore[no-untyped-call]
         sgd.step()
+        schedule.step()
         assert float(step.loss) == pytest.approx(float(loss.detach()), rel=1e-6)
         assert torch.allclose(step.state.images_NCHW, images_NCHW, rtol=0, atol=1e-5)
 

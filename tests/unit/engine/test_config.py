@@ -35,6 +35,23 @@ def test_learning_rate_follows_the_paper() -> None:
     assert CondenseConfig(ipc=100, lr=0.5).resolved_lr == 0.5
 
 
+def test_learning_rate_falls_linearly_over_the_last_share() -> None:
+    def rates(lr_decay: float, iterations: int = 8) -> list[float]:
+        config = CondenseConfig(ipc=1, iterations=iterations, lr=4.0, lr_decay=lr_decay)
+        return [config.lr_at(iteration) for iteration in range(1, iterations + 1)]
+
+    assert rates(0.0) == [4] * 8
+    assert rates(0.5) == [4, 4, 4, 4, 4, 3, 2, 1]
+    assert rates(1.0) == [4, 3.5, 3, 2.5, 2, 1.5, 1, 0.5]
+    assert rates(0.3) == pytest.approx([4] * 6 + [4 * 2 / 2.4, 4 * 1 / 2.4])
+    # A share of no whole iteration.
+    assert rates(0.1) == rates(5e-324) == [4] * 8
+    assert rates(1.0, iterations=1) == [4]
+    assert CondenseConfig(ipc=100, lr_decay=0.5).lr_at(20_000) == pytest.approx(10 / 10_000)
+    least = CondenseConfig(ipc=1, iterations=1_000_000, lr=1e-6, lr_decay=1.0)
+    assert least.lr_at(1_000_000) == pytest.approx(1e-12)
+
+
 @pytest.mark.parametrize(("size", "depth"), [(16, 2), (28, 3), (32, 3), (64, 4), (128, 5)])
 def test_depth_follows_the_image_size(size: int, depth: int) -> None:
     assert default_depth(size, size) == depth
@@ -51,6 +68,9 @@ def test_depth_follows_the_image_size(size: int, depth: int) -> None:
         (CondenseConfig, "batch_real", -1, "from 1 to"),
         (CondenseConfig, "lr", float("nan"), "number from"),
         (CondenseConfig, "lr", 0, "number from"),
+        (CondenseConfig, "lr_decay", -0.01, "from 0 to 1"),
+        (CondenseConfig, "lr_decay", 1.01, "from 0 to 1"),
+        (CondenseConfig, "lr_decay", None, "number from"),
         (CondenseConfig, "momentum", 1.0, "0.999"),
         (CondenseConfig, "init", "zeros", "real, noise"),
         (CondenseConfig, "augment", "color_blur", "'blur'"),

@@ -22,6 +22,7 @@ from core.engine.config import (
     NetworkConfig,
     default_norm,
 )
+from core.engine.recipes import RECIPES
 from core.jobs.spec import JobSpec, NetworkSpec
 
 INTEGERS: dict[str, tuple[str, ...]] = {
@@ -50,11 +51,13 @@ augmentations = st.one_of(
 )
 specs = st.fixed_dictionaries(
     {
+        "recipe": st.sampled_from(sorted(RECIPES)),
         "ipc": whole("ipc"),
-        "iterations": whole("iterations"),
-        "batch_real": whole("batch_real"),
+        "iterations": st.none() | whole("iterations"),
+        "batch_real": st.none() | whole("batch_real"),
         "lr": st.none() | number("lr"),
-        "momentum": number("momentum"),
+        "lr_decay": st.none() | number("lr_decay"),
+        "momentum": st.none() | number("momentum"),
         "init": st.sampled_from(["real", "noise"]),
         "augment": augmentations,
         "seed": whole("seed"),
@@ -104,11 +107,14 @@ def test_every_field_survives_json_and_reaches_the_engine(asked: dict[str, Any],
     assert read == spec
     assert read.resolved(size, 50_000, 10) == spec, "resolving twice changes nothing"
     config, evaluate = read.condense_config(), read.evaluate_config()
-    for name in ("ipc", "iterations", "batch_real", "momentum", "init", "augment", "seed"):
+    for name in ("ipc", "init", "augment", "seed"):
         assert getattr(config, name) == asked[name], name
+    by_recipe = RECIPES[asked["recipe"]].settings(asked["ipc"])
+    for name, filled_in in by_recipe.items():
+        expected = filled_in if asked[name] is None else asked[name]
+        assert stored[name] == getattr(config, name) == expected, name
     for name in ("width", "norm", "activation", "pooling"):
         assert getattr(config.network, name) == asked["network"][name], name
-    assert config.lr == (config.resolved_lr if asked["lr"] is None else asked["lr"])
     assert evaluate.network == config.network
     assert (evaluate.seed, evaluate.augment) == (asked["seed"], asked["augment"])
     assert evaluate.networks == asked["evaluation"]["networks"]
@@ -125,7 +131,8 @@ def test_every_field_survives_json_and_reaches_the_engine(asked: dict[str, Any],
 
 def test_the_defaults_are_the_engines() -> None:
     spec = JobSpec(ipc=10)
-    assert spec.condense_config() == CondenseConfig(ipc=10)
+    assert spec.recipe == "dm"
+    assert spec.condense_config() == CondenseConfig(ipc=10, lr=1.0)
     assert spec.evaluate_config() == EvaluateConfig()
     assert spec.network_config() == NetworkConfig()
 
@@ -143,6 +150,27 @@ def test_the_learning_rate_is_resolved_from_ipc(ipc: int, lr: float) -> None:
     assert JobSpec(ipc=ipc, lr=0.5).resolved(32, 50_000, 10).lr == 0.5
 
 
+def test_a_field_that_is_given_wins_over_the_recipe() -> None:
+    fast = JobSpec(ipc=50, recipe="fast").resolved(32, 50_000, 10)
+    # Zero is a choice, too.
+    chosen = JobSpec(ipc=50, recipe="fast", lr_decay=0, momentum=0, iterations=7).resolved(32, 50_000, 10)
+    assert chosen == fast.model_copy(update={"lr_decay": 0, "momentum": 0, "iterations": 7})
+    config = chosen.condense_config()
+    assert (config.iterations, config.lr, config.lr_at(7), config.momentum) == (7, fast.lr, fast.lr, 0)
+
+
+def test_the_recipes_of_the_engine_may_be_asked_for() -> None:
+    assert set(get_args(JobSpec.model_fields["recipe"].annotation)) == set(RECIPES)
+
+
+def test_a_spec_older_than_the_decay_still_means_the_same() -> None:
+    stored = JobSpec(ipc=10).resolved(32, 50_000, 10).model_dump(mode="json")
+    older = {name: value for name, value in stored.items() if name != "lr_decay"}
+    config = JobSpec.model_validate(older).condense_config()
+    assert config == JobSpec.model_validate(stored).condense_config()
+    assert config.lr_decay == 0
+
+
 @pytest.mark.parametrize("name", INTEGERS)
 def test_integers_are_refused_just_outside_their_limits(name: str) -> None:
     low, high = INTEGER_LIMITS[name]
@@ -154,7 +182,7 @@ def test_integers_are_refused_just_outside_their_limits(name: str) -> None:
         assert caught.value.errors()[0]["loc"] == INTEGERS[name]
 
 
-@pytest.mark.parametrize("name", ["lr", "momentum"])
+@pytest.mark.parametrize("name", ["lr", "lr_decay", "momentum"])
 def test_numbers_are_refused_just_outside_their_limits(name: str) -> None:
     low, high = NUMBER_LIMITS[name]
     for inside in (low, high):
