@@ -15,7 +15,7 @@ from torch.nn.functional import cross_entropy
 from core.engine.augment import apply, draw
 from core.engine.config import EvaluateConfig
 from core.engine.errors import NumericalError
-from core.engine.images import LabelledImages
+from core.engine.images import LabelledImages, resident
 from core.engine.networks import build
 from core.engine.networks.network import Network
 from core.engine.seeds import generator
@@ -118,6 +118,7 @@ def train_network(
         train = (train[0].to(device), train[1].to(device))
         count, channels, height, width = train[0].shape
     else:
+        train = resident(train, device)
         count, channels, (height, width) = len(train), train.channels, train.size
     network = build(
         config.network,

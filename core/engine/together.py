@@ -1,7 +1,7 @@
 """Evaluation networks trained at the same time: the protocol of evaluate.py for several repeats at once.
 
-A small network leaves a GPU waiting for the host; as many as the protocol asks for, side by side, do not. On a
-CPU this brings nothing.
+A small network leaves a GPU waiting for the host; as many as the protocol asks for, side by side, do not.
+On a CPU this brings nothing.
 """
 
 import time
@@ -15,7 +15,7 @@ from core.engine.augment import Augmentation, apply, draw
 from core.engine.config import EvaluateConfig
 from core.engine.errors import NumericalError
 from core.engine.evaluate import CHECK_EVERY, Progress, Score, check_fits, confusion, training_batch
-from core.engine.images import LabelledImages
+from core.engine.images import LabelledImages, resident
 from core.engine.networks import build
 from core.engine.networks.side_by_side import SideBySide
 from core.engine.seeds import generator
@@ -53,7 +53,7 @@ def train_and_score_together(
         train = (train[0].to(device), train[1].to(device))
         count = len(train[0])
     else:
-        count = len(train)
+        train, count = resident(train, device), len(train)
     networks = SideBySide(
         [
             build(
