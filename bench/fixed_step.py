@@ -1,10 +1,11 @@
 """A candidate for GPUs: an iteration as one function of tensors whose shapes never change.
 
-What the engine decides on the host (which images, which op of each class) becomes numbers here, so that the whole
-iteration can be compiled once and replayed as a CUDA graph. The draws are the engine's own. It is measured by
-bench/gpu.py and used nowhere else.
+What the engine decides on the host (which images, which op of each class) becomes numbers here, so that the
+whole iteration can be compiled once and replayed as a CUDA graph. The draws are the engine's own. It is
+measured by bench/gpu.py and used nowhere else.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -21,43 +22,39 @@ from core.engine.seeds import generator
 
 Embed = Callable[[Tensor], Tensor]
 COLUMNS = 11
-"""Of a packed augmentation: brightness, saturation, contrast; six of the map from an output pixel to the input
-point read there (xx, xy, x0, yx, yy, y0); top and left of the hole."""
+"""Of a packed augmentation: brightness, saturation, contrast; six of the map from an output pixel to the
+point of the input read there (xx, xy, x0, yx, yy, y0); top and left of the hole."""
 
 
 def pack(augmentations: Sequence[Augmentation], size: tuple[int, int]) -> Tensor:
     """Each op as all of them, the others doing nothing: float32 (C, COLUMNS)."""
-    height, width = size
-    centre_x, centre_y = (width - 1) / 2, (height - 1) / 2
-    rows_CK = torch.tensor([[0.0, 1, 1, 1, 0, 0, 0, 1, 0, height, width]], dtype=torch.float64)
-    rows_CK = rows_CK.repeat(len(augmentations), 1)
-    for row_K, augmentation in zip(rows_CK, augmentations, strict=True):
-        values_K = augmentation.values_PK[0]
-        xx = yy = 1.0
-        xy = yx = 0.0
-        match augmentation.op:
-            case "color":
-                row_K[:3] = values_K
-            case "crop":
-                row_K[8], row_K[5] = -values_K[0], -values_K[1]
-            case "cutout":
-                for k in range(2):
-                    row_K[9 + k] = values_K[k] - int(size[k] * CUTOUT_RATIO + 0.5) // 2
-            case "flip" if values_K[0] < FLIP_PROBABILITY:
-                row_K[3], row_K[5] = -1, width - 1
-            case "scale":
-                xx, yy = values_K.tolist()
-            case "rotate":
-                cos, sin = float(values_K[0].cos()), float(values_K[0].sin())
-                xx, xy, yx, yy = cos, -sin, sin, cos
-        if augmentation.op in ("scale", "rotate"):
-            row_K[3:6] = torch.tensor([xx, xy, centre_x - xx * centre_x - xy * centre_y])
-            row_K[6:9] = torch.tensor([yx, yy, centre_y - yx * centre_x - yy * centre_y])
-    return rows_CK.float()
+    # Python's numbers: the host's time is what an iteration on a GPU waits for.
+    return torch.tensor([_packed(a.op, a.values_PK[0].tolist(), *size) for a in augmentations])
+
+
+def _packed(op: str, values: list[float], height: int, width: int) -> list[float]:
+    color, hole = [0.0, 1.0, 1.0], [float(height), float(width)]
+    x_map, y_map = [1.0, 0.0, 0.0], [0.0, 1.0, 0.0]
+    match op:
+        case "color":
+            color = values
+        case "crop":
+            y_map[2], x_map[2] = -values[0], -values[1]
+        case "cutout":
+            sides = (height, width)
+            hole = [v - int(side * CUTOUT_RATIO + 0.5) // 2 for v, side in zip(values, sides, strict=True)]
+        case "flip" if values[0] < FLIP_PROBABILITY:
+            x_map = [-1.0, 0.0, width - 1.0]
+        case "scale" | "rotate":
+            cos, sin = math.cos(values[0]), math.sin(values[0])
+            xx, xy, yx, yy = (values[0], 0.0, 0.0, values[1]) if op == "scale" else (cos, -sin, sin, cos)
+            x, y = (width - 1) / 2, (height - 1) / 2
+            x_map, y_map = [xx, xy, x - xx * x - xy * y], [yx, yy, y - yx * x - yy * y]
+    return [*color, *x_map, *y_map, *hole]
 
 
 def augment(packed_CK: Tensor, x_CNDHW: Tensor) -> Tensor:
-    """N images of each class augmented by the class's row: no gather, so its backward is a product as well."""
+    """N images of each class augmented by the class's row. No gather: the backward is a product too."""
     height, width = x_CNDHW.shape[3:]
     brightness, saturation, contrast = packed_CK[:, :3, None, None, None, None].unbind(1)
     x_CNDHW = x_CNDHW + brightness
@@ -87,7 +84,7 @@ def _resampling(packed_CK: Tensor, height: int, width: int) -> Tensor:
 
 @dataclass(kw_only=True)
 class Draws:
-    """What an iteration's tensors hold: indices (C, B) into the real set, packed augmentations (C, COLUMNS)."""
+    """An iteration's choices: indices (C, B) into the real set, packed augmentations (C, COLUMNS)."""
 
     indices_CB: Tensor
     packed_CK: Tensor
@@ -137,11 +134,11 @@ class FixedStep:
         classes, batch = draws.indices_CB.shape
         with torch.no_grad():
             pixels_NHWC = self.pixels_NHWC[draws.indices_CB.flatten()]
-            x_NDHW = pixels_NHWC.permute(0, 3, 1, 2).float()
+            x_NDHW = pixels_NHWC.permute(0, 3, 1, 2).contiguous().float()
             x_NDHW = x_NDHW * (1 / (255 * self.std_D11)) - self.mean_D11 / self.std_D11
-            real_CF = self._mean_features(draws.packed_CK, x_NDHW.unflatten(0, (classes, batch)))
+            real_CF = self._mean_features(draws.packed_CK, x_NDHW.view(classes, batch, *x_NDHW.shape[1:]))
         leaf_NCHW = images_NCHW.detach().requires_grad_()
-        own_CF = self._mean_features(draws.packed_CK, leaf_NCHW.unflatten(0, (classes, -1)))
+        own_CF = self._mean_features(draws.packed_CK, leaf_NCHW.view(classes, -1, *leaf_NCHW.shape[1:]))
         loss = (real_CF - own_CF).square().sum()
         (gradient_NCHW,) = torch.autograd.grad(loss, leaf_NCHW)
         return loss.detach(), gradient_NCHW

@@ -88,7 +88,8 @@ class LabelledImages:
 def resident(images: LabelledImages, device: torch.device | str) -> LabelledImages:
     """The set with its pixels on the device, where they stay as uint8.
 
-    On CUDA, if they take at most half of the memory that is free there; else, and elsewhere, the set as it is.
+    On CUDA, if they take at most half of the memory that is free there; else, and elsewhere, the set as it
+    is.
     """
     device = torch.device(device)
     on_cuda = isinstance(images.images_NHWC, Tensor) and images.images_NHWC.is_cuda

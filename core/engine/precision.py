@@ -1,4 +1,4 @@
-"""In which arithmetic a network embeds images: decided by the device alone, so that a result can be repeated."""
+"""In which arithmetic a network embeds images: decided by the device alone."""
 
 import torch
 from torch import Tensor

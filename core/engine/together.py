@@ -95,7 +95,7 @@ def train_and_score_together(
                 )
                 for repeat in repeats
             ]
-            x_MBCHW = apply_each(augmentations, x_NCHW.unflatten(0, indices_MB.shape))
+            x_MBCHW = apply_each(augmentations, x_NCHW.view(*indices_MB.shape, *x_NCHW.shape[1:]))
             logits_NL = networks(x_MBCHW).flatten(0, 1)
             loss_MB = cross_entropy(logits_NL, labels_N, reduction="none").view(indices_MB.shape)
             loss_M = loss_MB.mean(dim=1)
@@ -131,8 +131,8 @@ def apply_each(augmentations: Sequence[Augmentation], x_MBCHW: Tensor) -> Tensor
         values_PK = torch.cat([augmentations[m].values_PK.expand(batch, -1) for m in chosen])
         joined = Augmentation(op=op, values_PK=values_PK)
         chosen_G = torch.tensor(chosen).to(x_MBCHW.device, non_blocking=True)
-        x_GBCHW = apply(joined, x_MBCHW[chosen_G].flatten(0, 1)).unflatten(0, (len(chosen), batch))
-        augmented_MBCHW[chosen_G] = x_GBCHW
+        x_NCHW = apply(joined, x_MBCHW[chosen_G].flatten(0, 1))
+        augmented_MBCHW[chosen_G] = x_NCHW.view(-1, *x_MBCHW.shape[1:])
     return augmented_MBCHW
 
 
