@@ -88,16 +88,16 @@ def test_fixed_shapes_augment_as_the_engine_does(op: str, size: tuple[int, int])
 
 def test_fixed_shapes_iterate_as_the_engine_does() -> None:
     real = resident_set()
-    config = CondenseConfig(
-        ipc=2, iterations=4, batch_real=8, momentum=0, network=NetworkConfig(width=4), seed=2
-    )
+    # A smooth activation: rounding beside ReLU's kink can turn a whole gradient path off or on.
+    network = NetworkConfig(width=4, activation="swish")
+    config = CondenseConfig(ipc=2, iterations=4, batch_real=8, momentum=0, network=network, seed=2)
     step = FixedStep(real, config, torch.device("cpu"), lambda embed: embed)
     images_NCHW = initial_state(real, config).images_NCHW
     for theirs in condense(real, config):
         step.renew(theirs.iteration - 1)
         loss, gradient_NCHW = step.loss_and_gradient(step.draws(theirs.iteration - 1), images_NCHW)
         found = errors((loss, gradient_NCHW), (theirs.loss, theirs.state.velocity_NCHW))
-        assert found["loss_error"] < 1e-5 and found["gradient_error"] < 1e-3
+        assert found["loss_error"] < 1e-5 and found["gradient_error"] < 1e-4
         images_NCHW = theirs.state.images_NCHW
 
 
