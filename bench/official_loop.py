@@ -60,11 +60,13 @@ def augment(x_NCHW: Tensor, seed: int | None) -> Tensor:
     """
     op = OPS[np.random.randint(len(OPS))]
     count, _, height, width = x_NCHW.shape
+    # Matrices are made in Python, from numbers on the host.
+    device = torch.device("cpu") if op in ("scale", "rotate") else x_NCHW.device
 
     def draw() -> Tensor:
         if seed is not None:
             torch.manual_seed(seed)
-        values_N = torch.rand(count)
+        values_N = torch.rand(count, device=device)
         return values_N[:1].expand(count) if seed is not None else values_N
 
     def each() -> Tensor:
@@ -80,16 +82,16 @@ def augment(x_NCHW: Tensor, seed: int | None) -> Tensor:
         case "crop":
             pad = int(height * 0.125 + 0.5)
             down_N, right_N = ((draw() * (2 * pad + 1)).long().view(-1, 1, 1) for _ in range(2))
-            image, row, column = _grid(count, height, width)
+            image, row, column = _grid(count, height, width, device)
             padded_NHWC = functional.pad(x_NCHW, (pad,) * 4).permute(0, 2, 3, 1).contiguous()
             return padded_NHWC[image, row + down_N, column + right_N].permute(0, 3, 1, 2).contiguous()
         case "cutout":
             hole = int(height * 0.5 + 0.5)
             centre_row_N, centre_column_N = ((draw() * (height + 1)).long().view(-1, 1, 1) for _ in range(2))
-            image, row, column = _grid(count, hole, hole)
+            image, row, column = _grid(count, hole, hole, device)
             row = (row + centre_row_N - hole // 2).clamp(0, height - 1)
             column = (column + centre_column_N - hole // 2).clamp(0, width - 1)
-            mask_NHW = torch.ones(count, height, width)
+            mask_NHW = torch.ones(count, height, width, device=device)
             mask_NHW[image, row, column] = 0
             return x_NCHW * mask_NHW.unsqueeze(1)
         case "flip":
@@ -106,15 +108,15 @@ def augment(x_NCHW: Tensor, seed: int | None) -> Tensor:
             return _resample(x_NCHW, matrices)
 
 
-def _grid(count: int, height: int, width: int) -> tuple[Tensor, Tensor, Tensor]:
+def _grid(count: int, height: int, width: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
     image, row, column = torch.meshgrid(
-        torch.arange(count), torch.arange(height), torch.arange(width), indexing="ij"
+        *(torch.arange(side, device=device) for side in (count, height, width)), indexing="ij"
     )
     return image, row, column
 
 
 def _resample(x_NCHW: Tensor, matrices: Sequence[list[list[Any]]]) -> Tensor:
-    theta_N23 = torch.tensor(matrices, dtype=torch.float)
+    theta_N23 = torch.tensor(matrices, dtype=torch.float).to(x_NCHW.device)
     grid = functional.affine_grid(theta_N23, list(x_NCHW.shape), align_corners=True)
     resampled_NCHW: Tensor = functional.grid_sample(x_NCHW, grid, align_corners=True)
     return resampled_NCHW
@@ -128,7 +130,10 @@ def class_loss(embed: Callable[[Tensor], Tensor], real_NCHW: Tensor, synthetic_N
 
 
 def condense(images_NCHW: Tensor, labels_N: Tensor, ipc: int, batch_real: int = 256) -> Iterator[float]:
-    """Iterate without end on normalised float32 images, yielding each iteration's loss."""
+    """Iterate without end on normalised float32 images, yielding each iteration's loss.
+
+    Works on the device of the images; labels are on the CPU.
+    """
     num_classes = int(labels_N.max()) + 1
     channels, size = images_NCHW.shape[1], images_NCHW.shape[2]
     indices = [np.flatnonzero(labels_N.numpy() == c) for c in range(num_classes)]
@@ -139,10 +144,10 @@ def condense(images_NCHW: Tensor, labels_N: Tensor, ipc: int, batch_real: int = 
     synthetic_NCHW = torch.cat([real_images(c, ipc) for c in range(num_classes)]).requires_grad_()
     optimiser = torch.optim.SGD([synthetic_NCHW], lr=1.0, momentum=0.5)
     while True:
-        network = ConvNet(channels, num_classes, size).train()
+        network = ConvNet(channels, num_classes, size).to(images_NCHW.device).train()
         for parameter in network.parameters():
             parameter.requires_grad = False
-        loss = torch.zeros(())
+        loss = torch.zeros((), device=images_NCHW.device)
         for c in range(num_classes):
             real_NCHW = real_images(c, batch_real)
             own_NCHW = synthetic_NCHW[c * ipc : (c + 1) * ipc]

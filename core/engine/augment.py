@@ -85,7 +85,7 @@ def apply(augmentation: Augmentation, x_NCHW: Tensor) -> Tensor:
     values_PK = augmentation.values_PK
     if len(values_PK) not in (1, len(x_NCHW)):
         raise ValueError(f"augmentation drawn for {len(values_PK)} images, applied to {len(x_NCHW)}")
-    values = values_PK.to(x_NCHW.device, x_NCHW.dtype).unbind(1)
+    values = values_PK.to(x_NCHW.device, x_NCHW.dtype, non_blocking=True).unbind(1)
     match augmentation.op:
         case "none":
             return x_NCHW

@@ -12,11 +12,14 @@ from torch import Tensor
 from core.engine.augment import draw
 from core.engine.config import CondenseConfig
 from core.engine.errors import NumericalError
-from core.engine.images import LabelledImages
+from core.engine.images import LabelledImages, resident
 from core.engine.matching import matching_loss
 from core.engine.networks import build
+from core.engine.networks.initialise import initialise
+from core.engine.precision import on_device
 from core.engine.sampling import sample
 from core.engine.seeds import generator
+from core.engine.sharding import WHOLE, Shard
 
 CHECK_EVERY = 50
 """Iterations between two looks at the loss: each look makes the host wait for the device."""
@@ -70,13 +73,19 @@ def condense(
     *,
     device: torch.device | str = "cpu",
     state: CondenseState | None = None,
+    shard: Shard = WHOLE,
 ) -> Iterator[Step]:
     """Run the iterations that `state` (default: `initial_state`) has not done, yielding after each.
 
     A run resumed from any yielded state equals an uninterrupted one, bit for bit, on the same machine.
 
+    Args:
+        shard: this process's share of the classes. Every process passes the same set, configuration and state
+            and yields the same steps, equal to a single process's to rounding.
+
     Raises:
-        ValueError: a state of another set or configuration, or a network that the images do not fit.
+        ValueError: a state of another set or configuration, a network that the images do not fit, or a shard
+            that cannot be.
         NumericalError: a loss, image or velocity is not finite; noticed within CHECK_EVERY iterations.
     """
     if state is None:
@@ -85,27 +94,34 @@ def condense(
     images_NCHW, velocity_NCHW = state.images_NCHW.to(device), state.velocity_NCHW.to(device)
     momentum = config.momentum
     finite = torch.ones((), dtype=torch.bool, device=device)
+    real = resident(real, device)
+    # Built once and drawn anew in place in every iteration: the same numbers as from building it again.
+    first_chance = generator(config.seed, 0, "network", device)
+    network = build(config.network, real.channels, real.size, real.num_classes, first_chance)
+    network.requires_grad_(False)
+    embedder = on_device(network, device)
+    shard.check(len(real.classes), network.couples_samples)
+    mine = shard.of(len(real.classes))
+    rows = slice(mine.start * config.ipc, mine.stop * config.ipc)
 
     for t in range(state.iteration, config.iterations):
-        network_chance = generator(config.seed, t, "network", device)
-        network = build(config.network, real.channels, real.size, real.num_classes, network_chance)
-        network.requires_grad_(False)
+        initialise(network, generator(config.seed, t, "network", device))
         real_chance = generator(config.seed, t, "real batch")
         augment_chance = generator(config.seed, t, "augmentation")
         chosen = [sample(real.indices_by_class[c], config.batch_real, real_chance) for c in real.classes]
         augmentations = [draw(config.augment, augment_chance, real.size) for _ in real.classes]
 
-        leaf_NCHW = images_NCHW.detach().requires_grad_()
-        real_batches = (real.normalised(indices, device) for indices in chosen)
-        loss = matching_loss(network, real_batches, leaf_NCHW, augmentations)
+        leaf_NCHW = images_NCHW[rows].detach().requires_grad_()
+        real_batches = (real.normalised(indices, device) for indices in chosen[mine])
+        loss = matching_loss(embedder, real_batches, leaf_NCHW, augmentations[mine])
         (gradient_NCHW,) = torch.autograd.grad(loss, leaf_NCHW)
+        loss, gradient_NCHW = shard.combined(loss.detach(), gradient_NCHW, rows.start, len(images_NCHW))
 
         # New tensors, not in place: the caller may still hold the last state.
         velocity_NCHW = momentum * velocity_NCHW + gradient_NCHW
         images_NCHW = images_NCHW - config.lr_at(t + 1) * velocity_NCHW
         state = CondenseState(images_NCHW=images_NCHW, velocity_NCHW=velocity_NCHW, iteration=t + 1)
 
-        loss = loss.detach()
         finite &= loss.isfinite()
         if state.iteration % CHECK_EVERY == 0 or state.iteration == config.iterations:
             if not finite:

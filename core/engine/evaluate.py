@@ -15,7 +15,7 @@ from torch.nn.functional import cross_entropy
 from core.engine.augment import apply, draw
 from core.engine.config import EvaluateConfig
 from core.engine.errors import NumericalError
-from core.engine.images import LabelledImages
+from core.engine.images import LabelledImages, resident
 from core.engine.networks import build
 from core.engine.networks.network import Network
 from core.engine.seeds import generator
@@ -84,10 +84,10 @@ def train_and_score(
         NumericalError: the training loss is not finite.
     """
     began = time.monotonic()
-    _check_fits(train, test)
+    check_fits(train, test)
     network, train_loss = yield from train_network(train, test.num_classes, config, repeat, device=device)
     return Score(
-        confusion=_confusion(network, test, config.batch, device),
+        confusion=confusion(_answers(network, test, config.batch, device), test),
         train_loss=train_loss,
         seconds=time.monotonic() - began,
     )
@@ -118,6 +118,7 @@ def train_network(
         train = (train[0].to(device), train[1].to(device))
         count, channels, height, width = train[0].shape
     else:
+        train = resident(train, device)
         count, channels, (height, width) = len(train), train.channels, train.size
     network = build(
         config.network,
@@ -139,7 +140,7 @@ def train_network(
         loss_sum = torch.zeros((), device=device)
         for indices_B in torch.split(order_N, config.batch):
             step += 1
-            x_BCHW, labels_B = _batch(train, indices_B, device)
+            x_BCHW, labels_B = training_batch(train, indices_B, device)
             augment_chance = generator(config.seed, step, f"{purpose} augmentation {repeat}")
             augmentation = draw(config.augment, augment_chance, (height, width), count=len(indices_B))
             loss = cross_entropy(network(apply(augmentation, x_BCHW)), labels_B)
@@ -161,27 +162,36 @@ def train_network(
     return network, train_loss
 
 
-def _batch(
+def training_batch(
     train: tuple[Tensor, Tensor] | LabelledImages, indices_B: Tensor, device: torch.device | str
 ) -> tuple[Tensor, Tensor]:
+    """Normalised images (NCHW) and labels at `indices_B`. Tensors are on the device already."""
     if isinstance(train, LabelledImages):
         return train.normalised(indices_B, device), train.labels(indices_B, device)
-    indices_B = indices_B.to(device)
+    indices_B = indices_B.to(device, non_blocking=True)
     return train[0][indices_B], train[1][indices_B]
 
 
 @torch.no_grad()
-def _confusion(
-    network: Network, test: LabelledImages, batch: int, device: torch.device | str
-) -> tuple[tuple[int, ...], ...]:
+def _answers(network: Network, test: LabelledImages, batch: int, device: torch.device | str) -> Tensor:
+    """The class that the network answers for each test image: (N,), on the CPU."""
     batches = torch.split(torch.arange(len(test)), batch)
     answers = [network(test.normalised(indices_B, device)).argmax(dim=1) for indices_B in batches]
-    answers_N = torch.cat(answers).cpu()
+    return torch.cat(answers).cpu()
+
+
+def confusion(answers_N: Tensor, test: LabelledImages) -> tuple[tuple[int, ...], ...]:
+    """As `Score` has it, from the class answered for each test image (on the CPU)."""
     by_class = [answers_N[indices] for indices in test.indices_by_class]
     return tuple(tuple(torch.bincount(a, minlength=test.num_classes).tolist()) for a in by_class)
 
 
-def _check_fits(train: tuple[Tensor, Tensor] | LabelledImages, test: LabelledImages) -> None:
+def check_fits(train: tuple[Tensor, Tensor] | LabelledImages, test: LabelledImages) -> None:
+    """Whether networks trained on `train` can be tested on `test`.
+
+    Raises:
+        ValueError: they cannot.
+    """
     if isinstance(train, LabelledImages):
         if (train.channels, train.size, train.num_classes) != (test.channels, test.size, test.num_classes):
             raise ValueError("train and test differ in channels, size or number of classes")

@@ -1,7 +1,7 @@
 """A labelled set of real images, left as uint8 where it lies and normalised batch by batch."""
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -9,6 +9,9 @@ import torch
 from torch import Tensor
 
 from core.engine.config import CHANNELS, MIN_IMAGE_SIZE
+
+UPLOAD_ROWS = 4096
+"""Images copied to a device at a time."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,20 +68,48 @@ class LabelledImages:
 
     def labels(self, indices_N: Tensor, device: torch.device | str) -> Tensor:
         """int64 labels of the images at `indices_N`."""
-        return torch.as_tensor(self.labels_N)[indices_N].to(device)
+        return torch.as_tensor(self.labels_N)[indices_N].to(device, non_blocking=True)
 
     def normalised(self, indices_N: Tensor, device: torch.device | str) -> Tensor:
         """float32 NCHW of the images at `indices_N`: (pixel / 255 - mean) / std."""
         if isinstance(self.images_NHWC, Tensor):
-            batch_NHWC = self.images_NHWC[indices_N.to(self.images_NHWC.device)]
+            batch_NHWC = self.images_NHWC[indices_N.to(self.images_NHWC.device, non_blocking=True)]
         else:
             batch_NHWC = torch.from_numpy(np.asarray(self.images_NHWC[indices_N.numpy()]))
         # uint8 crosses to the device, a quarter of the bytes of float32.
-        x_NCHW = batch_NHWC.to(device).permute(0, 3, 1, 2)
+        x_NCHW = batch_NHWC.to(device, non_blocking=True).permute(0, 3, 1, 2)
         x_NCHW = x_NCHW.to(torch.float32, memory_format=torch.contiguous_format)
-        std_C11 = torch.tensor(self.std, device=device).view(-1, 1, 1)
-        mean_C11 = torch.tensor(self.mean, device=device).view(-1, 1, 1)
+        # Made on the host: a tensor made on a GPU from numbers waits for all work before it.
+        std_C11 = torch.tensor(self.std).to(device, non_blocking=True).view(-1, 1, 1)
+        mean_C11 = torch.tensor(self.mean).to(device, non_blocking=True).view(-1, 1, 1)
         return x_NCHW.mul_(1 / (255 * std_C11)).sub_(mean_C11 / std_C11)
+
+
+def resident(images: LabelledImages, device: torch.device | str) -> LabelledImages:
+    """The set with its pixels on the device, where they stay as uint8.
+
+    On CUDA, if they take at most half of the memory that is free there; else, and elsewhere, the set as it
+    is.
+    """
+    device = torch.device(device)
+    on_cuda = isinstance(images.images_NHWC, Tensor) and images.images_NHWC.is_cuda
+    if device.type != "cuda" or on_cuda:
+        return images
+    free, _ = torch.cuda.mem_get_info(device)
+    if math.prod(images.images_NHWC.shape) > free // 2:
+        return images
+    return replace(images, images_NHWC=_uploaded(images.images_NHWC, device))
+
+
+def _uploaded(images_NHWC: npt.NDArray[np.uint8] | Tensor, device: torch.device) -> Tensor:
+    """A copy on the device, made part by part: a memory map is never whole on the host."""
+    uploaded_NHWC = torch.empty(tuple(images_NHWC.shape), dtype=torch.uint8, device=device)
+    for first in range(0, len(images_NHWC), UPLOAD_ROWS):
+        part = images_NHWC[first : first + UPLOAD_ROWS]
+        # A copy: the array may be a read-only map, which torch cannot hold.
+        part_NHWC = part if isinstance(part, Tensor) else torch.from_numpy(np.array(part))
+        uploaded_NHWC[first : first + UPLOAD_ROWS] = part_NHWC.to(device)
+    return uploaded_NHWC
 
 
 def _check_images(images_NHWC: npt.NDArray[np.uint8] | Tensor) -> None:

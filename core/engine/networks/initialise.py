@@ -5,8 +5,10 @@ import math
 import torch
 from torch import nn
 
+from core.engine.networks.network import Network
 
-def initialise(network: nn.Module, generator: torch.Generator) -> None:
+
+def initialise(network: Network | nn.Module, generator: torch.Generator) -> None:
     """Fill every parameter and buffer of the network.
 
     Raises:

@@ -1,0 +1,31 @@
+"""In which arithmetic a network embeds images: decided by the device alone."""
+
+import torch
+from torch import Tensor
+
+from core.engine.networks.network import Network
+
+
+class MixedPrecision:
+    """A frozen network whose convolutions and linear layers multiply in bfloat16.
+
+    Under autocast on CUDA, norms take and give float32; features, and so the class means and the loss, are
+    float32 everywhere.
+    """
+
+    def __init__(self, network: Network) -> None:
+        self.network = network
+
+    @property
+    def couples_samples(self) -> bool:
+        return self.network.couples_samples
+
+    def embed(self, x_NCHW: Tensor) -> Tensor:
+        """(N, features), float32."""
+        with torch.autocast(x_NCHW.device.type, dtype=torch.bfloat16):
+            return self.network.embed(x_NCHW).float()
+
+
+def on_device(network: Network, device: torch.device | str) -> Network | MixedPrecision:
+    """The network as condensation uses it on a device: mixed precision on CUDA, float32 elsewhere."""
+    return MixedPrecision(network) if torch.device(device).type == "cuda" else network
