@@ -23,10 +23,12 @@ POINTS = (0.0, 0.625, -0.625, 1.5, -1.5)
 
 def usable(width: int, x_NCHW: Tensor) -> bool:
     """Whether `embed` can take such images through blocks so wide."""
+    # Inside torch.compile and torch.func's transforms a tensor has no memory to point to.
+    if torch.compiler.is_compiling() or torch._C._functorch.peek_interpreter_stack() is not None:
+        return False
     plain = x_NCHW.device.type == "cpu" and x_NCHW.dtype == torch.float32
-    # Inside torch.func's transforms and torch.compile a tensor has no memory to point to.
-    ordinary = not torch._C._functorch.peek_interpreter_stack() and not torch.compiler.is_compiling()
-    return plain and ordinary and slice_width() > 0 and width % slice_width() == 0
+    exact = plain and not torch.is_autocast_enabled("cpu")
+    return exact and slice_width() > 0 and width % slice_width() == 0
 
 
 def embed(blocks: nn.Sequential, x_NCHW: Tensor) -> Tensor:
