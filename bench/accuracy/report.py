@@ -80,7 +80,6 @@ class _Row:
     @property
     def shortfalls(self) -> str:
         """Where the settings are below the paper's."""
-        found = []
         compared = []
         if self.condense is not None and self.method == published.METHOD_OF_PAPER:
             compared.append(("iterations", self.condense["iterations"], CondenseConfig.iterations))
@@ -108,7 +107,7 @@ def _rows(scores: Iterable[Record], made: dict[str, Record]) -> list[_Row]:
 
 def _accuracy(rows: Iterable[_Row], machines: "_Machines") -> str:
     return _table(
-        ["IPC", "trained on", "accuracy, %", "n", "paper, %", "the set", "the training", "machine", "below the paper"],
+        ["IPC", "trained on", "accuracy, %", "n", "paper, %", "set", "training", "machine", "short of paper"],
         [
             [
                 str(row.ipc or "–"), row.method, f"**{row.accuracy}**", str(len(row.scores)),
@@ -141,7 +140,7 @@ def _cross(rows: Iterable[_Row]) -> str:
         return _figure(published.CROSS_ARCHITECTURE.get(key))
 
     return _table(
-        ["IPC", "trained on", "network", "accuracy, %", "n", "paper, %", "the set", "the training", "below the paper"],
+        ["IPC", "trained on", "network", "accuracy, %", "n", "paper, %", "set", "training", "short of paper"],
         [
             [
                 str(row.ipc), row.method, _network(row.training["network"]), f"**{row.accuracy}**",
@@ -156,7 +155,7 @@ def _cross(rows: Iterable[_Row]) -> str:
 def _against_time(rows: Iterable[_Row], machines: "_Machines") -> str:
     timed = [row for row in rows if row.condense is not None and row.made is not None]
     table = _table(
-        ["IPC", "method", "iterations", "seconds", "accuracy, %", "n", "the set", "the training", "machine"],
+        ["IPC", "method", "iterations", "seconds", "accuracy, %", "n", "set", "training", "machine"],
         [
             [
                 str(row.ipc), row.method, f"{row.about['at']:,} of {row.condense['iterations']:,}",
@@ -168,7 +167,7 @@ def _against_time(rows: Iterable[_Row], machines: "_Machines") -> str:
         ],
     )  # fmt: skip
     return "\n\n".join([
-        "A run looked at on its way: the set as it was after so many iterations, and the seconds up to there. "
+        "A run looked at on its way: the set after so many iterations, and the seconds up to there. "
         "Where the learning rate falls at the end of a run (`lr_decay`), an earlier look has not had that.",
         table,
         *_catching_up(timed),
@@ -176,7 +175,7 @@ def _against_time(rows: Iterable[_Row], machines: "_Machines") -> str:
 
 
 def _catching_up(rows: Sequence[_Row]) -> list[str]:
-    """When `fast` first reaches the accuracy that `dm` ends with, on the same machine by the same training."""
+    """When `fast` first reaches the accuracy that `dm` ends with: same machine, same training."""
     said = []
     for end in (row for row in rows if row.method == "dm" and row.final):
         assert end.made is not None
@@ -299,6 +298,6 @@ class _Machines:
         mode = "deterministic" if environment["deterministic"] else "not deterministic"
         return (
             f"{environment['device']} ({environment['device_name']}), CPU {environment['cpu']}, "
-            f"{environment['threads']} threads, torch {environment['torch']}, Python {environment['python']}, "
-            f"condensery {environment['version']}, {mode}"
+            f"{environment['threads']} threads, torch {environment['torch']}, "
+            f"Python {environment['python']}, condensery {environment['version']}, {mode}"
         )

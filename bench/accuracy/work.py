@@ -118,7 +118,7 @@ class _Work:
         return self._real.train.normalised(found["indices"], self._device), labels_N
 
     def _select(self) -> None:
-        """All selections by features that were asked for: they share the network, which is the costly part."""
+        """All selections by features that were asked for: they share the network, the costly part."""
         began = time.perf_counter()
         real, device = self._real.train, self._device
         embed = _finish(train_feature_network(real, whole_training(self._options), device=device))
@@ -192,7 +192,8 @@ def _finish(steps: Generator[Progress, None, Result]) -> Result:
 
 
 def _name(about: dict[str, Any]) -> str:
-    return about["method"] + (f", IPC {about['ipc']}" if about["ipc"] else "")
+    ipc = f", IPC {about['ipc']}" if about["ipc"] else ""
+    return f"{about['method']}{ipc}"
 
 
 def _save_checkpoint(

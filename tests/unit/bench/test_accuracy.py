@@ -12,7 +12,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from bench.accuracy.__main__ import main, parse
+from bench.accuracy.command import main, parse
 from bench.accuracy.ledger import RECORDS_FILE, Ledger, Record, read_records, text_of
 from bench.accuracy.report import page
 from bench.accuracy.work import UNFINISHED, run
@@ -197,7 +197,7 @@ def test_cross_architecture_of_a_set_that_is_not_made_is_refused(
 def test_the_commands(data: Path, tmp_path: Path) -> None:
     state, out = tmp_path / "state", tmp_path / "results.md"
     with pytest.raises(FileNotFoundError, match="nothing was measured"):
-        main(["report", "--state", str(state), "--out", str(out)])
+        main(["report", "--state", str(state), "--out", str(out)], print)
     measured = subprocess.run(
         [sys.executable, "-m", "bench.accuracy", *arguments(data, state, "--methods", "random")],
         cwd=ROOT, capture_output=True, text=True,
@@ -205,5 +205,5 @@ def test_the_commands(data: Path, tmp_path: Path) -> None:
     assert measured.returncode == 0, measured.stderr
     assert "random, IPC 1: network 2 (convnet)" in measured.stdout
     assert all(one["environment"]["deterministic"] for one in read_records(state))
-    assert main(["report", "--state", str(state), "--out", str(out)]) == 0
+    assert main(["report", "--state", str(state), "--out", str(out)], print) == 0
     assert "| 1 | random | **" in out.read_text()
