@@ -13,7 +13,7 @@ help:
 	@echo "make up     run the service at http://127.0.0.1:8000 until Ctrl-C"
 	@echo "make test   the whole test suite"
 	@echo "make lint   linters, import rules, types"
-	@echo "make bench  measure the engine's speed on this machine's CPU, into docs/performance.md"
+	@echo "make bench  measure the engine's speed and cost on this machine's CPU, into docs/performance.md"
 	@echo "make lock   resolve the dependencies anew into requirements.lock"
 
 demo: $(STAMP)
@@ -33,6 +33,7 @@ lint: $(STAMP)
 
 bench: $(STAMP)
 	$(RUN) -m bench
+	$(RUN) -m bench.cost
 
 lock: $(STAMP)
 	$(VENV)/bin/uv pip compile --universal --python-version 3.11 --generate-hashes \

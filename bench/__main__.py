@@ -13,12 +13,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from bench.page import write_section
 from bench.report import Timing, markdown, table
 from bench.side import UNITS
 from worker.runner_environment import RUNNER_ENVIRONMENT
 
 ROOT = Path(__file__).parents[1]
-REPORT = ROOT / "docs" / "performance.md"
 PAIRS = 5
 
 
@@ -59,7 +59,7 @@ class Side:
 
 
 def main() -> None:
-    """Measure, print, write docs/performance.md."""
+    """Measure, print, write the section of docs/performance.md."""
     default = {k: v for k, v in os.environ.items() if not k.startswith(("MALLOC_", "OMP_"))}
     timings = []
     with Side("ours", {**default, **RUNNER_ENVIRONMENT}) as ours, Side("official", default) as official:
@@ -70,8 +70,7 @@ def main() -> None:
             print(f"{unit}: {len(pairs)} pairs", file=sys.stderr)
         threads = (ours.threads, official.threads)
     print(table(timings))
-    REPORT.parent.mkdir(exist_ok=True)
-    REPORT.write_text(markdown(timings, threads), encoding="utf-8")
+    write_section("speed", markdown(timings, threads))
 
 
 if __name__ == "__main__":

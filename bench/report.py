@@ -1,18 +1,12 @@
-"""What the benchmark says: the table, and docs/performance.md around it."""
+"""What the benchmark says: the table, and its section of docs/performance.md."""
 
-import os
-import platform
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import median
 
-import numpy as np
-import torch
-
 from bench import flops
+from bench.machine import machine
 from bench.side import CLASSES, EPOCHS, PER_CLASS
 from core.engine.config import CondenseConfig
-from core.version import __version__
 from worker.runner_environment import RUNNER_ENVIRONMENT
 
 
@@ -51,7 +45,7 @@ def table(timings: list[Timing]) -> str:
 
 
 def markdown(timings: list[Timing], threads: tuple[int, int]) -> str:
-    """The whole page.
+    """The section.
 
     Args:
         threads: of torch, ours and the official loop's.
@@ -63,10 +57,7 @@ def markdown(timings: list[Timing], threads: tuple[int, int]) -> str:
         for ipc in (1, 10)
     )
     environment = " ".join(f"{name}={value}" for name, value in RUNNER_ENVIRONMENT.items())
-    return f"""# Performance
-
-Written by `make bench` (`python -m bench`). On a CPU only the ratios are claims: seconds belong to the
-machine.
+    return f"""## Against the official loop
 
 {table(timings)}
 
@@ -84,24 +75,11 @@ code.
 The official loop runs with the defaults of allocator and OpenMP and is not deterministic, as its users have
 it.
 
-**Machine.** {_cpu()}, {os.cpu_count()} cores; torch uses {threads[0]} threads in ours and {threads[1]} in
-the official loop. condensery {__version__}, torch {torch.__version__}, numpy {np.__version__},
-Python {platform.python_version()}, {platform.system()} {platform.machine()}, {" ".join(platform.libc_ver())}.
+**Machine.** {machine()}. torch uses {threads[0]} threads in ours and {threads[1]} in the official loop.
 
 **Arithmetic of an iteration**: classes × (batch_real + 2 × IPC) × forward. Real images go forward; synthetic
 ones forward and, at the same cost, back to the pixels. Only convolutions are counted, a multiplication and
 an addition as two.
 
 {work}
-
-What was tried to make the engine faster, and what it brought: [speed-ups.md](speed-ups.md).
 """
-
-
-def _cpu() -> str:
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        for line in info.read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()

@@ -1,5 +1,9 @@
 """Every network by name and norm: sizes, initialisation, and that it can be matched on and trained."""
 
+import math
+from collections.abc import Generator
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -7,12 +11,15 @@ from torch.nn.functional import adaptive_avg_pool2d, avg_pool2d, cross_entropy
 from torchvision.models import resnet18, vgg  # type: ignore[import-untyped, unused-ignore]
 
 from core.engine.augment import draw
-from core.engine.config import NETWORK_NORMS, NetworkConfig
+from core.engine.condense import condense, initial_state, synthetic_labels
+from core.engine.config import NETWORK_NORMS, CondenseConfig, EvaluateConfig, NetworkConfig, default_norm
+from core.engine.evaluate import Progress, Score, train_and_score
 from core.engine.matching import matching_loss
 from core.engine.networks import REGISTRY, build
 from core.engine.networks.network import Network
 from core.engine.networks.pooling import AvgPool2x2, PoolToAtMost
 from core.engine.seeds import generator
+from tests.unit.engine.problems import random_images
 
 EVERY = [(name, norm) for name, norms in NETWORK_NORMS.items() for norm in norms]
 SMALL = [one for one in EVERY if one[0] != "convnet"]
@@ -212,6 +219,37 @@ def test_every_network_can_be_matched_on(name: str, norm: str, size: int) -> Non
     assert (gradient_NCHW[:, :, [0, -1]] != 0).any() and (gradient_NCHW[:, :, :, [0, -1]] != 0).any()
     # Batch statistics must span the classes: then one pass a side.
     assert network.passes == ([12, 6] if norm == "batch" else [4, 4, 4, 6])
+
+
+@pytest.mark.parametrize("name", NETWORK_NORMS)
+@pytest.mark.parametrize("side", [16, 28, 32, 64])
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_every_network_condenses_and_evaluates_images_of_any_kind(
+    name: str, side: int, channels: int
+) -> None:
+    images = random_images((3, 3), size=(side, side), channels=channels)
+    width = 8 if name == "convnet" else NetworkConfig.width
+    matched = NetworkConfig(name=name, width=width, norm=default_norm(name))
+    config = CondenseConfig(ipc=1, iterations=1, batch_real=2, network=matched)
+    before_NCHW = initial_state(images, config).images_NCHW
+    (step,) = condense(images, config)
+    assert (step.state.images_NCHW != before_NCHW).flatten(1).any(1).all()
+
+    evaluated = replace(matched, norm="batch") if "batch" in NETWORK_NORMS[name] else matched
+    training = EvaluateConfig(network=evaluated, networks=1, epochs=1)
+    score = _finish(
+        train_and_score((step.state.images_NCHW, synthetic_labels(images, 1)), images, training, 0)
+    )
+    assert score.total == len(images) and math.isfinite(score.train_loss)
+
+
+def _finish(steps: Generator[Progress, None, Score]) -> Score:
+    while True:
+        try:
+            next(steps)
+        except StopIteration as finished:
+            score: Score = finished.value
+            return score
 
 
 @pytest.mark.parametrize(("name", "norm"), EVERY)

@@ -14,11 +14,14 @@ from core.engine.networks import build
 from core.engine.networks.convnet import ConvNet
 from core.engine.seeds import generator
 
-CLASSES, BATCH_REAL, SIDE = 3, 70, 16
+CLASSES = 2
+AT_THE_KINK = 5e-6
+"""A pre-activation this close to 0 may have the other sign in float32."""
 
 
 def reference_augment(augmentation: Augmentation, x_NCHW: Tensor) -> Tensor:
     values: list[float] = augmentation.values_PK[0].tolist()
+    side = x_NCHW.shape[-1]
     match augmentation.op:
         case "color":
             x_NCHW = x_NCHW + values[0]
@@ -27,12 +30,14 @@ def reference_augment(augmentation: Augmentation, x_NCHW: Tensor) -> Tensor:
             return (x_NCHW - mean) * values[2] + mean
         case "crop":
             down, right = int(values[0]), int(values[1])
-            padded = functional.pad(x_NCHW, (4, 4, 4, 4))
-            return padded[:, :, 4 - down : 4 - down + SIDE, 4 - right : 4 - right + SIDE]
+            pad = int(0.125 * side + 0.5)
+            padded = functional.pad(x_NCHW, (pad, pad, pad, pad))
+            return padded[:, :, pad - down : pad - down + side, pad - right : pad - right + side]
         case "cutout":
-            mask = torch.ones(SIDE, SIDE, dtype=x_NCHW.dtype)
-            top, left = int(values[0]) - 4, int(values[1]) - 4
-            mask[max(top, 0) : top + 8, max(left, 0) : left + 8] = 0
+            hole = int(0.5 * side + 0.5)
+            mask = torch.ones(side, side, dtype=x_NCHW.dtype)
+            top, left = int(values[0]) - hole // 2, int(values[1]) - hole // 2
+            mask[max(top, 0) : top + hole, max(left, 0) : left + hole] = 0
             return x_NCHW * mask
         case "flip":
             return torch.flip(x_NCHW, [3]) if values[0] < 0.5 else x_NCHW
@@ -48,8 +53,10 @@ def reference_augment(augmentation: Augmentation, x_NCHW: Tensor) -> Tensor:
     return sampled_NCHW
 
 
-def reference_embed(network: ConvNet, norm: str, x_NCHW: Tensor) -> Tensor:
+def reference_embed(network: ConvNet, norm: str, x_NCHW: Tensor) -> tuple[Tensor, Tensor]:
+    """Features, and for each image how far its units stay away from ReLU's kink."""
     parameters = list(network.blocks.parameters())
+    margin_N = torch.full((len(x_NCHW),), torch.inf, dtype=x_NCHW.dtype)
     for i in range(0, len(parameters), 4):
         weight, bias, scale, shift = (p.to(x_NCHW.dtype) for p in parameters[i : i + 4])
         x_NCHW = functional.conv2d(x_NCHW, weight, bias, padding=1)
@@ -57,8 +64,9 @@ def reference_embed(network: ConvNet, norm: str, x_NCHW: Tensor) -> Tensor:
         mean = x_NCHW.mean(dims, keepdim=True)
         variance = (x_NCHW - mean).square().mean(dims, keepdim=True)
         x_NCHW = (x_NCHW - mean) / (variance + 1e-5).sqrt() * scale[:, None, None] + shift[:, None, None]
+        margin_N = torch.minimum(margin_N, x_NCHW.detach().abs().flatten(1).amin(1))
         x_NCHW = functional.avg_pool2d(torch.relu(x_NCHW), 2)
-    return x_NCHW.reshape(len(x_NCHW), -1)
+    return x_NCHW.reshape(len(x_NCHW), -1), margin_N
 
 
 def reference_loss(
@@ -67,47 +75,69 @@ def reference_loss(
     real: list[Tensor],
     synthetic: list[Tensor],
     augmentations: list[Augmentation],
-) -> Tensor:
+) -> tuple[Tensor, Tensor]:
+    """The loss, and the margin of each synthetic image."""
     real = [reference_augment(a, x) for a, x in zip(augmentations, real, strict=True)]
     synthetic = [reference_augment(a, x) for a, x in zip(augmentations, synthetic, strict=True)]
     if norm == "batch":
-        real_features = torch.split(reference_embed(network, norm, torch.cat(real)), [len(x) for x in real])
-        synthetic_features = torch.split(
-            reference_embed(network, norm, torch.cat(synthetic)), [len(x) for x in synthetic]
+        real_features = torch.split(
+            reference_embed(network, norm, torch.cat(real))[0], [len(x) for x in real]
         )
+        features, margin_N = reference_embed(network, norm, torch.cat(synthetic))
+        synthetic_features = torch.split(features, [len(x) for x in synthetic])
     else:
-        real_features = tuple(reference_embed(network, norm, x) for x in real)
-        synthetic_features = tuple(reference_embed(network, norm, x) for x in synthetic)
+        real_features = tuple(reference_embed(network, norm, x)[0] for x in real)
+        embedded = [reference_embed(network, norm, x) for x in synthetic]
+        synthetic_features = tuple(features for features, _ in embedded)
+        margin_N = torch.cat([margin for _, margin in embedded])
     loss = torch.zeros((), dtype=torch.float64)
     for c in range(CLASSES):
         loss = loss + torch.sum((torch.mean(real_features[c], 0) - torch.mean(synthetic_features[c], 0)) ** 2)
-    return loss
+    return loss, margin_N
+
+
+def smooth_images(count: int, channels: int, side: int, chance: torch.Generator) -> Tensor:
+    """Of a few spots each, as neighbouring pixels of photographs are alike: between the pixels of white noise
+    float32 resamples too coarsely for the tolerance."""
+    spots_NCHW = torch.randn(count, channels, 8, 8, generator=chance)
+    return functional.interpolate(spots_NCHW, (side, side), mode="bilinear", align_corners=True)
 
 
 @pytest.mark.parametrize("norm", ["instance", "batch"])
 @pytest.mark.parametrize("channels", [1, 3])
-@pytest.mark.parametrize("ipc", [1, 10])
+@pytest.mark.parametrize("ipc", [1, 10, 50])
+# The first batch is more than are embedded at a time.
+@pytest.mark.parametrize(("side", "batch_real"), [(28, 66), (32, 12), (64, 12)])
 @pytest.mark.parametrize("op", ["none", *AUGMENT_OPS])
-def test_loss_and_pixel_gradient_equal_the_reference(op: str, ipc: int, channels: int, norm: str) -> None:
-    config = NetworkConfig(width=8, depth=2, norm=norm)
-    network = build(config, channels, (SIDE, SIDE), CLASSES, generator(0, 0, "network")).requires_grad_(False)
+def test_loss_and_pixel_gradient_equal_the_reference(
+    op: str, side: int, batch_real: int, ipc: int, channels: int, norm: str
+) -> None:
+    config = NetworkConfig(width=4, norm=norm)
+    network = build(config, channels, (side, side), CLASSES, generator(0, 0, "network")).requires_grad_(False)
     assert isinstance(network, ConvNet)
     chance = generator(1, 0, "images")
-    size = (channels, SIDE, SIDE)
-    real = [torch.randn(BATCH_REAL, *size, generator=chance) * 1.5 + c / 2 for c in range(CLASSES)]
-    synthetic_NCHW = torch.randn(CLASSES * ipc, *size, generator=chance)
-    augmentations = [draw(op, chance, (SIDE, SIDE)) for _ in range(CLASSES)]
+
+    def class_images(count: int) -> Tensor:
+        shared_1CHW = 1.5 * smooth_images(1, channels, side, chance)
+        return shared_1CHW + smooth_images(count, channels, side, chance)
+
+    real = [class_images(batch_real) for _ in range(CLASSES)]
+    synthetic_NCHW = torch.cat([class_images(ipc) for _ in range(CLASSES)])
+    augmentations = [draw(op, chance, (side, side)) for _ in range(CLASSES)]
 
     leaf = synthetic_NCHW.double().requires_grad_()
-    reference = reference_loss(
+    reference, margin_N = reference_loss(
         network, norm, [x.double() for x in real], list(torch.split(leaf, ipc)), augmentations
     )
     (reference_gradient,) = torch.autograd.grad(reference, leaf)
     assert reference > 0 and reference_gradient.abs().max() > 0
 
-    for dtype, loss_tolerance, gradient_tolerance in (
-        (torch.float32, 1e-6, 1e-4),
-        (torch.float64, 1e-9, 1e-9),
+    # The gradient jumps at ReLU's kink, where float32's rounding decides on a side; float64 is held to all.
+    clear_N = margin_N > AT_THE_KINK
+    assert clear_N.any()
+    for dtype, compared_N, loss_tolerance, gradient_tolerance in (
+        (torch.float32, clear_N, 1e-6, 1e-4),
+        (torch.float64, torch.ones_like(clear_N), 1e-9, 1e-9),
     ):
         network = network.to(dtype)
         ours_leaf = synthetic_NCHW.to(dtype).requires_grad_()
@@ -115,7 +145,7 @@ def test_loss_and_pixel_gradient_equal_the_reference(op: str, ipc: int, channels
         (ours_gradient,) = torch.autograd.grad(ours, ours_leaf)
         assert ours.dtype == dtype
         assert float(ours.detach()) == pytest.approx(float(reference.detach()), rel=loss_tolerance)
-        error = (ours_gradient - reference_gradient).abs().max() / reference_gradient.abs().max()
+        error = (ours_gradient - reference_gradient)[compared_N].abs().max() / reference_gradient.abs().max()
         assert error <= gradient_tolerance
 
 

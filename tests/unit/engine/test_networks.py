@@ -23,6 +23,18 @@ def test_the_papers_network_has_its_parameters_and_features() -> None:
 
 
 @pytest.mark.parametrize(
+    ("channels", "side", "depth", "map_side"), [(1, 28, 3, 3), (3, 64, 4, 4), (3, 128, 5, 4)]
+)
+@pytest.mark.parametrize("width", [32, 128, 256])
+def test_parameters_at_other_sizes(channels: int, side: int, depth: int, map_side: int, width: int) -> None:
+    network = build(NetworkConfig(width=width), channels, (side, side), 10, generator(0, 0, "test"))
+    first, further, norm = 9 * channels * width + width, 9 * width * width + width, 2 * width
+    linear = width * map_side**2 * 10 + 10
+    expected = first + (depth - 1) * further + depth * norm + linear
+    assert sum(p.numel() for p in network.parameters()) == expected
+
+
+@pytest.mark.parametrize(
     ("size", "features"),
     [((16, 16), 8 * 16), ((28, 28), 8 * 9), ((32, 32), 8 * 16), ((64, 64), 8 * 16), ((28, 40), 8 * 15)],
 )

@@ -1,0 +1,94 @@
+"""`python -m bench.accuracy run|report`: what the engine's sets are worth on real data, into docs/results.md.
+
+`run` measures and writes each finished set and each network's score to --state at once: interrupted or out of
+budget, the same command goes on (status 75 says that it has to). What is recorded is not measured again, so
+a new version of the engine needs a new --state. `report` writes the page from the records alone.
+"""
+
+import argparse
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from bench.accuracy import plan, report, work
+from bench.accuracy.datasets import DATASETS
+from bench.accuracy.ledger import read_records
+from core.engine.config import CondenseConfig, EvaluateConfig, NetworkConfig
+from core.jobs.spec import WHOLE_EPOCHS
+from worker.device import make_deterministic
+
+PAGE = Path(__file__).parents[2] / "docs" / "results.md"
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    top = argparse.ArgumentParser(prog="python -m bench.accuracy", description=__doc__)
+    commands = top.add_subparsers(dest="command", required=True)
+    run = commands.add_parser("run", help="measure")
+    run.add_argument(
+        "--data", type=Path, required=True, help="folder with FashionMNIST/ and the CIFAR archive"
+    )
+    run.add_argument("--dataset", choices=list(DATASETS), required=True)
+    run.add_argument("--ipc", type=int, nargs="+", default=[1, 10, 50], help="images per class")
+    run.add_argument("--methods", nargs="+", choices=plan.METHODS, default=list(plan.METHODS))
+    run.add_argument("--width", type=int, default=NetworkConfig.width, help="of ConvNet")
+    run.add_argument("--iterations-dm", type=int, default=CondenseConfig.iterations)
+    run.add_argument("--iterations-fast", type=int, help="default: the recipe's")
+    run.add_argument("--epochs", type=int, default=EvaluateConfig.epochs, help="on ipc images per class")
+    run.add_argument("--whole-epochs", type=int, default=WHOLE_EPOCHS, help="on the whole training split")
+    run.add_argument("--networks", type=int, default=EvaluateConfig.networks, help="trained for each figure")
+    run.add_argument("--seed", type=int, default=0)
+    run.add_argument(
+        "--snapshots", type=int, nargs="+", default=[], help="iterations to evaluate dm and fast at"
+    )
+    run.add_argument(
+        "--cross", type=_cross, nargs="+", default=[], metavar="METHOD:IPC",
+        help="sets to evaluate on AlexNet, VGG11 and ResNet18, too",
+    )  # fmt: skip
+    run.add_argument("--device", choices=["auto", "cpu", "cuda", "mps"], default="auto")
+    run.add_argument("--budget-seconds", type=plan.finite_seconds, default=float("inf"))
+    run.add_argument("--fast-batch-real", type=int)
+    run.add_argument("--fast-lr", type=float)
+    run.add_argument("--fast-momentum", type=float)
+    run.add_argument("--fast-lr-decay", type=float)
+    written = commands.add_parser("report", help=f"write {PAGE.name}")
+    written.add_argument("--out", type=Path, default=PAGE)
+    for command in (run, written):
+        command.add_argument(
+            "--state", type=Path, default=Path(tempfile.gettempdir()) / "condensery-accuracy"
+        )
+    return top
+
+
+def _cross(text: str) -> tuple[str, int]:
+    method, _, ipc = text.partition(":")
+    if method not in plan.METHODS or method == "whole":
+        raise argparse.ArgumentTypeError(f"{text!r} is not METHOD:IPC, such as dm:50")
+    return method, int(ipc)
+
+
+def parse(arguments: list[str]) -> argparse.Namespace:
+    """Options that fit each other; exits with a message if they do not."""
+    top = parser()
+    options = top.parse_args(arguments)
+    if options.command == "run":
+        for method, ipc in options.cross:
+            if method not in options.methods or ipc not in options.ipc:
+                top.error(f"--cross {method}:{ipc} is not among --methods and --ipc")
+        for name in ("ipc", "snapshots", "networks", "whole_epochs"):
+            given = getattr(options, name)
+            if min(given if isinstance(given, list) else [given], default=1) < 1:
+                top.error(f"--{name.replace('_', '-')} must be at least 1")
+    return options
+
+
+def main(arguments: list[str], say: Callable[[str], None]) -> int:
+    """Do as the command line says; returns the exit status. `say` is told of each finished unit."""
+    options = parse(arguments)
+    if options.command == "report":
+        text = report.page(read_records(options.state))
+        options.out.parent.mkdir(exist_ok=True)
+        options.out.write_text(text, encoding="utf-8")
+        return 0
+    make_deterministic()
+    return work.run(options, say)

@@ -1,0 +1,96 @@
+"""The public data sets, unmodified, read as an upload of them would be."""
+
+import hashlib
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from core.data.canonical import MANIFEST_FILE, CanonicalSet, Split
+from core.data.ingest import ingest
+from core.data.limits import Limits
+from core.engine.images import LabelledImages
+
+
+@dataclass(frozen=True, kw_only=True)
+class Published:
+    """`files` are relative to the folder of data sets; mean and std those that published figures use."""
+
+    files: tuple[str, ...]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+
+DATASETS: Mapping[str, Published] = {
+    "fashion-mnist": Published(
+        files=(
+            "FashionMNIST/train-images-idx3-ubyte.gz",
+            "FashionMNIST/train-labels-idx1-ubyte.gz",
+            "FashionMNIST/t10k-images-idx3-ubyte.gz",
+            "FashionMNIST/t10k-labels-idx1-ubyte.gz",
+        ),
+        mean=(0.2861,),
+        std=(0.3530,),
+    ),
+    "cifar-10": Published(
+        files=("cifar-10-python.tar.xz",), mean=(0.4914, 0.4822, 0.4465), std=(0.2023, 0.1994, 0.2010)
+    ),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class RealSet:
+    """`content_hash` is that of the canonical form: over classes, images and labels."""
+
+    train: LabelledImages
+    test: LabelledImages
+    content_hash: str
+
+
+def load(name: str, data: Path, state: Path) -> RealSet:
+    """The set's own train and test splits, memory-mapped; the canonical form is kept under `state`.
+
+    Raises:
+        FileNotFoundError: a file of the set is not in `data`.
+        DataError: a file that cannot be read.
+    """
+    published = DATASETS[name]
+    files = [data / file for file in published.files]
+    absent = [str(file) for file in files if not file.is_file()]
+    if absent:
+        raise FileNotFoundError(f"{name}: not found: {', '.join(absent)}")
+    canonical = state / "data" / f"{name}-{_digest(files)}"
+    if not (canonical / MANIFEST_FILE).exists():
+        canonical.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(dir=state) as scratch:
+            ingest(_upload(files, Path(scratch)), canonical, limits=Limits())
+    found = CanonicalSet.open(canonical)
+
+    def labelled(split: Split) -> LabelledImages:
+        return LabelledImages(
+            split.images_NHWC, split.labels_N, published.mean, published.std, len(found.manifest.classes)
+        )
+
+    return RealSet(
+        train=labelled(found.train), test=labelled(found.test), content_hash=found.manifest.content_hash
+    )
+
+
+def _upload(files: list[Path], scratch: Path) -> Path:
+    """One file: an archive as it is, loose files in a zip."""
+    if len(files) == 1:
+        return files[0]
+    archive = scratch / "upload.zip"
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_STORED) as target:
+        for file in files:
+            target.write(file, file.name)
+    return archive
+
+
+def _digest(files: list[Path]) -> str:
+    digest = hashlib.sha256()
+    for path in files:
+        with path.open("rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()[:16]

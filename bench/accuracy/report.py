@@ -1,0 +1,303 @@
+"""docs/results.md, from the records alone."""
+
+import statistics
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from bench.accuracy import published
+from bench.accuracy.ledger import Record, text_of
+from bench.accuracy.plan import METHODS
+from core.engine.config import CondenseConfig, EvaluateConfig, NetworkConfig
+
+TITLES = {"fashion-mnist": "Fashion-MNIST", "cifar-10": "CIFAR-10"}
+
+INTRODUCTION = """# Results
+
+Written by `python -m bench.accuracy report` from what `python -m bench.accuracy run` recorded.
+
+Accuracy is on the untouched test split, tested once, after the last epoch: nothing is selected on it. A row
+is one set and the networks that were trained on it from scratch: mean ± sample standard deviation over n
+networks (DSA on every batch, SGD, a tenth of the learning rate in the second half). Rows of different
+settings are never merged. **Paper** is Zhao & Bilen, arXiv 2110.04181: 20,000 iterations, batch_real 256,
+ConvNet of width 128, 1,000 epochs, 20 networks on each of 5 sets; where a row here had less, its last column
+says so, and the two figures are not to be compared as equals. `dm` is the paper's method, `fast` our
+recipe for a smaller budget (beside it stands the paper's figure for DM); `random`, `herding` and `k-center`
+are real images, the same number; `whole` is the whole training split."""
+
+
+def page(records: Sequence[Record]) -> str:
+    """The whole page.
+
+    Raises:
+        ValueError: no network has been scored yet.
+    """
+    scores = [record for record in records if record["kind"] == "score"]
+    if not scores:
+        raise ValueError("no network has been scored yet: there is nothing to report")
+    made = {text_of(record["set"]): record for record in records if record["kind"] == "set"}
+    machines = _Machines()
+    parts = [INTRODUCTION]
+    for dataset in sorted({score["set"]["dataset"] for score in scores}):
+        rows = _rows([score for score in scores if score["set"]["dataset"] == dataset], made)
+        own = [row for row in rows if row.own_network]
+        parts.append(f"## {TITLES[dataset]}")
+        parts.append(_accuracy([row for row in own if row.final], machines))
+        if cross := [row for row in rows if not row.own_network]:
+            crossed = {text_of(row.about) for row in cross}
+            both = [row for row in rows if text_of(row.about) in crossed]
+            parts += ["### On other networks than the set was made with", _cross(both)]
+        if any(not row.final for row in own):
+            parts += ["### Accuracy against time", _against_time(own, machines)]
+        if sets := [one for one in made.values() if one["set"]["dataset"] == dataset]:
+            parts += ["### Making the sets", _making(sets, machines)]
+    return "\n\n".join([*parts, "## Machines", machines.legend()]) + "\n"
+
+
+class _Row:
+    """A set, and all networks of one kind that were trained on it."""
+
+    def __init__(self, scores: Sequence[Record], made: Record | None) -> None:
+        self.scores = scores
+        self.made = made
+        self.about: dict[str, Any] = scores[0]["set"]
+        self.training: dict[str, Any] = scores[0]["training"]
+        self.method: str = self.about["method"]
+        self.ipc: int | None = self.about["ipc"]
+        self.condense: dict[str, Any] | None = self.about.get("condense")
+        self.own_network = self.training["network"]["name"] == "convnet"
+        self.final = self.condense is None or self.about["at"] == self.condense["iterations"]
+        self.accuracies = [100 * score["accuracy"] for score in scores]
+
+    @property
+    def mean(self) -> float:
+        return statistics.fmean(self.accuracies)
+
+    @property
+    def accuracy(self) -> str:
+        spread = f" ± {statistics.stdev(self.accuracies):.1f}" if len(self.accuracies) > 1 else ""
+        return f"{self.mean:.1f}{spread}"
+
+    @property
+    def shortfalls(self) -> str:
+        """Where the settings are below the paper's."""
+        compared = []
+        if self.condense is not None and self.method == published.METHOD_OF_PAPER:
+            compared.append(("iterations", self.condense["iterations"], CondenseConfig.iterations))
+            compared.append(("batch_real", self.condense["batch_real"], CondenseConfig.batch_real))
+        if self.own_network:
+            compared.append(("width", self.training["network"]["width"], NetworkConfig.width))
+        if self.method != "whole":
+            # Of the whole set the paper states neither.
+            compared.append(("epochs", self.training["epochs"], EvaluateConfig.epochs))
+            compared.append(("networks", len(self.scores), published.NETWORKS))
+        return (
+            "; ".join(f"{name} {ours:,} of {papers:,}" for name, ours, papers in compared if ours < papers)
+            or "–"
+        )
+
+
+def _rows(scores: Iterable[Record], made: dict[str, Record]) -> list[_Row]:
+    groups: dict[str, list[Record]] = {}
+    for score in scores:
+        groups.setdefault(text_of([score["set"], score["training"]]), []).append(score)
+    rows = [_Row(group, made.get(text_of(group[0]["set"]))) for group in groups.values()]
+    # The whole set, which has no ipc, last.
+    return sorted(rows, key=lambda row: (row.ipc or 10**9, METHODS.index(row.method), row.about.get("at", 0)))
+
+
+def _accuracy(rows: Iterable[_Row], machines: "_Machines") -> str:
+    return _table(
+        ["IPC", "trained on", "accuracy, %", "n", "paper, %", "set", "training", "machine", "short of paper"],
+        [
+            [
+                str(row.ipc or "–"), row.method, f"**{row.accuracy}**", str(len(row.scores)),
+                _papers(row), _set_settings(row.about), _training_settings(row.training),
+                machines.of(row.scores), row.shortfalls,
+            ]
+            for row in rows
+        ],
+    )  # fmt: skip
+
+
+def _papers(row: _Row) -> str:
+    dataset = row.about["dataset"]
+    if row.method == "fast":
+        figure = published.ACCURACY.get((dataset, published.METHOD_OF_PAPER, row.ipc))
+        return f"DM: {_figure(figure)}" if figure else "–"
+    return _figure(published.ACCURACY.get((dataset, row.method, row.ipc)))
+
+
+def _figure(figure: published.Figure | None) -> str:
+    if figure is None:
+        return "–"
+    mean, std = figure
+    return f"{mean:.1f}" + ("" if std is None else f" ± {std:.1f}")
+
+
+def _cross(rows: Iterable[_Row]) -> str:
+    def papers(row: _Row) -> str:
+        key = (row.about["dataset"], row.method, row.ipc, row.training["network"]["name"])
+        return _figure(published.CROSS_ARCHITECTURE.get(key))
+
+    return _table(
+        ["IPC", "trained on", "network", "accuracy, %", "n", "paper, %", "set", "training", "short of paper"],
+        [
+            [
+                str(row.ipc), row.method, _network(row.training["network"]), f"**{row.accuracy}**",
+                str(len(row.scores)), papers(row), _set_settings(row.about), _training_settings(row.training),
+                row.shortfalls,
+            ]
+            for row in rows
+        ],
+    )  # fmt: skip
+
+
+def _against_time(rows: Iterable[_Row], machines: "_Machines") -> str:
+    timed = [row for row in rows if row.condense is not None and row.made is not None]
+    table = _table(
+        ["IPC", "method", "iterations", "seconds", "accuracy, %", "n", "set", "training", "machine"],
+        [
+            [
+                str(row.ipc), row.method, f"{row.about['at']:,} of {row.condense['iterations']:,}",
+                f"{row.made['seconds']:,.1f}", row.accuracy, str(len(row.scores)),
+                _set_settings(row.about), _training_settings(row.training), machines.of([row.made]),
+            ]
+            for row in timed
+            if row.condense is not None and row.made is not None
+        ],
+    )  # fmt: skip
+    return "\n\n".join([
+        "A run looked at on its way: the set after so many iterations, and the seconds up to there. "
+        "Where the learning rate falls at the end of a run (`lr_decay`), an earlier look has not had that.",
+        table,
+        *_catching_up(timed),
+    ])  # fmt: skip
+
+
+def _catching_up(rows: Sequence[_Row]) -> list[str]:
+    """When `fast` first reaches the accuracy that `dm` ends with: same machine, same training."""
+    said = []
+    for end in (row for row in rows if row.method == "dm" and row.final):
+        assert end.made is not None
+        rivals: dict[str, list[_Row]] = {}
+        for row in rows:
+            assert row.made is not None
+            same = (row.ipc, row.training, row.made["environment"]) == (
+                end.ipc,
+                end.training,
+                end.made["environment"],
+            )
+            if row.method == "fast" and same:
+                rivals.setdefault(text_of(row.condense), []).append(row)
+        for looks in rivals.values():
+            level = f"dm's accuracy at IPC {end.ipc} after {end.about['at']:,} iterations, {end.accuracy} %"
+            reached = next((row for row in looks if row.mean >= end.mean), None)
+            if reached is None or reached.made is None:
+                said.append(f"`fast` ({_set_settings(looks[0].about)}) did not reach {level}.")
+                continue
+            share = reached.made["seconds"] / end.made["seconds"]
+            said.append(
+                f"`fast` ({_set_settings(reached.about)}) reached {level}, after {reached.about['at']:,} "
+                f"iterations: {reached.made['seconds']:,.1f} s against {end.made['seconds']:,.1f} s, "
+                f"{share:.1%} of our own loop's time for `dm`."
+            )
+    return said
+
+
+def _making(sets: Iterable[Record], machines: "_Machines") -> str:
+    def seconds_each(one: Record) -> str:
+        return f"{one['seconds'] / one['set']['at']:.4g}" if "condense" in one["set"] else "–"
+
+    ordered = sorted(
+        sets,
+        key=lambda one: (one["set"]["ipc"], METHODS.index(one["set"]["method"]), one["set"].get("at", 0)),
+    )
+    table = _table(
+        ["IPC", "set", "settings", "iterations done", "seconds", "seconds per iteration", "machine"],
+        [
+            [
+                str(one["set"]["ipc"]), one["set"]["method"], _set_settings(one["set"]),
+                f"{one['set']['at']:,}" if "at" in one["set"] else "–",
+                f"{one['seconds']:,.1f}", seconds_each(one), machines.of([one]),
+            ]
+            for one in ordered
+        ],
+    )  # fmt: skip
+    note = (
+        "Wall time, warm-up included. `herding` and `k-center` include the training of the network whose "
+        "features they look at, which they share."
+    )
+    return f"{table}\n\n{note}"
+
+
+def _set_settings(about: dict[str, Any]) -> str:
+    if "condense" in about:
+        default, network = CondenseConfig(ipc=1), about["condense"]["network"]
+        named = ("iterations", "batch_real", "lr", "momentum")
+        text = ", ".join(f"{name} {_number(about['condense'][name])}" for name in named)
+        for name, value in about["condense"].items():
+            if name not in (*named, "ipc", "network", "seed") and value != getattr(default, name, None):
+                text += f", {name} {_number(value)}"
+        return f"{text}, {_network(network)}, seed {about['condense']['seed']}"
+    if "features" in about:
+        return f"features: {_training_settings(about['features'])}, {_network(about['features']['network'])}"
+    return f"seed {about['seed']}" if "seed" in about else "–"
+
+
+def _training_settings(training: dict[str, Any]) -> str:
+    default = EvaluateConfig()
+    text = f"{training['epochs']:,} epochs"
+    for name, value in training.items():
+        if name not in ("epochs", "network", "seed") and value != getattr(default, name, None):
+            text += f", {name} {_number(value)}"
+    network = training["network"]
+    width = f", width {network['width']}" if network["name"] == "convnet" else ""
+    return f"{text}{width}, seed {training['seed']}"
+
+
+def _network(network: dict[str, Any]) -> str:
+    default = NetworkConfig()
+    if network["name"] != "convnet":
+        return f"{network['name']} ({network['norm']} norm)"
+    changed = [
+        f", {name} {value}"
+        for name, value in network.items()
+        if name not in ("name", "width") and value != getattr(default, name)
+    ]
+    return f"ConvNet of width {network['width']}" + "".join(changed)
+
+
+def _number(value: Any) -> str:
+    return (
+        f"{value:,}" if isinstance(value, int) else f"{value:g}" if isinstance(value, float) else str(value)
+    )
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+class _Machines:
+    """Letters for the environments that results were found in."""
+
+    def __init__(self) -> None:
+        self._letters: dict[str, str] = {}
+
+    def of(self, records: Sequence[Record]) -> str:
+        for record in records:
+            text = self._describe(record["environment"])
+            self._letters.setdefault(text, chr(ord("A") + len(self._letters)))
+        return " ".join(sorted({self._letters[self._describe(record["environment"])] for record in records}))
+
+    def legend(self) -> str:
+        return "\n".join(f"- {letter}: {text}" for text, letter in self._letters.items())
+
+    @staticmethod
+    def _describe(environment: dict[str, Any]) -> str:
+        mode = "deterministic" if environment["deterministic"] else "not deterministic"
+        return (
+            f"{environment['device']} ({environment['device_name']}), CPU {environment['cpu']}, "
+            f"{environment['threads']} threads, torch {environment['torch']}, "
+            f"Python {environment['python']}, condensery {environment['version']}, {mode}"
+        )

@@ -1,0 +1,215 @@
+"""Does what is planned and not yet recorded, one unit after another."""
+
+import argparse
+import time
+from collections.abc import Callable, Generator
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor
+
+from bench.accuracy.datasets import RealSet, load
+from bench.accuracy.ledger import Ledger, Record, key_of
+from bench.accuracy.plan import SELECTED, Unit, about_set, units, whole_training
+from bench.machine import cpu_name
+from core.engine.baselines import herding, k_center, random_selection, train_feature_network
+from core.engine.condense import CondenseState, condense, synthetic_labels
+from core.engine.config import CondenseConfig
+from core.engine.evaluate import Progress, train_and_score
+from core.engine.images import LabelledImages
+from worker.device import choose_device, environment
+
+CHECKPOINT_SECONDS = 60
+UNFINISHED = 75
+"""Exit status when the budget is spent before everything is done: EX_TEMPFAIL, run again to go on."""
+
+Result = TypeVar("Result")
+Say = Callable[[str], None]
+
+
+class BudgetSpent(Exception):
+    """Everything done so far is on disk."""
+
+
+def run(options: argparse.Namespace, say: Say) -> int:
+    """Work until all is done (0) or the budget is spent (UNFINISHED)."""
+    with Ledger(options.state) as ledger:
+        real = load(options.dataset, options.data, options.state)
+        work = _Work(options, ledger, real, say)
+        try:
+            for unit in units(options, real):
+                work.do(unit)
+        except BudgetSpent:
+            say("the budget is spent; the same command goes on from here")
+            return UNFINISHED
+    return 0
+
+
+class _Work:
+    def __init__(self, options: argparse.Namespace, ledger: Ledger, real: RealSet, say: Say) -> None:
+        self._options = options
+        self._ledger = ledger
+        self._real = real
+        self._say = say
+        self._device = choose_device(options.device)
+        # A condensed set of real size takes hours on one machine and seconds on another.
+        self._environment = environment(self._device) | {"cpu": cpu_name()}
+        self._deadline = time.monotonic() + options.budget_seconds
+        self._done = 0
+
+    def do(self, unit: Unit) -> None:
+        """Train and test the unit's network, unless that is done.
+
+        Raises:
+            BudgetSpent: before it; a network in hand is trained to its end. The first unit of a run is always
+                worked on, so that runs of any budget come to an end.
+        """
+        if self._ledger.find(kind="score", **unit.identity) is not None:
+            return
+        if self._done:
+            self._stop_if_spent()
+        training = self._training_set(unit)
+        began = time.perf_counter()
+        score = _finish(
+            train_and_score(training, self._real.test, unit.training, unit.repeat, device=self._device)
+        )
+        self._ledger.add(
+            {
+                "kind": "score",
+                **unit.identity,
+                "accuracy": score.accuracy,
+                "per_class": score.per_class,
+                "train_loss": score.train_loss,
+                "train_images": len(training[1] if isinstance(training, tuple) else training),
+                "test_images": score.total,
+                "seconds": time.perf_counter() - began,
+                "environment": self._environment,
+            }
+        )
+        self._done += 1
+        at = f" at iteration {unit.about['at']}" if "at" in unit.about else ""
+        self._say(
+            f"{_name(unit.about)}{at}: network {unit.repeat + 1} ({unit.training.network.name}): "
+            f"{score.accuracy:.2%} in {score.seconds:.0f} s"
+        )
+
+    def _stop_if_spent(self) -> None:
+        if time.monotonic() >= self._deadline:
+            raise BudgetSpent
+
+    def _training_set(self, unit: Unit) -> tuple[Tensor, Tensor] | LabelledImages:
+        about = unit.about
+        if about["method"] == "whole":
+            return self._real.train
+        if self._ledger.find(kind="set", set=about) is None:
+            if unit.condense is not None:
+                self._condense(about["method"], unit.condense)
+            elif about["method"] == "random":
+                began = time.perf_counter()
+                selection = random_selection(self._real.train, about["ipc"], about["seed"])
+                self._keep_selection(about, selection.indices_N, time.perf_counter() - began)
+            else:
+                self._select()
+        found = self._ledger.load_set(about)
+        if "images" in found:
+            return found["images"], found["labels"]
+        labels_N = synthetic_labels(self._real.train, about["ipc"])
+        return self._real.train.normalised(found["indices"], self._device), labels_N
+
+    def _select(self) -> None:
+        """All selections by features that were asked for: they share the network, the costly part."""
+        began = time.perf_counter()
+        real, device = self._real.train, self._device
+        embed = _finish(train_feature_network(real, whole_training(self._options), device=device))
+        features_seconds = time.perf_counter() - began
+        for method in SELECTED:
+            for ipc in self._options.ipc if method in self._options.methods else ():
+                about = about_set(method, ipc, None, None, self._options, self._real)
+                if self._ledger.find(kind="set", set=about) is None:
+                    began = time.perf_counter()
+                    choose = herding if method == "herding" else k_center
+                    indices_N = choose(real, ipc, embed, device=device).indices_N
+                    self._keep_selection(about, indices_N, features_seconds + time.perf_counter() - began)
+
+    def _keep_selection(self, about: dict[str, Any], indices_N: Tensor, seconds: float) -> None:
+        facts = {"seconds": seconds, "environment": self._environment}
+        self._ledger.add_set(about, {"indices": indices_N}, facts)
+        self._say(f"{_name(about)}: selected")
+
+    def _condense(self, method: str, config: CondenseConfig) -> None:
+        """Run to the end, keeping the set and the snapshots that were asked for.
+
+        Raises:
+            BudgetSpent: after a checkpoint.
+        """
+        wanted = {at for at in (*self._options.snapshots, config.iterations) if at <= config.iterations}
+        about = {
+            at: about_set(method, config.ipc, at, config, self._options, self._real) for at in sorted(wanted)
+        }
+        missing = [at for at, one in about.items() if self._ledger.find(kind="set", set=one) is None]
+        # Seconds of two machines make no sum.
+        name = key_of([about[config.iterations], self._environment])
+        path = self._ledger.folder / "checkpoints" / f"{name}.pt"
+        state, seconds = _load_checkpoint(path, self._device)
+        if state is not None and state.iteration >= missing[0]:
+            # A snapshot that was not asked for when the run passed it.
+            state, seconds = None, 0.0
+        saved_at = time.monotonic()
+        began = time.perf_counter()
+        for step in condense(self._real.train, config, device=self._device, state=state):
+            at = step.iteration
+            due = time.monotonic() - saved_at >= CHECKPOINT_SECONDS or time.monotonic() >= self._deadline
+            if at not in missing and not due:
+                continue
+            # Reading waits for the device, so all work up to here is in the time, and no writing is.
+            images_NCHW, velocity_NCHW = step.state.images_NCHW.cpu(), step.state.velocity_NCHW.cpu()
+            loss = float(step.loss)
+            seconds += time.perf_counter() - began
+            if at in missing:
+                labels_N = synthetic_labels(self._real.train, config.ipc)
+                facts: Record = {"seconds": seconds, "loss": loss, "environment": self._environment}
+                self._ledger.add_set(about[at], {"images": images_NCHW, "labels": labels_N}, facts)
+            self._say(
+                f"{_name(about[config.iterations])}: iteration {at} of {config.iterations}, loss {loss:.2f}, "
+                f"{seconds:.0f} s"
+            )
+            if at < config.iterations:
+                _save_checkpoint(path, images_NCHW, velocity_NCHW, at, seconds)
+                saved_at = time.monotonic()
+                self._stop_if_spent()
+            began = time.perf_counter()
+        path.unlink(missing_ok=True)
+
+
+def _finish(steps: Generator[Progress, None, Result]) -> Result:
+    while True:
+        try:
+            next(steps)
+        except StopIteration as finished:
+            result: Result = finished.value
+            return result
+
+
+def _name(about: dict[str, Any]) -> str:
+    ipc = f", IPC {about['ipc']}" if about["ipc"] else ""
+    return f"{about['method']}{ipc}"
+
+
+def _save_checkpoint(
+    path: Path, images_NCHW: Tensor, velocity_NCHW: Tensor, iteration: int, seconds: float
+) -> None:
+    content = {"images": images_NCHW, "velocity": velocity_NCHW, "iteration": iteration, "seconds": seconds}
+    part = path.with_suffix(".part")
+    torch.save(content, part)
+    part.replace(path)
+
+
+def _load_checkpoint(path: Path, device: torch.device) -> tuple[CondenseState | None, float]:
+    if not path.exists():
+        return None, 0.0
+    content = torch.load(path, weights_only=True, map_location=device)
+    state = CondenseState(
+        images_NCHW=content["images"], velocity_NCHW=content["velocity"], iteration=content["iteration"]
+    )
+    return state, float(content["seconds"])

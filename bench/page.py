@@ -1,0 +1,34 @@
+"""docs/performance.md: each benchmark writes its own section, the others stay as they were measured."""
+
+import re
+from pathlib import Path
+
+PAGE = Path(__file__).parents[1] / "docs" / "performance.md"
+
+SECTIONS = ("speed", "cost")
+"""In the order of the page."""
+
+HEAD = """# Performance
+
+Written by `make bench`: a section by `python -m bench`, one by `python -m bench.cost`. On a CPU only the
+ratios are claims: seconds belong to the machine.
+
+What was tried to make the engine faster, and what it brought: [speed-ups.md](speed-ups.md). What the
+condensed sets are worth: `python -m bench.accuracy`."""
+
+MARKED = re.compile(r"<!-- bench: (\w+) -->\n(.*?)\n<!-- end -->", re.DOTALL)
+
+
+def write_section(name: str, text: str, page: Path = PAGE) -> None:
+    """Put a section in, new or instead of its last measurement.
+
+    Raises:
+        ValueError: a name that is not in SECTIONS.
+    """
+    if name not in SECTIONS:
+        raise ValueError(f"section {name!r} is not one of {', '.join(SECTIONS)}")
+    written = dict(MARKED.findall(page.read_text(encoding="utf-8"))) if page.exists() else {}
+    written[name] = text.strip()
+    marked = [f"<!-- bench: {one} -->\n{written[one]}\n<!-- end -->" for one in SECTIONS if one in written]
+    page.parent.mkdir(exist_ok=True)
+    page.write_text("\n\n".join([HEAD, *marked]) + "\n", encoding="utf-8")

@@ -1,0 +1,209 @@
+"""The measurement of accuracy: goes on where it was interrupted, and reports what was recorded."""
+
+import gzip
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from bench.accuracy.command import main, parse
+from bench.accuracy.ledger import RECORDS_FILE, Ledger, Record, read_records, text_of
+from bench.accuracy.report import page
+from bench.accuracy.work import UNFINISHED, run
+from tests.unit.data.builders import Files, idx_images, idx_labels, pixels
+
+ROOT = Path(__file__).parents[3]
+CLASSES = 2
+
+Run = Callable[..., int]
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A made-up set under the names and in the format of Fashion-MNIST: class 1 is brighter than class 0."""
+    folder = tmp_path_factory.mktemp("data")
+    files: Files = {}
+    for name, count, seed in (("train", 24, 0), ("t10k", 10, 1)):
+        labels_N = np.arange(count) % CLASSES
+        images_NHW = (
+            pixels(count, 16, 1, seed)[..., 0] // 2 + (100 * labels_N).astype(np.uint8)[:, None, None]
+        )
+        files[f"{name}-images-idx3-ubyte.gz"] = gzip.compress(idx_images(images_NHW))
+        files[f"{name}-labels-idx1-ubyte.gz"] = gzip.compress(idx_labels(labels_N.tolist()))
+    (folder / "FashionMNIST").mkdir()
+    for name, content in files.items():
+        (folder / "FashionMNIST" / name).write_bytes(content)
+    return folder
+
+
+def arguments(data: Path, state: Path, *more: str) -> list[str]:
+    return [
+        "run", "--data", str(data), "--state", str(state), "--dataset", "fashion-mnist", "--ipc", "1",
+        "--width", "4", "--iterations-dm", "4", "--epochs", "2", "--whole-epochs", "1", "--networks", "2",
+        "--device", "cpu", "--iterations-fast", "3", "--fast-batch-real", "5", "--fast-lr", "2", *more,
+    ]  # fmt: skip
+
+
+def work(data: Path, state: Path, *more: str) -> int:
+    return run(parse(arguments(data, state, *more)), lambda line: None)
+
+
+def findings(records: list[Record]) -> list[Record]:
+    """Without what the clock says, in an order that does not depend on interruptions."""
+    timeless = [{key: value for key, value in record.items() if key != "seconds"} for record in records]
+    return sorted(timeless, key=text_of)
+
+
+def sets(state: Path) -> dict[str, dict[str, torch.Tensor]]:
+    return {path.name: load_file(path) for path in sorted((state / "sets").iterdir())}
+
+
+ALL = ("--snapshots", "2", "--cross", "dm:1")
+
+
+@pytest.fixture(scope="module")
+def whole_run(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Everything at once, uninterrupted."""
+    state = tmp_path_factory.mktemp("state")
+    assert work(data, state, *ALL) == 0
+    return state
+
+
+def test_every_method_is_scored_by_every_network(whole_run: Path) -> None:
+    scores = [one for one in read_records(whole_run) if one["kind"] == "score"]
+    found = sorted(
+        (one["set"]["method"], one["set"].get("at", 0), one["training"]["network"]["name"], one["repeat"])
+        for one in scores
+    )
+    cells = [(method, 0, "convnet") for method in ("random", "herding", "k-center", "whole")]
+    cells += [(method, at, "convnet") for method, at in (("dm", 2), ("dm", 4), ("fast", 2), ("fast", 3))]
+    cells += [("dm", 4, name) for name in ("alexnet", "vgg11", "resnet18")]
+    assert found == sorted((*cell, repeat) for cell in cells for repeat in (0, 1))
+    assert {one["train_images"] for one in scores} == {CLASSES, 24}
+    assert all(one["test_images"] == 10 for one in scores)
+
+
+def test_an_interrupted_run_goes_on_to_the_same_findings(data: Path, tmp_path: Path, whole_run: Path) -> None:
+    """A budget of nothing ends each run after one network, or one iteration of a condensation."""
+    ends = 0
+    while work(data, tmp_path, *ALL, "--budget-seconds", "0") == UNFINISHED:
+        ends += 1
+        # A process that is killed while it writes leaves this behind.
+        with (tmp_path / RECORDS_FILE).open("ab") as file:
+            file.write(b'{"kind": "sco')
+    ours, theirs = sets(tmp_path), sets(whole_run)
+    assert ours.keys() == theirs.keys()
+    for name, tensors in ours.items():
+        assert all(torch.equal(tensor, theirs[name][key]) for key, tensor in tensors.items())
+
+    assert findings(read_records(tmp_path)) == findings(read_records(whole_run))
+    # Each network but the last, and each iteration but a condensation's last.
+    assert ends == 2 * 11 - 1 + (4 - 1) + (3 - 1)
+    assert not list((tmp_path / "checkpoints").iterdir())
+
+
+def test_what_is_recorded_is_not_measured_again(data: Path, tmp_path: Path) -> None:
+    few = ("--methods", "random", "dm")
+    work(data, tmp_path, *few)
+    before = read_records(tmp_path)
+    assert work(data, tmp_path, *few) == 0
+    assert read_records(tmp_path) == before
+    work(data, tmp_path, *few, "--networks", "3")
+    added = read_records(tmp_path)[len(before) :]
+    assert [(one["set"]["method"], one["repeat"]) for one in added] == [("random", 2), ("dm", 2)]
+
+
+def test_a_look_that_was_not_asked_for_before_is_taken_by_running_again(data: Path, tmp_path: Path) -> None:
+    work(data, tmp_path, "--methods", "dm", "--networks", "1")
+    work(data, tmp_path, "--methods", "dm", "--networks", "1", "--snapshots", "1", "3")
+    made = [one["set"]["at"] for one in read_records(tmp_path) if one["kind"] == "set"]
+    assert sorted(made) == [1, 3, 4]
+
+
+def test_other_settings_are_other_rows(data: Path, tmp_path: Path) -> None:
+    work(data, tmp_path, "--methods", "random", "dm")
+    work(data, tmp_path, "--methods", "random", "dm", "--iterations-dm", "5", "--epochs", "3")
+    rows = [
+        line
+        for line in page(read_records(tmp_path)).splitlines()
+        if line.startswith("| 1 | ") and "**" in line
+    ]
+    assert len(rows) == 4
+    assert all("| 2 |" in row for row in rows)
+    assert sum("iterations 4 of 20,000" in row for row in rows) == 1
+    assert sum("iterations 5 of 20,000" in row for row in rows) == 1
+    assert sum("epochs 3 of 1,000" in row for row in rows) == 2
+
+
+def record(method: str, accuracy: float, repeat: int, at: int, seconds: float) -> list[Record]:
+    """A made-up set at IPC 10 of CIFAR-10, and one network's score on it."""
+    network = {"name": "convnet", "width": 128}
+    condense = {
+        "ipc": 10, "iterations": 20_000 if method == "dm" else 600, "batch_real": 256, "lr": 1.0,
+        "momentum": 0.5, "network": network, "seed": 0,
+    }  # fmt: skip
+    about = {"dataset": "cifar-10", "method": method, "ipc": 10, "condense": condense, "at": at}
+    environment: dict[str, Any] = dict.fromkeys(
+        ("device", "device_name", "cpu", "threads", "torch", "python", "version", "deterministic"), "x"
+    )
+    training = {"network": network, "epochs": 1000, "seed": 0}
+    shared = {"set": about, "environment": environment}
+    return [
+        {"kind": "set", "seconds": seconds, **shared},
+        {"kind": "score", "training": training, "repeat": repeat, "accuracy": accuracy, **shared},
+    ]
+
+
+def test_the_page_has_sample_deviation_published_figure_and_time_to_accuracy() -> None:
+    records = [
+        *record("dm", 0.47, 0, 20_000, 1000.0), *record("dm", 0.49, 1, 20_000, 1000.0),
+        *record("fast", 0.40, 0, 200, 20.0), *record("fast", 0.48, 0, 400, 40.0),
+        *record("fast", 0.50, 0, 600, 60.0),
+    ]  # fmt: skip
+    text = page(records)
+    row = next(line for line in text.splitlines() if line.startswith("| 10 | dm | **"))
+    assert row.startswith("| 10 | dm | **48.0 ± 1.4** | 2 | 48.9 ± 0.6 |")
+    assert row.endswith("| networks 2 of 100 |")
+    assert "| 10 | fast | **50.0** | 1 | DM: 48.9 ± 0.6 |" in text
+    assert "after 400 iterations: 40.0 s against 1,000.0 s, 4.0% of" in text
+    assert "| 20,000 | 1,000.0 | 0.05 |" in text
+
+
+def test_a_second_writer_is_refused(tmp_path: Path) -> None:
+    with Ledger(tmp_path), pytest.raises(BlockingIOError, match="another run is writing there"):
+        Ledger(tmp_path)
+
+
+def test_a_damaged_record_is_an_error_that_says_where(tmp_path: Path) -> None:
+    (tmp_path / RECORDS_FILE).write_text('{"kind": "set"}\n{"kind":\n')
+    with pytest.raises(ValueError, match="line 2: not JSON"):
+        read_records(tmp_path)
+
+
+def test_cross_architecture_of_a_set_that_is_not_made_is_refused(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        work(data, tmp_path, "--cross", "dm:50")
+    assert "--cross dm:50 is not among --methods and --ipc" in capsys.readouterr().err
+
+
+def test_the_commands(data: Path, tmp_path: Path) -> None:
+    state, out = tmp_path / "state", tmp_path / "results.md"
+    with pytest.raises(FileNotFoundError, match="nothing was measured"):
+        main(["report", "--state", str(state), "--out", str(out)], print)
+    measured = subprocess.run(
+        [sys.executable, "-m", "bench.accuracy", *arguments(data, state, "--methods", "random")],
+        cwd=ROOT, capture_output=True, text=True,
+    )  # fmt: skip
+    assert measured.returncode == 0, measured.stderr
+    assert "random, IPC 1: network 2 (convnet)" in measured.stdout
+    assert all(one["environment"]["deterministic"] for one in read_records(state))
+    assert main(["report", "--state", str(state), "--out", str(out)], print) == 0
+    assert "| 1 | random | **" in out.read_text()
