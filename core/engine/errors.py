@@ -1,5 +1,9 @@
-"""What can go wrong in the arithmetic itself."""
+"""What can go wrong in the arithmetic itself, and in the memory that it takes."""
 
 
 class NumericalError(ArithmeticError):
     """A loss, an image or a velocity is infinite or not a number. The same configuration meets it again."""
+
+
+class OutOfMemory(MemoryError):
+    """Memory does not suffice for an iteration, however few images are embedded at once."""
