@@ -6,4 +6,11 @@ class NumericalError(ArithmeticError):
 
 
 class OutOfMemory(MemoryError):
-    """Memory does not suffice for an iteration, however few images are embedded at once."""
+    """Memory does not suffice for an iteration, however few images are embedded at once.
+
+    `splits`: whether the network lets a batch be split at all.
+    """
+
+    def __init__(self, detail: str, *, splits: bool) -> None:
+        super().__init__(detail)
+        self.splits = splits

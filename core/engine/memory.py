@@ -49,9 +49,10 @@ def halving(
             if not is_out_of_memory(error):
                 raise
             if micro_batch <= least:
+                detail = f"out of memory on {device} in {what} with a micro-batch of {micro_batch}"
+                splits = least == 1
                 raise OutOfMemory(
-                    f"out of memory on {device} in {what} with a micro-batch of {micro_batch}"
-                    + (", which this network does not let be split" if least > 1 else "")
+                    detail + ("" if splits else ", which this network does not let be split"), splits=splits
                 ) from error
         # Not before here: the error's traceback holds the tensors of the pass that failed.
         gc.collect()

@@ -1,6 +1,7 @@
 """A checkpoint comes back bit for bit, or is stepped over; never a damaged one, never a NaN."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -85,6 +86,13 @@ def test_the_round_trip_is_exact_to_the_bit(attempt: Attempt) -> None:
     saved = events_of(attempt.database, job.id)[2]
     assert saved.type == "checkpoint"
     assert saved.data == {"iteration": 7, "bytes": path_of(attempt, 7).stat().st_size}
+
+
+def test_a_micro_batch_that_was_found_to_fit_comes_back(attempt: Attempt) -> None:
+    checkpoints.save(attempt, replace(state_at(7), micro_batch=16))
+    found = load(next_attempt(attempt))
+    assert_same_bits(found, state_at(7))
+    assert found is not None and found.micro_batch == 16
 
 
 def test_progress_forgives_earlier_failures(attempt: Attempt) -> None:

@@ -4,17 +4,17 @@ import dataclasses
 import gc
 import weakref
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 import torch
 from torch import Tensor
 
-from core.engine import networks
 from core.engine.condense import CondenseState, Step, condense
 from core.engine.config import CondenseConfig, NetworkConfig
 from core.engine.errors import OutOfMemory
 from core.engine.memory import halving, is_out_of_memory
-from core.engine.networks.convnet import ConvNet
+from tests.support.limited import Limited, limit_convnet
 
 from .problems import random_images
 
@@ -22,27 +22,9 @@ CONFIG = CondenseConfig(ipc=9, iterations=6, batch_real=20, network=NetworkConfi
 REAL = random_images((25, 4, 25))
 
 
-class Limited(ConvNet):
-    """Out of memory in each pass of more than `limit` images, from its pass number `after` on."""
-
-    limit, after, passes = 10, 0, 0
-
-    def embed(self, x_NCHW: Tensor) -> Tensor:
-        Limited.passes += 1
-        if len(x_NCHW) > self.limit and Limited.passes > self.after:
-            raise torch.OutOfMemoryError(f"{len(x_NCHW)} images")
-        return super().embed(x_NCHW)
-
-
 @pytest.fixture
 def limited(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    def limit(images: int, *, after: int = 0) -> None:
-        monkeypatch.setitem(networks.REGISTRY, "convnet", Limited)  # type: ignore[arg-type]
-        monkeypatch.setattr(Limited, "limit", images)
-        monkeypatch.setattr(Limited, "after", after)
-        monkeypatch.setattr(Limited, "passes", 0)
-
-    return limit
+    return partial(limit_convnet, monkeypatch)
 
 
 def run(
