@@ -27,13 +27,15 @@ from bench.fixed_step import FixedStep
 from bench.gpu_report import Report, Row, Scale, timed
 from bench.gpu_ways import WAYS, Loop, Way, errors, plain, reference, set_arithmetic
 from core.engine.augment import draw
-from core.engine.condense import condense, initial_state, synthetic_labels
+from core.engine.condense import condense
 from core.engine.config import CondenseConfig, EvaluateConfig, NetworkConfig
 from core.engine.evaluate import Progress, Score, train_and_score
 from core.engine.images import LabelledImages, resident
-from core.engine.matching import matching_loss
+from core.engine.matching import matching_loss_and_gradient
+from core.engine.memory import default_micro_batch
 from core.engine.precision import on_device
 from core.engine.seeds import generator
+from core.engine.state import initial_state, synthetic_labels
 from core.engine.together import train_and_score_together
 
 CLASSES, SIDE = 10, 32
@@ -93,10 +95,11 @@ def condensations(report: Report, real: LabelledImages) -> None:
             step.renew(0)
             draws, chance = step.draws(0), generator(config.seed, 0, "augmentation")
             augmentations = [draw(config.augment, chance, real.size) for _ in real.classes]
-            leaf_NCHW = images_NCHW.detach().requires_grad_()
+            embedder = on_device(step.network, device)
             real_batches = (real.normalised(indices_B, device) for indices_B in draws.indices_CB)
-            loss = matching_loss(on_device(step.network, device), real_batches, leaf_NCHW, augmentations)
-            found = (loss.detach(), torch.autograd.grad(loss, leaf_NCHW)[0])
+            found = matching_loss_and_gradient(
+                embedder, real_batches, images_NCHW, augmentations, default_micro_batch(device)
+            )
             return gained({**errors(found, true), **timed(condense(real, config, device=device), scale)})
 
         report.measure(work, "the engine", engine)

@@ -15,10 +15,11 @@ import torch
 from torch import Tensor
 
 from bench import official_loop
-from core.engine.condense import condense, synthetic_labels
+from core.engine.condense import condense
 from core.engine.config import CondenseConfig, EvaluateConfig
 from core.engine.evaluate import train_network
 from core.engine.images import LabelledImages
+from core.engine.state import synthetic_labels
 from worker.device import make_deterministic
 
 CLASSES = 10

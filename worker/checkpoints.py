@@ -2,11 +2,11 @@
 
 import structlog
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
 
 from core.db.models import Checkpoint, Job
-from core.engine.condense import CondenseState, check_finite
+from core.engine.state import CondenseState, check_finite
 from core.jobs.files import checkpoint_key, checkpoints_of, forget_old_checkpoints
 from core.storage.local import sha256_file
 from worker.attempt import Attempt
@@ -26,7 +26,9 @@ def save(attempt: Attempt, state: CondenseState) -> None:
     with attempt.storage.scratch() as folder:
         file = folder / "checkpoint"
         tensors = {"images_NCHW": state.images_NCHW, "velocity_NCHW": state.velocity_NCHW}
-        save_file({name: tensor.cpu().contiguous() for name, tensor in tensors.items()}, file)
+        # A resumed attempt goes on with what memory sufficed for, and so to the same bits.
+        found = None if state.micro_batch is None else {"micro_batch": str(state.micro_batch)}
+        save_file({name: tensor.cpu().contiguous() for name, tensor in tensors.items()}, file, found)
         size, digest = file.stat().st_size, sha256_file(file)
         attempt.storage.put(key, file)
     with attempt.writing() as session:
@@ -54,7 +56,9 @@ def load_newest(attempt: Attempt, job: Job, device: torch.device) -> CondenseSta
         try:
             if sha256_file(path) != checkpoint.sha256:
                 raise SafetensorError("the SHA-256 differs")
-            tensors = load_file(path, device=str(device))
+            with safe_open(path, framework="pt", device=str(device)) as file:
+                tensors = {name: file.get_tensor(name) for name in ("images_NCHW", "velocity_NCHW")}
+                found = (file.metadata() or {}).get("micro_batch")
         except (OSError, SafetensorError) as error:
             damage = {"iteration": checkpoint.iteration, "detail": str(error)}
             log.error("checkpoint is damaged", **damage)
@@ -65,5 +69,6 @@ def load_newest(attempt: Attempt, job: Job, device: torch.device) -> CondenseSta
             images_NCHW=tensors["images_NCHW"],
             velocity_NCHW=tensors["velocity_NCHW"],
             iteration=checkpoint.iteration,
+            micro_batch=None if found is None else int(found),
         )
     return None

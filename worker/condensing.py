@@ -2,14 +2,19 @@
 
 import math
 import time
+from dataclasses import asdict, replace
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from core.db.models import Job, Metric
-from core.engine.condense import CondenseState, Step, condense, initial_state
+from core.engine.condense import Step, condense
+from core.engine.config import CondenseConfig
 from core.engine.errors import NumericalError
+from core.engine.estimate import estimate
 from core.engine.images import LabelledImages
+from core.engine.state import CondenseState, initial_state
 from core.jobs.spec import JobSpec
 from worker import checkpoints
 from worker.attempt import Attempt
@@ -19,10 +24,11 @@ CURVE_POINTS = 1000
 
 
 def run(attempt: Attempt, job: Job, real: LabelledImages, device: torch.device) -> CondenseState:
-    """From the newest checkpoint, or from the start, to the last iteration.
+    """From the newest checkpoint, or from a dry run and the start, to the last iteration.
 
     Raises:
-        StopRequested: after a checkpoint.
+        StopRequested: after a checkpoint, or after the dry run.
+        NumericalError, OutOfMemory
     """
     spec = JobSpec.model_validate(job.spec)
     config = spec.condense_config()
@@ -30,10 +36,14 @@ def run(attempt: Attempt, job: Job, real: LabelledImages, device: torch.device) 
     if found is not None:
         with attempt.writing() as session:
             attempt.record(session, "resumed", {"iteration": found.iteration}, resumes=Job.resumes + 1)
-    state = found or initial_state(real, config, device)
-    curve = _Curve(attempt, job, config.iterations, state.iteration)
+        state, expected = found, (job.progress or {}).get("estimate")
+    else:
+        state, expected = _dry_run(attempt, real, config, device)
+    curve = _Curve(attempt, job, config.iterations, state.iteration, expected)
     saved_at = time.monotonic()
     for step in condense(real, config, device=device, state=state):
+        if step.state.micro_batch != state.micro_batch:
+            _tell_of_halving(attempt, step.iteration, step.micro_batch)
         state = step.state
         curve.add(step)
         if attempt.due():
@@ -48,14 +58,46 @@ def run(attempt: Attempt, job: Job, real: LabelledImages, device: torch.device) 
     return state
 
 
+def _dry_run(
+    attempt: Attempt, real: LabelledImages, config: CondenseConfig, device: torch.device
+) -> tuple[CondenseState, dict[str, Any]]:
+    """The state to start from, and what is to be expected; too little memory shows here, not hours later."""
+    state = initial_state(real, config, device)
+    found = estimate(real, config, state, device)
+    expected = asdict(found)
+    progress = {
+        "phase": "condense",
+        "iteration": 0,
+        "iterations": config.iterations,
+        "seconds_per_iteration": found.seconds_per_iteration,
+        "seconds_left": found.seconds,
+        "estimate": expected,
+    }
+    with attempt.writing() as session:
+        attempt.record(session, "estimate", expected, progress=progress)
+    if found.halved:
+        _tell_of_halving(attempt, 1, found.micro_batch)
+        state = replace(state, micro_batch=found.micro_batch)
+    attempt.stop_if_told()
+    return state, expected
+
+
+def _tell_of_halving(attempt: Attempt, iteration: int, micro_batch: int) -> None:
+    with attempt.writing() as session:
+        attempt.record(session, "micro_batch_halved", {"iteration": iteration, "micro_batch": micro_batch})
+
+
 class _Curve:
     """The loss curve on its way to the database: reading a loss waits for the device, so seldom."""
 
-    def __init__(self, attempt: Attempt, job: Job, iterations: int, start: int) -> None:
+    def __init__(
+        self, attempt: Attempt, job: Job, iterations: int, start: int, expected: dict[str, Any] | None
+    ) -> None:
         self._attempt = attempt
         self._owner = job.owner
         self._iterations = iterations
         self._start = start
+        self._expected = expected
         self._began = time.monotonic()
         self._every = max(1, iterations // CURVE_POINTS)
         self._points: list[tuple[int, Tensor, float]] = []
@@ -87,7 +129,8 @@ class _Curve:
         }
         lease = self._attempt.lease
         with self._attempt.writing() as session:
-            self._attempt.progress(session, progress, iteration=done)
+            kept = {**progress, "estimate": self._expected}  # for whoever reads the job, not in every event
+            self._attempt.progress(session, progress, iteration=done, progress=kept)
             session.add_all(
                 Metric(
                     job_id=lease.row_id, owner=self._owner, fence=lease.fence,

@@ -7,14 +7,14 @@ import torch
 
 from core.data.canonical import CanonicalSet
 from core.db.models import Artifact, Dataset, Evaluation, Job
-from core.engine.condense import synthetic_labels
 from core.engine.images import LabelledImages
+from core.engine.state import synthetic_labels
 from core.errors import JobError
 from core.export.artifacts import write_all
 from core.export.condensed import CondensedSet
 from core.ids import new_id
 from core.jobs.files import attempt_prefix, keep_only_published
-from core.jobs.results import evaluations_of, summarise
+from core.jobs.results import evaluations_of, small_classes, summarise
 from core.jobs.spec import JobSpec
 from core.jobs.transitions import held_by, move, require
 from core.version import __version__
@@ -37,13 +37,18 @@ def run(attempt: Attempt, job: Job, dataset: Dataset, canonical: CanonicalSet, t
         evaluations = evaluations_of(session, job)
     environment = job.result["environment"] if job.result else {}
     manifest = canonical.manifest
+    counts = [len(indices) for indices in train.indices_by_class]
+    condensation = {
+        "micro_batch": state.micro_batch,
+        "small_classes": small_classes(spec, list(zip(manifest.classes, counts, strict=True))),
+    }
     condensed = CondensedSet(
         images_NCHW=state.images_NCHW.numpy(),
         labels_N=synthetic_labels(train, spec.ipc).numpy(),
         classes=tuple(manifest.classes),
         mean=tuple(manifest.mean),
         std=tuple(manifest.std),
-        card=_card(job, dataset, spec, environment, evaluations),
+        card={**_card(job, dataset, spec, environment, evaluations), "condensation": condensation},
     )
     prefix = f"{attempt_prefix(job.id, attempt.lease.fence)}/artifacts"
     with attempt.storage.scratch() as folder:
@@ -54,7 +59,8 @@ def run(attempt: Attempt, job: Job, dataset: Dataset, canonical: CanonicalSet, t
     with attempt.writing() as session:
         published = move(
             session, Job, job.id, "succeeded", *held_by(Job, attempt.lease.fence),
-            data={"artifacts": len(written)}, result=_result(environment, spec, evaluations),
+            data={"artifacts": len(written)},
+            result={**_result(environment, spec, evaluations), **condensation},
         )  # fmt: skip
         require(published, job.id, attempt.lease.fence)
         session.add_all(

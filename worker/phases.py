@@ -2,7 +2,7 @@
 
 from core.data.canonical import CanonicalSet
 from core.db.models import Dataset, Job
-from core.engine.errors import NumericalError
+from core.engine.errors import NumericalError, OutOfMemory
 from core.engine.images import LabelledImages
 from core.errors import JobError
 from core.jobs import queue
@@ -52,6 +52,11 @@ def run(attempt: Attempt) -> None:
         evaluating.run(attempt, job, images_NCHW, train, test, device)
     except NumericalError as error:
         raise JobError(f"{error}: a smaller lr may help", code="numerical") from error
+    except OutOfMemory as error:
+        advice = "a smaller image size, a narrower network or a device with more memory may help"
+        if not error.splits:
+            advice = f"a smaller batch_real, another norm, {advice}"
+        raise JobError(f"{error}: {advice}", code="out_of_memory") from error
     with attempt.writing() as session:
         # Another queue serves the export: the device is free for the next job meanwhile.
         handed_over = move(

@@ -4,8 +4,8 @@ import torch
 from torch import Tensor
 
 from core.engine.baselines import Embed, herding, k_center, random_selection, train_feature_network
-from core.engine.condense import synthetic_labels
 from core.engine.images import LabelledImages
+from core.engine.state import synthetic_labels
 from core.jobs.spec import JobSpec
 from worker.attempt import Attempt
 from worker.training import tell, to_the_end

@@ -6,7 +6,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.schemas.common import Name, Reason, Resource
-from core.jobs.results import CONFUSION_CLASSES
+from core.jobs.results import CONFUSION_CLASSES, NAMED_CLASSES
 from core.jobs.spec import JobSpec
 
 
@@ -64,6 +64,37 @@ class EvaluationOut(BaseModel):
     seconds: float
 
 
+class SmallClassOut(BaseModel):
+    name: str
+    images: int = Field(description="In the training split.")
+
+
+class SmallClassesOut(BaseModel):
+    limit: int
+    count: int = Field(description="Classes with fewer training images than the limit, but with some.")
+    first: list[SmallClassOut] = Field(description=f"The first {NAMED_CLASSES} of them.")
+
+
+class SmallByLimitOut(BaseModel):
+    batch_real: SmallClassesOut = Field(description="Their real batches are drawn with replacement.")
+    ipc: SmallClassesOut = Field(
+        description="Their images are repeated in the baselines' selections, and in the initial images if "
+        "these are real ones."
+    )
+
+
+class ResultOut(BaseModel):
+    """Before the export, the environment alone."""
+
+    environment: dict[str, Any]
+    hlr: float | None = Field(None, description="Accuracy of whole minus condensed, as a fraction.")
+    ior: float | None = Field(None, description="Accuracy of condensed minus random, as a fraction.")
+    micro_batch: int | None = Field(
+        None, description="Images embedded at once after memory ran out; null if it never did."
+    )
+    small_classes: SmallByLimitOut | None = Field(None, description="Null in results of older versions.")
+
+
 class JobOut(Resource):
     name: str | None
     dataset_id: str | None = Field(description="Null once the data set was deleted.")
@@ -77,7 +108,7 @@ class JobOut(Resource):
     resumes: int = Field(description="How often it went on from a checkpoint.")
     spec: JobSpec
     evaluations: list[EvaluationOut] = []
-    result: dict[str, Any] | None = Field(description="Environment, durations, HLR and IOR; once succeeded.")
+    result: ResultOut | None
     problem: Reason | None = Field(description="Why it failed.")
     updated_at: datetime
     started_at: datetime | None

@@ -13,7 +13,7 @@ from pathlib import Path
 from bench.accuracy import plan, report, work
 from bench.accuracy.datasets import DATASETS
 from bench.accuracy.ledger import read_records
-from core.engine.config import CondenseConfig, EvaluateConfig, NetworkConfig
+from core.engine.config import EvaluateConfig, NetworkConfig
 from core.jobs.spec import WHOLE_EPOCHS
 from worker.device import make_deterministic
 
@@ -32,7 +32,7 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument("--ipc", type=int, nargs="+", default=[1, 10, 50], help="images per class")
     run.add_argument("--methods", nargs="+", choices=plan.METHODS, default=list(plan.METHODS))
     run.add_argument("--width", type=int, default=NetworkConfig.width, help="of ConvNet")
-    run.add_argument("--iterations-dm", type=int, default=CondenseConfig.iterations)
+    run.add_argument("--iterations-dm", type=int, help="default: the recipe's")
     run.add_argument("--iterations-fast", type=int, help="default: the recipe's")
     run.add_argument("--epochs", type=int, default=EvaluateConfig.epochs, help="on ipc images per class")
     run.add_argument("--whole-epochs", type=int, default=WHOLE_EPOCHS, help="on the whole training split")
@@ -47,10 +47,6 @@ def parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     run.add_argument("--device", choices=["auto", "cpu", "cuda", "mps"], default="auto")
     run.add_argument("--budget-seconds", type=plan.finite_seconds, default=float("inf"))
-    run.add_argument("--fast-batch-real", type=int)
-    run.add_argument("--fast-lr", type=float)
-    run.add_argument("--fast-momentum", type=float)
-    run.add_argument("--fast-lr-decay", type=float)
     written = commands.add_parser("report", help=f"write {PAGE.name}")
     written.add_argument("--out", type=Path, default=PAGE)
     for command in (run, written):

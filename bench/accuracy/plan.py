@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.accuracy.datasets import RealSet
-from bench.accuracy.fast import fast_config
 from core.engine.config import CondenseConfig, EvaluateConfig, NetworkConfig
+from core.engine.recipes import RECIPES
 
 METHODS = ("random", "herding", "k-center", "dm", "fast", "whole")
 CONDENSED = ("dm", "fast")
@@ -81,10 +81,13 @@ def whole_training(options: argparse.Namespace) -> EvaluateConfig:
 def condensation(method: str, ipc: int, options: argparse.Namespace) -> CondenseConfig | None:
     """The run that makes the set; None for a method that selects real images."""
     network = NetworkConfig(width=options.width)
-    if method == "dm":
-        iterations = options.iterations_dm
-        return CondenseConfig(ipc=ipc, iterations=iterations, network=network, seed=options.seed)
-    return fast_config(ipc, network, options) if method == "fast" else None
+    if method not in RECIPES:
+        return None
+    settings = RECIPES[method].settings(ipc)
+    wanted = options.iterations_dm if method == "dm" else options.iterations_fast
+    if wanted is not None:
+        settings["iterations"] = wanted
+    return CondenseConfig(ipc=ipc, network=network, seed=options.seed, **settings)  # type: ignore[arg-type]
 
 
 def about_set(

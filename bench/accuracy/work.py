@@ -14,10 +14,11 @@ from bench.accuracy.ledger import Ledger, Record, key_of
 from bench.accuracy.plan import SELECTED, Unit, about_set, units, whole_training
 from bench.machine import cpu_name
 from core.engine.baselines import herding, k_center, random_selection, train_feature_network
-from core.engine.condense import CondenseState, condense, synthetic_labels
+from core.engine.condense import condense
 from core.engine.config import CondenseConfig
 from core.engine.evaluate import Progress, train_and_score
 from core.engine.images import LabelledImages
+from core.engine.state import CondenseState, synthetic_labels
 from worker.device import choose_device, environment
 
 CHECKPOINT_SECONDS = 60

@@ -36,7 +36,7 @@ def random_selection(real: LabelledImages, ipc: int, seed: int) -> Selection:
     """`ipc` random images of each class; its labels are `condense.synthetic_labels(real, ipc)`."""
     chance = generator(seed, 0, "random selection")
     chosen = [sample(real.indices_by_class[c], ipc, chance) for c in real.classes]
-    return Selection(indices_N=torch.cat(chosen), repeated_classes=_smaller_than(ipc, real))
+    return Selection(indices_N=torch.cat(chosen), repeated_classes=real.classes_smaller_than(ipc))
 
 
 def train_feature_network(
@@ -100,7 +100,7 @@ def _select(
         features_MF -= features_MF.mean(dim=0)
         picks_K = order(features_MF, min(ipc, len(indices_M))).cpu()
         chosen.append(indices_M[picks_K].repeat(-(-ipc // len(picks_K)))[:ipc])
-    return Selection(indices_N=torch.cat(chosen), repeated_classes=_smaller_than(ipc, real))
+    return Selection(indices_N=torch.cat(chosen), repeated_classes=real.classes_smaller_than(ipc))
 
 
 def _herding_order(centred_MF: Tensor, count: int) -> Tensor:
@@ -129,7 +129,3 @@ def _k_center_order(centred_MF: Tensor, count: int) -> Tensor:
         pick = radius_M.argmax(dim=0, keepdim=True)
         picks.append(pick)
     return torch.cat(picks)
-
-
-def _smaller_than(ipc: int, real: LabelledImages) -> tuple[int, ...]:
-    return tuple(c for c in real.classes if len(real.indices_by_class[c]) < ipc)

@@ -13,58 +13,31 @@ from core.engine.augment import draw
 from core.engine.config import CondenseConfig
 from core.engine.errors import NumericalError
 from core.engine.images import LabelledImages, resident
-from core.engine.matching import matching_loss
+from core.engine.matching import matching_loss_and_gradient
+from core.engine.memory import default_micro_batch, halving
 from core.engine.networks import build
 from core.engine.networks.initialise import initialise
 from core.engine.precision import on_device
 from core.engine.sampling import sample
 from core.engine.seeds import generator
 from core.engine.sharding import WHOLE, Shard
+from core.engine.state import CondenseState, check_finite, check_fits, initial_state
 
 CHECK_EVERY = 50
 """Iterations between two looks at the loss: each look makes the host wait for the device."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class CondenseState:
-    """All that a run needs to go on. The tensors are never written to after they are handed out.
-
-    images_NCHW: float32, normalised, unclamped; class-major, ipc for each of the real set's classes.
-    velocity_NCHW: float32, the momentum buffer.
-    iteration: how many are done.
-    """
-
-    images_NCHW: Tensor
-    velocity_NCHW: Tensor
-    iteration: int
-
-
-@dataclass(frozen=True, kw_only=True)
 class Step:
-    """An iteration: number from 1, loss (0-dim, on the device: reading it waits), the state after."""
+    """An iteration: number from 1, loss (0-dim, on the device: reading it waits), the state after.
+
+    micro_batch: images that were embedded at once, at most; smaller than before once memory ran out.
+    """
 
     iteration: int
     loss: Tensor
     state: CondenseState
-
-
-def synthetic_labels(real: LabelledImages, ipc: int) -> Tensor:
-    """int64 labels of the synthetic images. A class without a real image has no synthetic one either."""
-    return torch.tensor(real.classes).repeat_interleave(ipc)
-
-
-def initial_state(
-    real: LabelledImages, config: CondenseConfig, device: torch.device | str = "cpu"
-) -> CondenseState:
-    """Random real images of each class (repeated if a class has fewer than ipc), or normal noise."""
-    chance = generator(config.seed, 0, "initial images")
-    if config.init == "real":
-        chosen = [sample(real.indices_by_class[c], config.ipc, chance) for c in real.classes]
-        images_NCHW = real.normalised(torch.cat(chosen), device)
-    else:
-        shape = (len(real.classes) * config.ipc, real.channels, *real.size)
-        images_NCHW = torch.randn(shape, generator=chance).to(device)
-    return CondenseState(images_NCHW=images_NCHW, velocity_NCHW=torch.zeros_like(images_NCHW), iteration=0)
+    micro_batch: int
 
 
 def condense(
@@ -73,13 +46,19 @@ def condense(
     *,
     device: torch.device | str = "cpu",
     state: CondenseState | None = None,
+    micro_batch: int | None = None,
     shard: Shard = WHOLE,
 ) -> Iterator[Step]:
     """Run the iterations that `state` (default: `initial_state`) has not done, yielding after each.
 
-    A run resumed from any yielded state equals an uninterrupted one, bit for bit, on the same machine.
+    When memory runs out, the same iteration is done anew with half the micro-batch, and so are all after it.
+
+    A run resumed from any yielded state equals an uninterrupted one, bit for bit, on the same machine and
+    with the same `micro_batch`; a halving is part of the state. Runs whose micro-batches differ, or that
+    memory failed in different iterations, are equal to rounding.
 
     Args:
+        micro_batch: images embedded at once, at most (default: by device, see core/engine/memory.py).
         shard: this process's share of the classes. Every process passes the same set, configuration and state
             and yields the same steps, equal to a single process's to rounding.
 
@@ -87,12 +66,12 @@ def condense(
         ValueError: a state of another set or configuration, a network that the images do not fit, or a shard
             that cannot be.
         NumericalError: a loss, image or velocity is not finite; noticed within CHECK_EVERY iterations.
+        OutOfMemory: the smallest micro-batch, or a network that couples samples, does not fit.
     """
     if state is None:
         state = initial_state(real, config, device)
-    _check_fits(state, real, config)
+    check_fits(state, real, config)
     images_NCHW, velocity_NCHW = state.images_NCHW.to(device), state.velocity_NCHW.to(device)
-    momentum = config.momentum
     finite = torch.ones((), dtype=torch.bool, device=device)
     real = resident(real, device)
     # Built once and drawn anew in place in every iteration: the same numbers as from building it again.
@@ -103,6 +82,8 @@ def condense(
     shard.check(len(real.classes), network.couples_samples)
     mine = shard.of(len(real.classes))
     rows = slice(mine.start * config.ipc, mine.stop * config.ipc)
+    micro_batch, least = _micro_batches(real, config, device, state, micro_batch, network.couples_samples)
+    found_to_fit = state.micro_batch
 
     for t in range(state.iteration, config.iterations):
         initialise(network, generator(config.seed, t, "network", device))
@@ -111,47 +92,46 @@ def condense(
         chosen = [sample(real.indices_by_class[c], config.batch_real, real_chance) for c in real.classes]
         augmentations = [draw(config.augment, augment_chance, real.size) for _ in real.classes]
 
-        leaf_NCHW = images_NCHW[rows].detach().requires_grad_()
-        real_batches = (real.normalised(indices, device) for indices in chosen[mine])
-        loss = matching_loss(embedder, real_batches, leaf_NCHW, augmentations[mine])
-        (gradient_NCHW,) = torch.autograd.grad(loss, leaf_NCHW)
-        loss, gradient_NCHW = shard.combined(loss.detach(), gradient_NCHW, rows.start, len(images_NCHW))
+        def matched(micro_batch: int) -> tuple[Tensor, Tensor]:
+            real_batches = (real.normalised(indices, device) for indices in chosen[mine])  # noqa: B023
+            return matching_loss_and_gradient(
+                embedder, real_batches, images_NCHW[rows], augmentations[mine], micro_batch  # noqa: B023
+            )  # fmt: skip
+
+        what = f"iteration {t + 1}"
+        (loss, gradient_NCHW), fitted = halving(matched, micro_batch, least=least, device=device, what=what)
+        if fitted < micro_batch:
+            micro_batch = found_to_fit = fitted
+        loss, gradient_NCHW = shard.combined(loss, gradient_NCHW, rows.start, len(images_NCHW))
 
         # New tensors, not in place: the caller may still hold the last state.
-        velocity_NCHW = momentum * velocity_NCHW + gradient_NCHW
+        velocity_NCHW = config.momentum * velocity_NCHW + gradient_NCHW
         images_NCHW = images_NCHW - config.lr_at(t + 1) * velocity_NCHW
-        state = CondenseState(images_NCHW=images_NCHW, velocity_NCHW=velocity_NCHW, iteration=t + 1)
+        state = CondenseState(
+            images_NCHW=images_NCHW, velocity_NCHW=velocity_NCHW, iteration=t + 1, micro_batch=found_to_fit
+        )
 
         finite &= loss.isfinite()
         if state.iteration % CHECK_EVERY == 0 or state.iteration == config.iterations:
             if not finite:
                 raise NumericalError(f"the loss is not finite within {CHECK_EVERY} iterations up to {t + 1}")
             check_finite(state)
-        yield Step(iteration=t + 1, loss=loss, state=state)
+        yield Step(iteration=t + 1, loss=loss, state=state, micro_batch=micro_batch)
 
 
-def check_finite(state: CondenseState) -> None:
-    """To be called before a state is kept: waits for the device.
-
-    Raises:
-        NumericalError: an image or a velocity is infinite or not a number.
-    """
-    for name, tensor in (("images", state.images_NCHW), ("velocity", state.velocity_NCHW)):
-        wrong = int(tensor.numel() - tensor.isfinite().sum())
-        if wrong:
-            raise NumericalError(
-                f"{wrong} of {tensor.numel()} values of the {name} are not finite "
-                f"after iteration {state.iteration}"
-            )
-
-
-def _check_fits(state: CondenseState, real: LabelledImages, config: CondenseConfig) -> None:
-    expected = (len(real.classes) * config.ipc, real.channels, *real.size)
-    for name, tensor in (("images", state.images_NCHW), ("velocity", state.velocity_NCHW)):
-        if tuple(tensor.shape) != expected or tensor.dtype != torch.float32:
-            raise ValueError(
-                f"state: {name} are {tensor.dtype} {tuple(tensor.shape)}, but this set and ipc {config.ipc} "
-                f"need torch.float32 {expected}"
-            )
-    if not 0 <= state.iteration <= config.iterations:
-        raise ValueError(f"state: iteration {state.iteration} is outside 0 to {config.iterations}")
+def _micro_batches(
+    real: LabelledImages,
+    config: CondenseConfig,
+    device: torch.device | str,
+    state: CondenseState,
+    wanted: int | None,
+    couples_samples: bool,
+) -> tuple[int, int]:
+    """The micro-batch to start with, and the smallest one. More than all images of a side is all of them."""
+    wanted = default_micro_batch(device) if wanted is None else wanted
+    if wanted < 1:
+        raise ValueError(f"micro_batch: {wanted} is smaller than 1")
+    whole_side = len(real.classes) * max(config.batch_real, config.ipc)
+    if couples_samples:
+        return whole_side, whole_side
+    return min(wanted, state.micro_batch or wanted, whole_side), 1

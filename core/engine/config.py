@@ -167,8 +167,7 @@ class CondenseConfig:
     """One condensation.
 
     ipc: images per class.
-    lr: step size on the pixels; None means `default_lr(ipc)`. The class mean divides the pull on each image
-        by ipc, so images move alike at every ipc if lr grows in proportion to it.
+    lr: step size on the pixels; None means `default_lr(ipc)`. See also core/engine/recipes.py.
     lr_decay: the share of the iterations, at the end, over which lr falls linearly towards 0; 0, the paper's,
         is a constant lr.
     """

@@ -14,6 +14,26 @@ METHODS = ("condensed", "random", "herding", "k-center", "whole")
 CONFUSION_CLASSES = 256
 """A confusion matrix of more classes is not kept: it would be most of every answer about its job."""
 
+NAMED_CLASSES = 20
+"""Small classes that a result names; of more it says how many there are."""
+
+
+def small_classes(spec: JobSpec, images_by_class: list[tuple[str, int]]) -> dict[str, dict[str, Any]]:
+    """Which classes have fewer images than `batch_real`, and than `ipc`.
+
+    The first ones' real batches are drawn with replacement. The second ones' initial images, and the
+    baselines' selections, repeat images.
+
+    Args:
+        images_by_class: name and images in the training split. A class without any takes no part.
+    """
+
+    def smaller_than(limit: int) -> dict[str, Any]:
+        small = [{"name": name, "images": n} for name, n in images_by_class if 0 < n < limit]
+        return {"limit": limit, "count": len(small), "first": small[:NAMED_CLASSES]}
+
+    return {"batch_real": smaller_than(spec.condense_config().batch_real), "ipc": smaller_than(spec.ipc)}
+
 
 def summarise(spec: JobSpec, evaluations: list[Evaluation]) -> list[dict[str, Any]]:
     """Mean ± sample standard deviation over the networks of each method.

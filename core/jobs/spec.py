@@ -155,7 +155,7 @@ class JobSpec(_Strict):
         "lr",
         None,
         "Step size on the pixels; by default the recipe's for this ipc: 1 up to 50 images per class and 10 "
-        "from 100 (`dm`), or in proportion to ipc (`fast`).",
+        "from 100 (`dm`), or 10 for any number (`fast`).",
     )
     lr_decay: float | None = _number(
         "lr_decay",

@@ -58,9 +58,9 @@ def test_events_are_gapless_and_tell_the_story(client: Client, job: dict[str, ob
     seen = list(client.follow(f"/v1/jobs/{job['id']}"))
     assert [event["seq"] for _, event in seen[:-1]] == list(range(1, len(seen)))
     story = [kind for kind, _ in seen if kind not in ("progress", "checkpoint")]
-    assert story[:3] == ["queued", "running", "phase"]
-    assert story[3:9] == ["evaluated"] * 6
-    assert story[9:] == ["queued", "running", "succeeded", "end"]
+    assert story[:4] == ["queued", "running", "estimate", "phase"]
+    assert story[4:10] == ["evaluated"] * 6
+    assert story[10:] == ["queued", "running", "succeeded", "end"]
 
 
 def test_loss_curve_has_every_iteration_of_a_short_job(client: Client, job: dict[str, object]) -> None:

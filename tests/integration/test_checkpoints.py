@@ -1,6 +1,7 @@
 """A checkpoint comes back bit for bit, or is stepped over; never a damaged one, never a NaN."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,8 +9,8 @@ import torch
 
 from core.db.models import Checkpoint, Job
 from core.db.session import Database
-from core.engine.condense import CondenseState
 from core.engine.errors import NumericalError
+from core.engine.state import CondenseState
 from core.errors import LeaseLost
 from core.jobs.files import KEPT_CHECKPOINTS, checkpoint_key, checkpoints_of
 from core.jobs.transitions import move
@@ -85,6 +86,13 @@ def test_the_round_trip_is_exact_to_the_bit(attempt: Attempt) -> None:
     saved = events_of(attempt.database, job.id)[2]
     assert saved.type == "checkpoint"
     assert saved.data == {"iteration": 7, "bytes": path_of(attempt, 7).stat().st_size}
+
+
+def test_a_micro_batch_that_was_found_to_fit_comes_back(attempt: Attempt) -> None:
+    checkpoints.save(attempt, replace(state_at(7), micro_batch=16))
+    found = load(next_attempt(attempt))
+    assert_same_bits(found, state_at(7))
+    assert found is not None and found.micro_batch == 16
 
 
 def test_progress_forgives_earlier_failures(attempt: Attempt) -> None:

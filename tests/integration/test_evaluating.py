@@ -19,6 +19,7 @@ from tests.support.workplace import Workplace, embedded_workplace
 OWN, WIDER = "convnet-d2-w4-instance", "convnet-d2-w8-instance"
 WANTED: dict[str, Any] = {
     "iterations": 2,
+    "batch_real": 32,
     "evaluation": {
         "networks": 2,
         "epochs": 20,
@@ -91,7 +92,17 @@ def test_killed_in_between_it_goes_on_as_if_undisturbed(embedded: Workplace) -> 
     assert job.state == "succeeded" and job.result is not None
     with embedded.database.reading() as session:
         manifest = session.scalars(select(Artifact).where(Artifact.format == "manifest")).one()
-    card = json.loads(embedded.storage.path(manifest.blob_key).read_bytes())["evaluation"]
+    described = json.loads(embedded.storage.path(manifest.blob_key).read_bytes())
+    small = [{"name": "cat", "images": 17}, {"name": "dog", "images": 17}]
+    assert described["condensation"] == {
+        "micro_batch": None,
+        "small_classes": {
+            "batch_real": {"limit": 32, "count": 2, "first": small},
+            "ipc": {"limit": 1, "count": 0, "first": []},
+        },
+    }
+    assert {name: job.result[name] for name in described["condensation"]} == described["condensation"]
+    card = described["evaluation"]
     assert [(one["network"], one["images"], one["n"]) for one in card["results"]] == [
         *((OWN, method, 2) for method in METHODS),
         *((WIDER, method, 2) for method in SMALL_SETS),

@@ -1,10 +1,12 @@
 """What a runner makes of its work's failures, and that nobody outlives a killed parent."""
 
 import os
+import resource
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -49,6 +51,31 @@ def test_a_job_that_diverges_fails_as_such_at_once(place: Workplace) -> None:
     with place.database.reading() as session:
         infinite = select(func.count()).select_from(Metric).where(Metric.loss > 1e38)
         assert session.scalar(infinite) == 0
+
+
+@contextmanager
+def address_space(limit: int) -> Iterator[None]:
+    """Of this process and those that it starts, in bytes."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (limit, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
+
+
+def test_a_job_that_does_not_fit_into_memory_fails_as_such_at_once(embedded: Workplace) -> None:
+    # Batch norm lets no batch be split, and 65,536 images of 2048 maps of 16 px take 128 GiB.
+    job_id = embedded.new_job(batch_real=32_768, network={"width": 2048, "depth": 1, "norm": "batch"})
+    with address_space(64 << 30):
+        embedded.attempt(job_id)
+    job = job_of(embedded.database, job_id)
+    assert (job.state, job.failures, job.iteration) == ("failed", 0, 0)
+    assert job.problem is not None and job.problem["code"] == "out_of_memory"
+    detail = job.problem["detail"]
+    assert detail.startswith("out of memory on cpu in iteration 1 with a micro-batch of 65536")
+    assert "a smaller batch_real, another norm" in detail
+    assert event_types(embedded.database, job_id) == ["queued", "running", "failed"]
 
 
 def upload(place: Workplace, content: bytes) -> str:

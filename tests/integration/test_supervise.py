@@ -59,8 +59,8 @@ def test_a_job_runs_to_its_end(
             assert (path.stat().st_size, sha256_file(path)) == (one.size, one.sha256)
         events = event_types(database, job_id)
         assert [e for e in events if e not in ("progress", "checkpoint")] == [
-            "queued", "running", "phase", "evaluated", "evaluated", "evaluated", "queued", "running",
-            "succeeded",
+            "queued", "running", "estimate", "phase", "evaluated", "evaluated", "evaluated", "queued",
+            "running", "succeeded",
         ]  # fmt: skip
         assert list((place.settings.data_dir / "tmp").iterdir()) == []
 

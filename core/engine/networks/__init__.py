@@ -38,14 +38,19 @@ def build(
     Raises:
         ValueError: images that the network cannot take.
     """
+    network = skeleton(config, channels, size, num_classes)
+    assert isinstance(network, nn.Module)  # a protocol cannot say so
+    network.to_empty(device=generator.device)
+    initialise(network, generator)
+    return network
+
+
+def skeleton(config: NetworkConfig, channels: int, size: tuple[int, int], num_classes: int) -> Network:
+    """A network in training mode on the meta device: shapes without weights. Otherwise as `build`."""
     if channels not in CHANNELS:
         raise ValueError(f"channels: {channels} is not one of {CHANNELS}")
     if min(size) < MIN_IMAGE_SIZE:
         raise ValueError(f"size: {size[0]}x{size[1]} px is smaller than {MIN_IMAGE_SIZE} px a side")
     # On the meta device the constructors' own initialisation, from the global generator, does nothing.
     with torch.device("meta"):
-        network = REGISTRY[config.name](config, channels, size, num_classes)
-    assert isinstance(network, nn.Module)  # a protocol cannot say so
-    network.to_empty(device=generator.device)
-    initialise(network, generator)
-    return network
+        return REGISTRY[config.name](config, channels, size, num_classes)

@@ -46,7 +46,7 @@ def arguments(data: Path, state: Path, *more: str) -> list[str]:
     return [
         "run", "--data", str(data), "--state", str(state), "--dataset", "fashion-mnist", "--ipc", "1",
         "--width", "4", "--iterations-dm", "4", "--epochs", "2", "--whole-epochs", "1", "--networks", "2",
-        "--device", "cpu", "--iterations-fast", "3", "--fast-batch-real", "5", "--fast-lr", "2", *more,
+        "--device", "cpu", "--iterations-fast", "3", *more,
     ]  # fmt: skip
 
 

@@ -14,10 +14,11 @@ from bench.gpu import random_cifar
 from bench.gpu_report import Report, Scale
 from bench.gpu_ways import errors, mixed
 from core.engine.augment import apply, draw
-from core.engine.condense import condense, initial_state
+from core.engine.condense import condense
 from core.engine.config import AUGMENT_OPS, CondenseConfig, NetworkConfig
 from core.engine.images import LabelledImages
 from core.engine.seeds import generator
+from core.engine.state import initial_state
 
 ROOT = Path(__file__).parents[3]
 

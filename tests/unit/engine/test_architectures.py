@@ -11,14 +11,15 @@ from torch.nn.functional import adaptive_avg_pool2d, avg_pool2d, cross_entropy
 from torchvision.models import resnet18, vgg  # type: ignore[import-untyped, unused-ignore]
 
 from core.engine.augment import draw
-from core.engine.condense import condense, initial_state, synthetic_labels
+from core.engine.condense import condense
 from core.engine.config import NETWORK_NORMS, CondenseConfig, EvaluateConfig, NetworkConfig, default_norm
 from core.engine.evaluate import Progress, Score, train_and_score
-from core.engine.matching import matching_loss
+from core.engine.matching import matching_loss_and_gradient
 from core.engine.networks import REGISTRY, build
 from core.engine.networks.network import Network
 from core.engine.networks.pooling import AvgPool2x2, PoolToAtMost
 from core.engine.seeds import generator
+from core.engine.state import initial_state, synthetic_labels
 from tests.unit.engine.problems import random_images
 
 EVERY = [(name, norm) for name, norms in NETWORK_NORMS.items() for norm in norms]
@@ -209,10 +210,9 @@ class Counting:
 def test_every_network_can_be_matched_on(name: str, norm: str, size: int) -> None:
     network = Counting(real(name, norm, size).requires_grad_(False))
     batches = noise(3, 4, 1, size, size).unbind(0)
-    synthetic_NCHW = (noise(6, 1, size, size) * 0.5).requires_grad_()
+    synthetic_NCHW = noise(6, 1, size, size) * 0.5
     augmentations = [draw("none", generator(0, 0, "a"), (size, size))] * 3
-    loss = matching_loss(network, batches, synthetic_NCHW, augmentations)
-    (gradient_NCHW,) = torch.autograd.grad(loss, synthetic_NCHW)
+    loss, gradient_NCHW = matching_loss_and_gradient(network, batches, synthetic_NCHW, augmentations, 6)
     assert loss > 0 and gradient_NCHW.isfinite().all()
     # Every image feels a pull, and no pixel on the border is out of reach.
     assert (gradient_NCHW.abs().amax(dim=(1, 2, 3)) > 0).all()

@@ -7,22 +7,15 @@ import torch
 from torch import Tensor
 
 from core.engine.augment import draw
-from core.engine.condense import (
-    CHECK_EVERY,
-    CondenseState,
-    Step,
-    check_finite,
-    condense,
-    initial_state,
-    synthetic_labels,
-)
+from core.engine.condense import CHECK_EVERY, Step, condense
 from core.engine.config import CondenseConfig, NetworkConfig
 from core.engine.errors import NumericalError
 from core.engine.images import LabelledImages
-from core.engine.matching import matching_loss
+from core.engine.matching import matching_loss_and_gradient
 from core.engine.networks import build
 from core.engine.sampling import sample
 from core.engine.seeds import generator
+from core.engine.state import CondenseState, check_finite, initial_state, synthetic_labels
 
 from .problems import bright_quarters, random_images
 
@@ -123,12 +116,10 @@ def test_iterations_are_the_papers_with_torchs_own_sgd() -> None:
         real_chance, augment_chance = generator(5, t, "real batch"), generator(5, t, "augmentation")
         batches = [real.normalised(sample(real.indices_by_class[c], 8, real_chance), "cpu") for c in range(3)]
         augmentations = [draw(config.augment, augment_chance, (16, 16)) for _ in range(3)]
-        sgd.zero_grad()
-        loss = matching_loss(network, batches, images_NCHW, augmentations)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss, images_NCHW.grad = matching_loss_and_gradient(network, batches, images_NCHW, augmentations, 64)
         sgd.step()
         schedule.step()
-        assert float(step.loss) == pytest.approx(float(loss.detach()), rel=1e-6)
+        assert float(step.loss) == pytest.approx(float(loss), rel=1e-6)
         assert torch.allclose(step.state.images_NCHW, images_NCHW, rtol=0, atol=1e-5)
 
 
@@ -248,3 +239,27 @@ def test_a_state_of_another_run_is_refused() -> None:
         )
     with pytest.raises(ValueError, match="iteration 13 is outside 0 to 12"):
         next(condense(real, CONFIG, state=dataclasses.replace(state, iteration=13)))
+
+
+def assert_whole_run(real: LabelledImages, config: CondenseConfig) -> None:
+    steps = list(condense(real, config))
+    assert len(steps) == config.iterations
+    state = steps[-1].state
+    assert len(state.images_NCHW) == len(real.classes) * config.ipc
+    check_finite(state)
+    moved = (state.images_NCHW - initial_state(real, config).images_NCHW).flatten(1).abs().amax(dim=1)
+    assert (moved > 0).all(), "every image feels a pull"
+
+
+@pytest.mark.parametrize("per_class", [(400, 40, 4), (30, 3, 30), (12, 12), (1, 1)])
+def test_sets_as_users_have_them(per_class: tuple[int, ...]) -> None:
+    """Imbalanced; a class of 3; two classes; one image each: fewer than the batch, and than ipc."""
+    config = dataclasses.replace(CONFIG, ipc=5, iterations=2, batch_real=32, init="noise")
+    assert_whole_run(random_images(per_class), config)
+
+
+def test_a_thousand_classes() -> None:
+    # From noise: two of three real images may well have the very mean of a batch of four.
+    network = NetworkConfig(width=8, depth=2)
+    config = CondenseConfig(ipc=2, iterations=1, batch_real=4, init="noise", network=network)
+    assert_whole_run(random_images((3,) * 1000), config)

@@ -4,13 +4,13 @@ import pytest
 import torch
 
 from core.engine.augment import apply, draw
-from core.engine.condense import synthetic_labels
 from core.engine.config import EvaluateConfig, NetworkConfig
 from core.engine.errors import NumericalError
 from core.engine.evaluate import Progress, Score, train_and_score
 from core.engine.images import LabelledImages
 from core.engine.networks import build
 from core.engine.seeds import generator
+from core.engine.state import synthetic_labels
 
 from .problems import bright_quarters, random_images
 

@@ -1,6 +1,7 @@
 """The objective against a plain reference, written class by class from the paper's description."""
 
 import math
+from collections.abc import Iterator
 
 import pytest
 import torch
@@ -9,7 +10,7 @@ from torch.nn import functional
 
 from core.engine.augment import Augmentation, draw
 from core.engine.config import AUGMENT_OPS, NetworkConfig
-from core.engine.matching import matching_loss
+from core.engine.matching import matching_loss_and_gradient, mean_features
 from core.engine.networks import build
 from core.engine.networks.convnet import ConvNet
 from core.engine.seeds import generator
@@ -103,19 +104,25 @@ def smooth_images(count: int, channels: int, side: int, chance: torch.Generator)
     return functional.interpolate(spots_NCHW, (side, side), mode="bilinear", align_corners=True)
 
 
+#: The real side in passes that end within and across classes, the synthetic one by two classes of 10 and the
+#: rest; classes of 10 in parts.
+SMALL_MICRO_BATCHES = (29, 7)
+
+
 @pytest.mark.parametrize("norm", ["instance", "batch"])
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("ipc", [1, 10, 50])
-# The first batch is more than are embedded at a time.
-@pytest.mark.parametrize(("side", "batch_real"), [(28, 66), (32, 12), (64, 12)])
+# The first batch is more than are embedded at a time; the width of the second is one that is compiled.
+@pytest.mark.parametrize(("side", "batch_real", "width"), [(28, 66, 4), (32, 12, 32), (64, 12, 4)])
 @pytest.mark.parametrize("op", ["none", *AUGMENT_OPS])
 def test_loss_and_pixel_gradient_equal_the_reference(
-    op: str, side: int, batch_real: int, ipc: int, channels: int, norm: str
+    op: str, side: int, batch_real: int, width: int, ipc: int, channels: int, norm: str
 ) -> None:
-    config = NetworkConfig(width=4, norm=norm)
+    config = NetworkConfig(width=width, norm=norm)
     network = build(config, channels, (side, side), CLASSES, generator(0, 0, "network")).requires_grad_(False)
     assert isinstance(network, ConvNet)
-    chance = generator(1, 0, "images")
+    # Of these images at least one keeps clear of every kink, in every case.
+    chance = generator(3, 0, "images")
 
     def class_images(count: int) -> Tensor:
         shared_1CHW = 1.5 * smooth_images(1, channels, side, chance)
@@ -140,26 +147,99 @@ def test_loss_and_pixel_gradient_equal_the_reference(
         (torch.float64, torch.ones_like(clear_N), 1e-9, 1e-9),
     ):
         network = network.to(dtype)
-        ours_leaf = synthetic_NCHW.to(dtype).requires_grad_()
-        ours = matching_loss(network, iter([x.to(dtype) for x in real]), ours_leaf, augmentations)
-        (ours_gradient,) = torch.autograd.grad(ours, ours_leaf)
-        assert ours.dtype == dtype
-        assert float(ours.detach()) == pytest.approx(float(reference.detach()), rel=loss_tolerance)
-        error = (ours_gradient - reference_gradient)[compared_N].abs().max() / reference_gradient.abs().max()
-        assert error <= gradient_tolerance
+        for micro_batch in (1000, *(SMALL_MICRO_BATCHES if (side, ipc) == (28, 10) else ())):
+            ours, ours_gradient = matching_loss_and_gradient(
+                network,
+                iter([x.to(dtype) for x in real]),
+                synthetic_NCHW.to(dtype),
+                augmentations,
+                micro_batch,
+            )
+            assert ours.dtype == dtype and not ours.requires_grad
+            assert float(ours) == pytest.approx(float(reference.detach()), rel=loss_tolerance)
+            error = (ours_gradient - reference_gradient)[
+                compared_N
+            ].abs().max() / reference_gradient.abs().max()
+            assert error <= gradient_tolerance
 
 
-def test_the_real_side_builds_no_graph() -> None:
-    network = build(NetworkConfig(width=4), 1, (16, 16), 1, generator(0, 0, "network")).requires_grad_(False)
-    real = torch.randn(4, 1, 16, 16, generator=generator(1, 0, "images"), requires_grad=True)
-    augmentations = [draw("flip", generator(0, 0, "a"), (16, 16))]
-    loss = matching_loss(network, [real], real.detach()[:2].requires_grad_(), augmentations)
-    (gradient_NCHW,) = torch.autograd.grad(loss, real, allow_unused=True)
-    assert gradient_NCHW is None
+class Watched:
+    """Embeds by a network and notes of each pass its images, whether it has a graph, the batches read."""
+
+    def __init__(self, couples_samples: bool = False) -> None:
+        norm = "batch" if couples_samples else "instance"
+        self.network = build(NetworkConfig(width=4, depth=2, norm=norm), 1, (16, 16), 1, generator(0, 0, "n"))
+        self.network.requires_grad_(False)
+        self.couples_samples = couples_samples
+        self.passes: list[tuple[int, bool]] = []
+        self.read = 0
+        self.read_by_then: list[int] = []
+
+    def embed(self, x_NCHW: Tensor) -> Tensor:
+        self.passes.append((len(x_NCHW), torch.is_grad_enabled()))
+        self.read_by_then.append(self.read)
+        return self.network.embed(x_NCHW)
+
+    def reading(self, sizes: tuple[int, ...]) -> Iterator[Tensor]:
+        for size in sizes:
+            self.read += 1
+            yield torch.randn(size, 1, 16, 16, generator=generator(1, self.read, "images"))
+
+
+@pytest.mark.parametrize(
+    ("ipc", "micro_batch", "synthetic_passes"),
+    [
+        (2, 100, [(6, True)]),
+        (2, 5, [(4, True), (2, True)]),
+        (3, 5, [(3, True)] * 3),
+        (5, 3, [(3, False), (2, False), (3, True), (2, True)] * 3),
+    ],
+)
+def test_no_pass_is_larger_than_the_micro_batch(
+    ipc: int, micro_batch: int, synthetic_passes: list[tuple[int, bool]]
+) -> None:
+    network = Watched()
+    augmentations = [draw("flip", generator(0, c, "a"), (16, 16)) for c in range(3)]
+    synthetic_NCHW = torch.zeros(3 * ipc, 1, 16, 16)
+    matching_loss_and_gradient(
+        network, network.reading((7, 7, 7)), synthetic_NCHW, augmentations, micro_batch
+    )
+    real_passes = network.passes[: -len(synthetic_passes)]
+    assert sum(count for count, _ in real_passes) == 21
+    assert max(count for count, _ in real_passes) <= micro_batch
+    assert not any(graph for _, graph in real_passes), "the real side needs no gradient"
+    assert network.passes[len(real_passes) :] == synthetic_passes
+
+
+def test_batches_are_read_only_as_they_are_needed() -> None:
+    network = Watched()
+    mean_features(network, network.reading((4,) * 20), 8, span=True)
+    assert network.passes == [(8, False)] * 10
+    assert network.read_by_then == list(range(2, 21, 2))
+
+
+def test_passes_that_span_classes_keep_their_means_apart() -> None:
+    sizes = (3, 1, 9, 2)
+    expected = [Watched().network.embed(x_NCHW).mean(dim=0) for x_NCHW in Watched().reading(sizes)]
+    for micro_batch, passes in ((100, [15]), (4, [4, 4, 4, 3]), (1, [1] * 15)):
+        network = Watched()
+        means_CF = mean_features(network, network.reading(sizes), micro_batch, span=True)
+        assert [count for count, _ in network.passes] == passes
+        assert torch.allclose(means_CF, torch.stack(expected), rtol=1e-5, atol=1e-6)
+
+
+def test_a_network_that_couples_samples_is_never_split() -> None:
+    network = Watched(couples_samples=True)
+    augmentations = [draw("none", generator(0, 0, "a"), (16, 16))] * 3
+    matching_loss_and_gradient(
+        network, network.reading((7, 7, 7)), torch.zeros(15, 1, 16, 16), augmentations, 2
+    )
+    assert network.passes == [(21, False), (15, True)]
 
 
 def test_one_class_more_than_augmentations_is_refused() -> None:
     network = build(NetworkConfig(width=4), 1, (16, 16), 1, generator(0, 0, "network"))
     x_NCHW = torch.zeros(2, 1, 16, 16)
+    augmentations = [draw("none", generator(0, 0, "a"), (16, 16))]
     with pytest.raises(ValueError, match="zip"):
-        matching_loss(network, [x_NCHW, x_NCHW], x_NCHW, [draw("none", generator(0, 0, "a"), (16, 16))])
+        matching_loss_and_gradient(network, [x_NCHW, x_NCHW], x_NCHW, augmentations, 64)

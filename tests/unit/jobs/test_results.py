@@ -9,7 +9,7 @@ import pytest
 from core.db.migrate import upgrade
 from core.db.models import Evaluation, Job, Metric
 from core.db.session import Database
-from core.jobs.results import evaluations_of, loss_curve, summarise
+from core.jobs.results import NAMED_CLASSES, evaluations_of, loss_curve, small_classes, summarise
 from core.jobs.spec import JobSpec
 from tests.support.databases import empty_sqlite
 from tests.support.leased import OWNER, add_job
@@ -44,6 +44,22 @@ def evaluation(
         confusion=confusion,
         seconds=1.5,
     )
+
+
+def test_small_classes_are_named_and_counted() -> None:
+    spec = JobSpec.model_validate({"ipc": 10, "batch_real": 100})
+    images_by_class = [("large", 100), ("small", 99), ("enough", 10), ("tiny", 9), ("absent", 0)]
+    found = small_classes(spec, images_by_class)
+    tiny = {"name": "tiny", "images": 9}
+    assert found["ipc"] == {"limit": 10, "count": 1, "first": [tiny]}
+    small = [{"name": "small", "images": 99}, {"name": "enough", "images": 10}, tiny]
+    assert found["batch_real"] == {"limit": 100, "count": 3, "first": small}
+
+
+def test_of_many_small_classes_the_first_are_named() -> None:
+    found = small_classes(SPEC, [(str(c), 5) for c in range(1000)])["batch_real"]
+    assert found["count"] == 1000
+    assert [one["name"] for one in found["first"]] == [str(c) for c in range(NAMED_CLASSES)]
 
 
 def test_mean_and_sample_standard_deviation() -> None:

@@ -1,0 +1,66 @@
+"""What a dry run finds out, and that it leaves no trace."""
+
+import dataclasses
+
+import pytest
+import torch
+
+from bench import flops
+from core.engine.condense import condense
+from core.engine.config import NETWORK_NORMS, CondenseConfig, NetworkConfig
+from core.engine.errors import OutOfMemory
+from core.engine.estimate import estimate, flops_per_iteration
+from core.engine.state import initial_state
+from tests.support.limited import limit_convnet
+
+from .problems import random_images
+
+CPU = torch.device("cpu")
+CONFIG = CondenseConfig(ipc=2, iterations=50, batch_real=20, network=NetworkConfig(width=4, depth=2))
+
+
+def test_a_dry_run_leaves_no_trace() -> None:
+    real = random_images()
+    state = initial_state(real, CONFIG)
+    before = state.images_NCHW.clone()
+    short = dataclasses.replace(CONFIG, iterations=3)
+    *_, expected = condense(real, short)
+    estimate(real, short, state, CPU)
+    assert torch.equal(state.images_NCHW, before) and not state.velocity_NCHW.any()
+    *_, step = condense(real, short, state=state)
+    assert torch.equal(step.state.images_NCHW, expected.state.images_NCHW)
+
+
+def test_what_it_finds() -> None:
+    real = random_images()
+    found = estimate(real, CONFIG, initial_state(real, CONFIG), CPU)
+    assert found.seconds_per_iteration > 0 and found.warm
+    assert found.seconds == pytest.approx(50 * found.seconds_per_iteration)
+    # torch alone takes more than this.
+    assert found.peak_memory_bytes is not None and 50 << 20 < found.peak_memory_bytes < 1 << 40
+    assert (found.micro_batch, found.halved) == (60, False)
+
+
+def test_too_little_memory_shows_before_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = random_images()
+    state = initial_state(real, CONFIG)
+    limit_convnet(monkeypatch, 10)
+    found = estimate(real, CONFIG, state, CPU)
+    assert (found.micro_batch, found.halved, found.warm) == (7, True, True)
+    limit_convnet(monkeypatch, 0)
+    with pytest.raises(OutOfMemory, match="iteration 1 with a micro-batch of 1"):
+        estimate(real, CONFIG, state, CPU)
+
+
+def test_flops_are_those_counted_by_hand() -> None:
+    real = random_images((5,) * 10, size=(32, 32), channels=3)
+    config = CondenseConfig(ipc=10, batch_real=256)
+    assert flops_per_iteration(real, config) == flops.iteration(10, 256, 10)
+
+
+@pytest.mark.parametrize(
+    ("name", "norm"), [(name, norm) for name in NETWORK_NORMS for norm in NETWORK_NORMS[name]]
+)
+def test_flops_are_known_of_every_network(name: str, norm: str) -> None:
+    config = dataclasses.replace(CONFIG, network=NetworkConfig(name=name, norm=norm))
+    assert flops_per_iteration(random_images(size=(32, 32)), config) > 1_000_000
