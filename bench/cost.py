@@ -30,7 +30,7 @@ ROOT = Path(__file__).parents[1]
 CLASSES = (10, 50, 200)
 SIDES = (32, 64, 128)
 PER_CLASS = 32
-WIDTH, BATCH_REAL, IPC = 8, 4, 1
+WIDTH, BATCH_REAL, IPC = 8, 16, 1
 TIMED = 2
 """Iterations, after one that warms up."""
 
