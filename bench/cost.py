@@ -30,7 +30,7 @@ ROOT = Path(__file__).parents[1]
 CLASSES = (10, 50, 200)
 SIDES = (32, 64, 128)
 PER_CLASS = 32
-WIDTH, BATCH_REAL, IPC = 8, 4, 1
+WIDTH, BATCH_REAL, IPC = 8, 16, 1
 TIMED = 2
 """Iterations, after one that warms up."""
 
@@ -42,7 +42,8 @@ LARGE_CLASSES, LARGE_PER_CLASS, LARGE_SIDE = 1_000, 1_200, 64
 class Cell:
     """seconds: median of an iteration. Memory in bytes: resident before the first iteration, and at most.
 
-    What is resident counts the pages of the memory-mapped images that were read.
+    mapped: how much of what is resident at the end are pages of the memory-mapped images. They grow with
+    every image that is read, and the system takes them back when memory is short.
     """
 
     classes: int
@@ -51,6 +52,7 @@ class Cell:
     seconds: float
     before: int
     peak: int
+    mapped: int
     threads: int
 
     @property
@@ -91,19 +93,20 @@ def measure(classes: int, per_class: int, side: int) -> Cell:
             init="noise",
             network=NetworkConfig(width=WIDTH),
         )
-        before, seconds = _memory("VmRSS"), []
+        before, files, seconds = _memory("VmRSS"), _memory("RssFile"), []
         began = time.perf_counter()
         for _ in condense(real, config):
             seconds.append(time.perf_counter() - began)
             began = time.perf_counter()
+        mapped = _memory("RssFile") - files
     return Cell(
         classes=classes, per_class=per_class, side=side, seconds=median(seconds[1:]),
-        before=before, peak=_memory("VmHWM"), threads=torch.get_num_threads(),
+        before=before, peak=_memory("VmHWM"), mapped=mapped, threads=torch.get_num_threads(),
     )  # fmt: skip
 
 
 def _memory(field: str) -> int:
-    """Bytes: VmRSS, resident now, or VmHWM, resident at most since the process began."""
+    """Bytes: VmRSS, resident now, RssFile, of it pages of files, or VmHWM, resident at most so far."""
     status = Path("/proc/self/status")
     if not status.exists():
         raise RuntimeError(
@@ -132,15 +135,17 @@ def section(cells: list[Cell], large: Cell) -> str:
     """Markdown."""
     rows = "\n".join(
         f"| {cell.classes} | {cell.side} | {default_depth(cell.side, cell.side)} | {cell.seconds:.3f} | "
-        f"{cell.nanoseconds:.1f} | {_mib(cell.before)} | {_mib(cell.peak)} |"
+        f"{cell.nanoseconds:.1f} | {_mib(cell.before)} | {_mib(cell.peak)} | "
+        f"{_mib(cell.mapped)} |"
         for cell in cells
     )
     low, high = min(cell.nanoseconds for cell in cells), max(cell.nanoseconds for cell in cells)
+    own = large.peak - large.before - large.mapped
     work = [cell.images * cell.side**2 for cell in cells]
     return f"""## Cost by classes and image size
 
-| classes | px | blocks | s/iteration | ns per image and pixel | MiB before | MiB at most |
-|---|---|---|---|---|---|---|
+| classes | px | blocks | s/iteration | ns per image and pixel | MiB before | MiB at most | of it mapped |
+|---|---|---|---|---|---|---|---|
 {rows}
 
 An iteration of ConvNet of width {WIDTH} with batch_real {BATCH_REAL} and {IPC} synthetic image a class;
@@ -148,13 +153,15 @@ the median of {TIMED} after a warm-up, each row in a process of its own. An iter
 (batch_real + 3 × IPC) images: real ones go forward, synthetic ones forward and back, which costs twice as
 much again. Divided by those images and their pixels, the cost lies between {low:.1f} and {high:.1f} ns, a
 factor of {high / low:.1f}, while the work grows {max(work) // min(work):,}-fold. Memory is what is resident:
-before the first iteration (libraries and labels), and at most.
+before the first iteration (libraries and labels), and at most; of it, pages of the memory-mapped images,
+which the system takes back when memory is short.
 
 **A set that does not fit into memory.** {large.classes * large.per_class:,} images of {large.side} px in
 {large.classes:,} classes, memory-mapped: {large.set_bytes / 1e9:.1f} GB (a file with a hole for content, so
 this says nothing of a disk's speed). {1 + TIMED} iterations at {large.seconds:.2f} s each; resident at most
-{_mib(large.peak)} MiB, {large.peak / large.set_bytes:.1%} of the set, of which {_mib(large.before)} MiB
-before the first.
+{_mib(large.peak)} MiB: {_mib(large.before)} MiB before the first, {_mib(large.mapped)} MiB of mapped pages,
+which grow with the images read and can be taken back, and {_mib(own)} MiB of the iteration's own, which do
+not depend on how many images the set has.
 
 **Machine.** {machine()}; {large.threads} threads."""
 
