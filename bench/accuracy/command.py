@@ -34,6 +34,10 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument("--width", type=int, default=NetworkConfig.width, help="of ConvNet")
     run.add_argument("--iterations-dm", type=int, help="default: the recipe's")
     run.add_argument("--iterations-fast", type=int, help="default: the recipe's")
+    run.add_argument(
+        "--set", type=_setting, nargs="+", default=[], metavar="NAME=VALUE",
+        help="fields of CondenseConfig that go before the recipes', such as lr=30 lr_decay=0.5",
+    )  # fmt: skip
     run.add_argument("--epochs", type=int, default=EvaluateConfig.epochs, help="on ipc images per class")
     run.add_argument("--whole-epochs", type=int, default=WHOLE_EPOCHS, help="on the whole training split")
     run.add_argument("--networks", type=int, default=EvaluateConfig.networks, help="trained for each figure")
@@ -54,6 +58,14 @@ def parser() -> argparse.ArgumentParser:
             "--state", type=Path, default=Path(tempfile.gettempdir()) / "condensery-accuracy"
         )
     return top
+
+
+def _setting(text: str) -> tuple[str, float]:
+    name, _, value = text.partition("=")
+    integer = name == "batch_real"
+    if not integer and name not in ("lr", "lr_decay", "momentum"):
+        raise argparse.ArgumentTypeError(f"{text!r} sets none of batch_real, lr, lr_decay, momentum")
+    return name, int(value) if integer else float(value)
 
 
 def _cross(text: str) -> tuple[str, int]:

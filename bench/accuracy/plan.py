@@ -87,6 +87,7 @@ def condensation(method: str, ipc: int, options: argparse.Namespace) -> Condense
     wanted = options.iterations_dm if method == "dm" else options.iterations_fast
     if wanted is not None:
         settings["iterations"] = wanted
+    settings.update(options.set)
     return CondenseConfig(ipc=ipc, network=network, seed=options.seed, **settings)  # type: ignore[arg-type]
 
 

@@ -26,6 +26,11 @@ class MixedPrecision:
             return self.network.embed(x_NCHW).float()
 
 
+def multiplies_in(device: torch.device | str) -> torch.dtype:
+    """The type in which a condensation's networks multiply on the device."""
+    return torch.bfloat16 if torch.device(device).type == "cuda" else torch.float32
+
+
 def on_device(network: Network, device: torch.device | str) -> Network | MixedPrecision:
-    """The network as condensation uses it on a device: mixed precision on CUDA, float32 elsewhere."""
-    return MixedPrecision(network) if torch.device(device).type == "cuda" else network
+    """The network as condensation uses it on the device."""
+    return network if multiplies_in(device) == torch.float32 else MixedPrecision(network)

@@ -50,7 +50,7 @@ RECIPES: Mapping[str, Recipe] = {
         lr_decay=CondenseConfig.lr_decay,
         momentum=CondenseConfig.momentum,
     ),
-    # Chosen by measurement on CIFAR-10 (docs/results.md): large steps, then ever smaller ones to average the
+    # Chosen by measurement on CIFAR-10 (docs/recipes.md): large steps, then ever smaller ones to average the
     # chance of small real batches out.
     "fast": Recipe(iterations=1_000, batch_real=64, lr=_fast_lr, lr_decay=0.5, momentum=0.5),
 }

@@ -14,8 +14,10 @@ from safetensors.torch import load_file
 
 from bench.accuracy.command import main, parse
 from bench.accuracy.ledger import RECORDS_FILE, Ledger, Record, read_records, text_of
+from bench.accuracy.plan import condensation
 from bench.accuracy.report import page
 from bench.accuracy.work import UNFINISHED, run
+from core.engine.recipes import RECIPES
 from tests.unit.data.builders import Files, idx_images, idx_labels, pixels
 
 ROOT = Path(__file__).parents[3]
@@ -73,6 +75,15 @@ def whole_run(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     state = tmp_path_factory.mktemp("state")
     assert work(data, state, *ALL) == 0
     return state
+
+
+def test_a_set_field_goes_before_the_recipes(tmp_path: Path) -> None:
+    given = ["run", "--data", str(tmp_path), "--dataset", "cifar-10", "--set", "lr=30", "batch_real=32"]
+    config = condensation("fast", 10, parse(given))
+    assert config is not None
+    assert (config.lr, config.batch_real, config.lr_decay) == (30, 32, RECIPES["fast"].lr_decay)
+    with pytest.raises(SystemExit):
+        parse([*given, "ipc=3"])
 
 
 def test_every_method_is_scored_by_every_network(whole_run: Path) -> None:
