@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from core.engine.cpu.library import Block, library, slice_width
@@ -69,6 +70,7 @@ class _ConvBlock(torch.autograd.Function):
         return out
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, dout: Tensor) -> tuple[Tensor | None, ...]:
         x, weight, gamma, beta, kept, inverse = ctx.saved_tensors
         dgamma, dbeta = torch.empty_like(inverse), torch.empty_like(inverse)

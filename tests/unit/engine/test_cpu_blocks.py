@@ -54,6 +54,7 @@ def parameters(network: ConvNet) -> list[Tensor]:
 
 
 def error(ours: Tensor, exact: Tensor) -> float:
+    exact = exact.detach()
     return float((ours.detach().double() - exact).norm() / exact.norm())
 
 
