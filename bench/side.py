@@ -19,6 +19,7 @@ from core.engine.condense import condense
 from core.engine.config import CondenseConfig, EvaluateConfig
 from core.engine.evaluate import train_network
 from core.engine.images import LabelledImages
+from core.engine.recipes import RECIPES
 from core.engine.state import synthetic_labels
 from worker.device import make_deterministic
 
@@ -28,8 +29,9 @@ SIDE = 32
 EPOCHS = 20
 """Epochs in a unit of evaluation."""
 
-UNITS = ("condense 1", "condense 10", "evaluate 10")
-"""One iteration at 1 and 10 images per class; EPOCHS epochs on 10 images per class."""
+UNITS = ("condense 1", "condense 10", "fast 10", "evaluate 10")
+"""One iteration at 1 and 10 images per class, and of the recipe `fast` against the same official one; EPOCHS
+epochs on 10 images per class."""
 
 
 def random_cifar() -> LabelledImages:
@@ -46,6 +48,7 @@ def our_work(real: LabelledImages) -> dict[str, Iterator[Any]]:
     return {
         "condense 1": condense(real, CondenseConfig(ipc=1)),
         "condense 10": condense(real, CondenseConfig(ipc=10)),
+        "fast 10": condense(real, CondenseConfig(ipc=10, **RECIPES["fast"].settings(10))),  # type: ignore[arg-type]
         # 100 images are one batch, so a step is an epoch.
         "evaluate 10": train_network(_condensed(real), CLASSES, EvaluateConfig(), 0),
     }
@@ -55,9 +58,11 @@ def official_work(real: LabelledImages) -> dict[str, Iterator[Any]]:
     """By unit, what to advance."""
     everything = torch.arange(len(real))
     images_NCHW, labels_N = real.normalised(everything, "cpu"), real.labels(everything, "cpu")
+    ten = official_loop.condense(images_NCHW, labels_N, ipc=10)
     return {
         "condense 1": official_loop.condense(images_NCHW, labels_N, ipc=1),
-        "condense 10": official_loop.condense(images_NCHW, labels_N, ipc=10),
+        "condense 10": ten,
+        "fast 10": ten,
         "evaluate 10": official_loop.evaluate(*_condensed(real)),
     }
 
