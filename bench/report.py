@@ -66,9 +66,9 @@ def markdown(timings: list[Timing], threads: tuple[int, int]) -> str:
 An iteration is one of distribution matching with ConvNet-3-128 on {CLASSES * PER_CLASS:,} random uint8
 images in CIFAR-10's shapes, batch_real {batch_real}. In the row of `fast`, one of its iterations, on
 {RECIPES["fast"].batch_real} real images a class, stands beside one of the official loop's. An epoch
-of evaluation is one training step on all its images, augmented per image; a measurement takes {EPOCHS}. The two
-sides take turns in one run, each in a process of its own, after one pair that does not count; the ratio is taken
-pair by pair.
+of evaluation is one training step on all its images, augmented per image; a measurement takes {EPOCHS}.
+The two sides take turns in one run, each in a process of its own, after one pair that does not count; the
+ratio is taken pair by pair.
 
 **Official loop** is `bench/official_loop.py`: our writing of how the official research code works, not that
 code.

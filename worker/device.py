@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from core.engine.cpu.library import convolution
+from core.engine.cpu.library import convnet_blocks
 from core.engine.precision import multiplies_in
 from core.errors import JobError
 from core.version import __version__
@@ -53,7 +53,7 @@ def environment(device: torch.device) -> dict[str, Any]:
         "python": platform.python_version(),
         "device": device.type,
         "device_name": name,
-        "convolution": convolution(device),
+        "convnet_blocks": convnet_blocks(device),
         "precision": str(multiplies_in(device)).removeprefix("torch."),
         "threads": torch.get_num_threads(),
         "deterministic": torch.are_deterministic_algorithms_enabled(),

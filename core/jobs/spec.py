@@ -142,7 +142,7 @@ class JobSpec(_Strict):
         "dm",
         description="Fills in iterations, batch_real, lr, lr_decay and momentum where they are not given: "
         "`dm` with the paper's values, `fast` with far fewer iterations, fewer real images in each, and a "
-        "learning rate that grows with ipc and falls towards 0 at the end.",
+        "large learning rate that falls towards 0 in the second half.",
     )
     ipc: int = _whole("ipc", description="Synthetic images per class.")
     iterations: int | None = _whole(

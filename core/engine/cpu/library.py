@@ -69,6 +69,9 @@ def slice_width() -> int:
     return 0 if loaded is None else int(loaded.slice_width())
 
 
-def convolution(device: torch.device) -> str:
-    """How ConvNet's blocks are computed on the device: results of the two differ by rounding."""
-    return "winograd" if device.type == "cpu" and library() is not None else "torch"
+def convnet_blocks(device: torch.device) -> str:
+    """Who computes ConvNet's usual blocks on the device: results of the two differ by rounding.
+
+    "compiled" ones need a width that is a multiple of `slice_width`; others are torch's even so.
+    """
+    return "compiled" if device.type == "cpu" and library() is not None else "torch"

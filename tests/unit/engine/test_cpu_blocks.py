@@ -138,10 +138,10 @@ def test_other_types_widths_and_transforms_take_the_plain_blocks() -> None:
 def test_without_a_compiler_the_plain_blocks_do_it(tmp_path: Path) -> None:
     assert shutil.which("cc", path=str(tmp_path)) is None
     program = (
-        "import torch; from core.engine.cpu.library import convolution; "
+        "import torch; from core.engine.cpu.library import convnet_blocks; "
         "from core.engine.config import NetworkConfig; from core.engine.networks import build; "
         "network = build(NetworkConfig(width=32), 1, (16, 16), 2, torch.Generator()); "
-        "print(convolution(torch.device('cpu')), tuple(network.embed(torch.zeros(1, 1, 16, 16)).shape))"
+        "print(convnet_blocks(torch.device('cpu')), tuple(network.embed(torch.zeros(1, 1, 16, 16)).shape))"
     )
     done = subprocess.run(
         [sys.executable, "-c", program],
