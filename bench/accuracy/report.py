@@ -224,8 +224,8 @@ def _making(sets: Iterable[Record], machines: "_Machines") -> str:
         ],
     )  # fmt: skip
     note = (
-        "Wall time, warm-up included. `herding` and `k-center` include the training of the network whose "
-        "features they look at, which they share."
+        "Wall time, warm-up and whatever else the machine was doing included. `herding` and `k-center` "
+        "include the training of the network whose features they look at, which they share."
     )
     return f"{table}\n\n{note}"
 
