@@ -59,6 +59,7 @@ def test_engine_and_gpu_benchmark_need_torch_and_numpy_alone() -> None:
     program = """
 import importlib, pkgutil, sys
 import numpy, torch, torch.distributed
+import torch.utils.flop_counter  # takes triton along where torch brought it
 before = set(sys.modules)
 import core.engine, bench.gpu
 for module in pkgutil.walk_packages(core.engine.__path__, "core.engine."):
