@@ -93,6 +93,7 @@ def condense(
         augmentations = [draw(config.augment, augment_chance, real.size) for _ in real.classes]
 
         def matched(micro_batch: int) -> tuple[Tensor, Tensor]:
+            # Called before the next iteration gives these names to others, which is what B023 warns of.
             real_batches = (real.normalised(indices, device) for indices in chosen[mine])  # noqa: B023
             return matching_loss_and_gradient(
                 embedder, real_batches, images_NCHW[rows], augmentations[mine], micro_batch  # noqa: B023

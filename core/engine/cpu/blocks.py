@@ -21,6 +21,9 @@ from core.engine.cpu.library import Block, library, slice_width
 POINTS = (0.0, 0.625, -0.625, 1.5, -1.5)
 """Winograd's, and infinity: those of winograd.h."""
 
+MOST_ROWS = 8
+"""The largest ROWS of winograd.h, to whose multiple the first block's gradient is padded."""
+
 
 def usable(width: int, x_NCHW: Tensor) -> bool:
     """Whether `embed` can take such images through blocks so wide."""
@@ -83,9 +86,8 @@ class _ConvBlock(torch.autograd.Function):
             fixed["weight"] = _image_weight_back(weight) if ctx.first else _points_weight(_turned(weight))
         sums: list[Tensor] = []
         if wants_weight:
-            shape = (
-                (-(-9 * weight.shape[1] // 8) * 8, len(weight)) if ctx.first else (36, *weight.shape[1::-1])
-            )
+            taps = -(-9 * weight.shape[1] // MOST_ROWS) * MOST_ROWS
+            shape = (taps, len(weight)) if ctx.first else (36, weight.shape[1], len(weight))
             sums = [torch.zeros(shape) for _ in range(_parts(len(x)))]
         _run("image_backward" if ctx.first else "block_backward", ctx.geometry, fixed, tensors, sums)
         dweight = None
