@@ -1,33 +1,39 @@
-"""The one way to the members of an uploaded zip or tar: nothing is extracted, every byte is counted."""
+"""The one way to the members of an upload: nothing is extracted, every byte is counted."""
 
-import os
+import io
+import tempfile
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
 
-from core.data.inflate import GZIP_MAGIC, XZ_MAGIC, bounded, gunzip, inflate_raw, unxz
+from core.data.inflate import bounded, inflate_raw
 from core.data.limits import Limits
-from core.data.members import Member, check_members
-from core.data.sniff import describe, unrecognised
-from core.data.tar_headers import BLOCK, is_tar_header, list_tar
-from core.data.zip_directory import list_zip
+from core.data.members import Member
 from core.errors import DataError
 
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
 STEP = 1024**2
-ZIP_MAGIC = (b"PK\3\4", b"PK\5\6")
+
+ReadAt = Callable[[Member, int, int], bytes]
+"""(member, position in its stored bytes, count) → that many bytes, or fewer where the file ends."""
 
 
 class Archive:
     """Members by name and byte range; reads are positional, so any thread may read.
 
     Attributes:
-        container: "zip", "tar", "tar.gz" or "tar.xz".
+        container: "zip", "tar", "tar.gz", "tar.xz", "tar.zst", "folder" or "file" (a single one).
         members: the regular files, sorted by name.
     """
 
-    def __init__(self, descriptor: int, container: str, members: list[Member], limits: Limits) -> None:
-        self._descriptor = descriptor
+    def __init__(
+        self, container: str, members: list[Member], read_at: ReadAt, *, work: Path, limits: Limits
+    ) -> None:
+        self._read_at = read_at
+        self._work = work
         self._limits = limits
         self.container = container
         self.members = tuple(sorted(members, key=lambda member: member.name))
@@ -80,81 +86,64 @@ class Archive:
             pass
         return found[:count]
 
+    def open(self, member: Member) -> BinaryIO:
+        """A member as a seekable file, for libraries that want one; a deflated one is expanded on disk.
+
+        Raises:
+            DataError: as `chunks`, of a deflated member; others are not checked.
+        """
+        if not member.deflated:
+            return io.BufferedReader(_StoredFile(member, self._read_at), STEP)
+        file = tempfile.TemporaryFile(dir=self._work)  # noqa: SIM115 (the caller closes it)
+        try:
+            file.writelines(self.chunks(member))
+        except BaseException:
+            file.close()
+            raise
+        file.seek(0)
+        return file
+
     def _expanded(self, member: Member) -> Iterator[bytes]:
         stored = self._stored(member)
         return inflate_raw(stored, member.name) if member.deflated else stored
 
     def _stored(self, member: Member) -> Iterator[bytes]:
-        position, end = member.offset, member.offset + member.stored_bytes
+        position, end = 0, member.stored_bytes
         while position < end:
-            chunk = os.pread(self._descriptor, min(STEP, end - position), position)
+            chunk = self._read_at(member, position, min(STEP, end - position))
             if not chunk:
                 raise _corrupt(member, "the archive ends inside it")
             position += len(chunk)
             yield chunk
 
 
+class _StoredFile(io.RawIOBase):
+    def __init__(self, member: Member, read_at: ReadAt) -> None:
+        self._member, self._read_at = member, read_at
+        self._position = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._member.stored_bytes}[whence]
+        self._position = max(0, start + offset)
+        return self._position
+
+    def tell(self) -> int:
+        return self._position
+
+    def readinto(self, buffer: "WriteableBuffer") -> int:
+        view = memoryview(buffer).cast("B")
+        count = max(0, min(len(view), self._member.stored_bytes - self._position))
+        chunk = self._read_at(self._member, self._position, count) if count else b""
+        view[: len(chunk)] = chunk
+        self._position += len(chunk)
+        return len(chunk)
+
+
 def _corrupt(member: Member, why: str) -> DataError:
     return DataError(f"{member.name!r} is corrupt: {why}", code="corrupt_member", member=member.name)
-
-
-@contextmanager
-def open_archive(source: Path, work: Path, limits: Limits) -> Iterator[Archive]:
-    """Open an upload, whatever its name.
-
-    A compressed tar is first expanded into `work`, counted as it grows: members can then be read in
-    the order of their names, and as often as needed, at the price of one decompression and the disk.
-
-    Raises:
-        DataError: `empty_file`, `unrecognised_format`, `truncated_archive`, `corrupt_archive`,
-            `unsafe_member_name`, `duplicate_member`, `unsupported_member`, `overlapping_members` or
-            `limit_exceeded`.
-    """
-    with source.open("rb") as file:
-        head = file.read(BLOCK)
-    if not head:
-        raise DataError("the uploaded file is empty", code="empty_file")
-    if head.startswith(ZIP_MAGIC):
-        path, container = source, "zip"
-    elif head.startswith((GZIP_MAGIC, XZ_MAGIC)):
-        path, container = _expand_tar(source, work, limits)
-    elif is_tar_header(head):
-        path, container = source, "tar"
-    elif head[257:262] == b"ustar":
-        raise DataError("the first tar header is corrupt or cut short", code=_cut_or_corrupt(head))
-    else:
-        raise unrecognised(describe(head))
-    with path.open("rb") as file:
-        members = list_zip(file, limits) if container == "zip" else list_tar(file, limits)
-        check_members(members, limits)
-        yield Archive(file.fileno(), container, members, limits)
-
-
-def _cut_or_corrupt(head: bytes) -> str:
-    return "truncated_archive" if len(head) < BLOCK else "corrupt_archive"
-
-
-def _expand_tar(source: Path, work: Path, limits: Limits) -> tuple[Path, str]:
-    target = work / "expanded.tar"
-    with source.open("rb") as file, target.open("wb") as out:
-        compressed = iter(lambda: file.read(STEP), b"")
-        gzipped = file.read(2) == GZIP_MAGIC
-        file.seek(0)
-        what = f"the {'gzip' if gzipped else 'xz'} data"
-        expanded = gunzip(compressed, what) if gzipped else unxz(compressed, what)
-        head = b""
-        for chunk in bounded(
-            expanded,
-            stored_bytes=source.stat().st_size,
-            limit_name="expanded_bytes",
-            limits=limits,
-            what=what,
-        ):
-            out.write(chunk)
-            if len(head) < BLOCK:
-                head += chunk[: BLOCK - len(head)]
-                if len(head) == BLOCK and not is_tar_header(head):
-                    raise unrecognised(f"{what} of {describe(head)}")
-    if len(head) < BLOCK:
-        raise unrecognised(f"{what} of {describe(head)}" if head else f"{what} of nothing")
-    return target, "tar.gz" if gzipped else "tar.xz"

@@ -1,16 +1,23 @@
-"""Bounded, streaming decompression: deflate, gzip and xz."""
+"""Bounded, streaming decompression: deflate, gzip, xz and Zstandard."""
 
 import lzma
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+
+import zstandard
 
 from core.data.limits import Limits, check_limit
 from core.errors import DataError
 
 STEP = 1024**2
 XZ_MEMORY_BYTES = 256 * 1024**2
+#: What `zstd` itself expands without being asked for more (--ultra goes further).
+ZSTD_WINDOW_BYTES = 128 * 1024**2
+#: Its output has no bound of its own: a block of 3 bytes may hold 128 KiB, so this much input at most 43 MiB.
+ZSTD_STEP = 1024
 GZIP_MAGIC = b"\x1f\x8b"
 XZ_MAGIC = b"\xfd7zXZ\x00"
+ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 
 
 def truncated(what: str) -> DataError:
@@ -68,6 +75,34 @@ def unxz(chunks: Iterable[bytes], what: str) -> Iterator[bytes]:
         raise DataError(f"{what} is corrupt: {error}", code="corrupt_archive", member=what) from error
     if not engine.eof:
         raise truncated(what)
+
+
+def unzstd(chunks: Iterable[bytes], what: str) -> Iterator[bytes]:
+    """Expand Zstandard, also of several frames one after the other."""
+    decompressor = zstandard.ZstdDecompressor(max_window_size=ZSTD_WINDOW_BYTES)
+    engine = decompressor.decompressobj()
+    try:
+        for chunk in chunks:
+            for start in range(0, len(chunk), ZSTD_STEP):
+                pending = chunk[start : start + ZSTD_STEP]
+                while pending:
+                    if engine.eof:
+                        engine = decompressor.decompressobj()
+                    yield engine.decompress(pending)
+                    pending = engine.unused_data if engine.eof else b""
+    except zstandard.ZstdError as error:
+        raise DataError(f"{what} is corrupt: {error}", code="corrupt_archive", member=what) from error
+    if not engine.eof:
+        raise truncated(what)
+
+
+Expand = Callable[[Iterable[bytes], str], Iterator[bytes]]
+#: How a compressed stream begins, what it is called, how it is expanded.
+COMPRESSIONS: tuple[tuple[bytes, str, Expand], ...] = (
+    (GZIP_MAGIC, "gz", gunzip),
+    (XZ_MAGIC, "xz", unxz),
+    (ZSTD_MAGIC, "zst", unzstd),
+)
 
 
 def bounded(

@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from core.data.archive import open_archive
 from core.data.canonical import (
     MANIFEST_FILE,
     PREVIEW_FILE,
@@ -23,6 +22,7 @@ from core.data.canonical import (
     images_file,
     labels_file,
 )
+from core.data.containers import open_source
 from core.data.decode import UndecodableImage, decode, square
 from core.data.detect import read_archive
 from core.data.limits import Limits, check_limit
@@ -103,7 +103,7 @@ def _write(
     path: Path, work: Path, limits: Limits, image_size: int | None, seed: int, progress: Progress
 ) -> Manifest:
     progress(0, None)
-    with open_archive(path, work, limits) as archive:
+    with open_source(path, work, limits) as archive:
         source = read_archive(archive, limits)
         assignment = assign(source, seed=seed, limits=limits)
         sizing = choose_size(source.sizes_N2, image_size)

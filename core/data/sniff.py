@@ -9,12 +9,13 @@ SUPPORTED = (
     "npz with images and labels",
 )
 IMAGE_MAGIC = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF87a", b"GIF89a", b"BM", b"II*\0", b"MM\0*")
+PARQUET_MAGIC = b"PAR1"
 KNOWN = (
     (b"\x93NUMPY", "a single .npy array (labels are missing: put both arrays in one npz)"),
     (b"BZh", "bzip2 data"),
     (b"7z\xbc\xaf\x27\x1c", "a 7z archive"),
     (b"Rar!", "a RAR archive"),
-    (b"PAR1", "a Parquet file"),
+    (PARQUET_MAGIC, "a Parquet file"),
     (b"\x28\xb5\x2f\xfd", "Zstandard data"),
     (b"\x00\x00\x08", "a single IDX file (put images and labels in one zip)"),
     (b"%PDF", "a PDF"),
