@@ -49,7 +49,7 @@ class Manifest:
         source_format: the reader's name.
         split_rule: how train and test came about.
         resize: `image_size`, `origin` (requested, native, suggested), `rule`, `requested`.
-        report: `skipped`, `left_out`, `duplicates`, `imbalance_ratio`.
+        report: what `core.data.report.describe` found.
     """
 
     classes: tuple[str, ...]

@@ -1,18 +1,13 @@
 """An upload to the canonical form, in one call."""
 
 import errno
-import functools
 import hashlib
 import json
-import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
 
 from core.data.canonical import (
     MANIFEST_FILE,
@@ -23,18 +18,16 @@ from core.data.canonical import (
     labels_file,
 )
 from core.data.containers import open_source
-from core.data.decode import UndecodableImage, decode, square
 from core.data.detect import read_archive
 from core.data.limits import Limits, check_limit
+from core.data.pixels import square_batches
 from core.data.preview import draw_preview
+from core.data.report import describe
 from core.data.sizing import choose_size
-from core.data.source import BATCH_ROWS, EncodedBatch, SkippedFiles, Source
 from core.data.split_writer import SplitWriter
-from core.data.splits import Assignment, assign
+from core.data.splits import assign
 from core.errors import DataError, StorageFull
 
-# Each thread may hold one image at the pixel limit, so memory and not cores bounds their number.
-MOST_THREADS = 8
 WORK_FOLDER = ".ingest"
 
 Progress = Callable[[int, int | None], None]
@@ -118,9 +111,9 @@ def _write(
                 work, split, image_size=size, channels=channels, classes=len(assignment.classes)
             )
             with writer:
-                for images, labels, drawn in _canonical_batches(source, assignment, rows, size, limits):
-                    writer.append(images, labels)
-                    done += drawn
+                for batch in square_batches(source, rows, image_size=size, limits=limits):
+                    writer.append(batch.images_NHWC, assignment.new_label[source.labels_N[batch.rows]])
+                    done += batch.drawn
                     progress(done, total)
             writers[split] = writer
     empty = np.flatnonzero(writers["train"].counts == 0)
@@ -150,85 +143,20 @@ def _write(
         source_format=source.source_format,
         split_rule=assignment.rule,
         resize={"image_size": size, "origin": sizing.origin, "rule": sizing.rule, "requested": image_size},
-        report=_report(source.skipped, assignment, writers),
+        report=describe(
+            sizes_N2=source.sizes_N2,
+            sizing=sizing,
+            skipped=source.skipped,
+            assignment=assignment,
+            train=writers["train"].facts(),
+            test=writers["test"].facts(),
+        ),
     )
     (work / MANIFEST_FILE).write_text(manifest.to_json(), "utf-8")
     return manifest
-
-
-def _canonical_batches(
-    source: Source, assignment: Assignment, rows: NDArray[np.int64], size: int, limits: Limits
-) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.int64], int]]:
-    """Square images, labels, and how many rows of the source they came from."""
-    with ThreadPoolExecutor(min(os.cpu_count() or 1, MOST_THREADS)) as pool:
-        for batch in source.batches(rows):
-            if isinstance(batch, EncodedBatch):
-                one = functools.partial(_decode_or_reason, size=size, channels=source.channels, limits=limits)
-                results = list(pool.map(one, batch.files, batch.names))
-                good = [i for i, result in enumerate(results) if not isinstance(result, str)]
-                for name, result in zip(batch.names, results, strict=True):
-                    if isinstance(result, str):
-                        source.skipped.add(name, result)
-                images = _stack((r for r in results if not isinstance(r, str)), size, source.channels)
-                kept = batch.rows[good]
-                yield images, assignment.new_label[source.labels_N[kept]], len(batch.rows)
-                continue
-            # In pieces, because enlarging a reader's block may multiply its bytes by hundreds.
-            for start in range(0, len(batch.rows), BATCH_ROWS):
-                piece = slice(start, start + BATCH_ROWS)
-                images = _squared(batch.images_NHWC[piece], size, source.channels, pool)
-                kept = batch.rows[piece]
-                yield images, assignment.new_label[source.labels_N[kept]], len(kept)
-
-
-def _decode_or_reason(
-    data: bytes, name: str, *, size: int, channels: int, limits: Limits
-) -> NDArray[np.uint8] | str:
-    try:
-        return decode(data, name=name, image_size=size, channels=channels, limits=limits)
-    except UndecodableImage as error:
-        return str(error)
-
-
-def _squared(
-    images: NDArray[np.uint8], size: int, channels: int, pool: ThreadPoolExecutor
-) -> NDArray[np.uint8]:
-    if images.shape[1:3] == (size, size):
-        return images
-
-    def one(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        grey_or_colour = np.ascontiguousarray(image[..., 0] if channels == 1 else image)
-        return square(Image.fromarray(grey_or_colour), image_size=size, channels=channels)
-
-    return _stack(pool.map(one, images), size, channels)
-
-
-def _stack(images: Iterable[NDArray[np.uint8]], size: int, channels: int) -> NDArray[np.uint8]:
-    return np.array(list(images), np.uint8).reshape(-1, size, size, channels)
 
 
 def _content_hash(classes: tuple[str, ...], size: int, channels: int, writers: dict[str, SplitWriter]) -> str:
     facts = [list(classes), size, channels]
     parts = [[split, writer.count, *writer.hashes()] for split, writer in writers.items()]
     return hashlib.sha256(json.dumps([facts, parts], ensure_ascii=True).encode()).hexdigest()
-
-
-def _report(
-    skipped: SkippedFiles, assignment: Assignment, writers: dict[str, SplitWriter]
-) -> dict[str, object]:
-    train, test = writers["train"].digests(), writers["test"].digests()
-    counts = writers["train"].counts
-    return {
-        "skipped": {
-            "total": skipped.total,
-            "by_reason": dict(skipped.by_reason),
-            "first": skipped.first,
-        },
-        "left_out": assignment.left_out,
-        "duplicates": {
-            "train": len(train) - len(np.unique(train)),
-            "test": len(test) - len(np.unique(test)),
-            "test_also_in_train": int(np.isin(test, train).sum()),
-        },
-        "imbalance_ratio": round(float(counts.max() / counts.min()), 4),
-    }

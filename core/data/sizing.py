@@ -13,9 +13,13 @@ SUGGESTED = (16, 28, 32, 48, 64)
 
 @dataclass(frozen=True, kw_only=True)
 class Sizing:
-    """`origin` is "requested", "native" or "suggested"; `rule` says in words what is done to the images."""
+    """`origin` is "requested", "native" or "suggested"; `rule` says in words what is done to the images.
+
+    `suggested` is the size that a set of these images is condensed at with moderate means.
+    """
 
     image_size: int
+    suggested: int
     origin: str
     rule: str
 
@@ -40,15 +44,16 @@ def choose_size(sizes_N2: NDArray[np.int32], requested: int | None) -> Sizing:
     height, width = (int(side) for side in sizes_N2[0])
     shared = bool((sizes_N2 == sizes_N2[0]).all())
     native = shared and height == width and SMALLEST <= height <= LARGEST
+    shorter = float(np.median(sizes_N2.min(axis=1)))
+    suggested = max((s for s in SUGGESTED if s <= shorter), default=SMALLEST)
     if requested is not None:
         size, origin = requested, "requested"
     elif native:
         size, origin = height, "native"
     else:
-        shorter = float(np.median(sizes_N2.min(axis=1)))
-        size, origin = max((s for s in SUGGESTED if s <= shorter), default=SMALLEST), "suggested"
+        size, origin = suggested, "suggested"
     if shared and height == width == size:
         rule = "none: every image has this size"
     else:
         rule = "largest centred square of each image, resampled by Lanczos"
-    return Sizing(image_size=size, origin=origin, rule=rule)
+    return Sizing(image_size=size, suggested=suggested, origin=origin, rule=rule)

@@ -3,12 +3,13 @@
 import hashlib
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, Self
+from typing import BinaryIO, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from core.data.canonical import images_file, labels_file
+from core.data.report import SplitFacts
 
 DIGEST_BYTES = 16
 
@@ -73,9 +74,11 @@ class SplitWriter:
         """SHA-256 of all pixels and of all labels, as hex."""
         return self._images_hash.hexdigest(), self._labels_hash.hexdigest()
 
-    def digests(self) -> NDArray[Any]:
-        """One 16-byte digest an image; equal pixels have equal digests."""
-        return np.frombuffer(bytes(self._digests), f"S{DIGEST_BYTES}")
+    def facts(self) -> SplitFacts:
+        """What the report looks at, of every row."""
+        digests = np.frombuffer(bytes(self._digests), f"S{DIGEST_BYTES}")
+        labels = np.load(self._labels_path, allow_pickle=False)
+        return SplitFacts(digests_N=digests, labels_N=labels)
 
     def _write_headers(self) -> None:
         _write_header(self._images, "|u1", (self.count, *self._item_shape))
