@@ -6,12 +6,13 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from fastapi.responses import FileResponse
 from fastapi.sse import EventSourceResponse, ServerSentEvent
+from sqlalchemy.orm import Session
 
 from api.deps import IdempotencyKey, ReadSession, Storage, WriteSession
 from api.pagination import After, Limit, Page, page_of
 from api.problems import responses
 from api.schemas.common import EventOut
-from api.schemas.datasets import DatasetCreate, DatasetOut
+from api.schemas.datasets import CostOut, DatasetCreate, DatasetOut, ReportOut
 from api.security import Reader, Writer
 from api.streaming import EVENTS_AT_ONCE, follow
 from core.catalogue import rows
@@ -19,6 +20,8 @@ from core.catalogue.datasets import create_dataset, delete_dataset
 from core.db.models import Dataset, Event
 from core.db.session import Database
 from core.errors import Conflict
+from core.jobs.cost import DataFacts, usual_costs
+from core.jobs.results import flops_per_second
 from core.jobs.states import DATASET_TERMINAL
 from core.jobs.transitions import events_after
 
@@ -27,6 +30,13 @@ router = APIRouter(prefix="/v1/datasets", tags=["data sets"])
 
 def _own_dataset(dataset_id: str, caller: Reader, session: ReadSession) -> Dataset:
     return rows.get(session, Dataset, caller.owner, dataset_id)
+
+
+def _ready(session: Session, owner: str, dataset_id: str) -> Dataset:
+    dataset = rows.get(session, Dataset, owner, dataset_id)
+    if dataset.state != "ready":
+        raise Conflict(f"{dataset.id} is {dataset.state}: only a ready data set has that")
+    return dataset
 
 
 #: For streams: found before the answer starts, by a session that does not last as long as the stream.
@@ -113,6 +123,35 @@ async def stream_dataset_events(
         yield event
 
 
+@router.get("/{dataset_id}/report", responses=responses(404, 409))
+def read_report(dataset_id: str, caller: Reader, session: ReadSession) -> ReportOut:
+    """The validation report, with what the usual jobs on this set will cost."""
+    manifest = _ready(session, caller.owner, dataset_id).manifest or {}
+    report = manifest.get("report", {})
+    counts = {name: split["count"] for name, split in manifest["splits"].items()}
+    data = DataFacts(
+        train_images=counts["train"],
+        test_images=counts["test"],
+        classes=len(manifest["classes"]),
+        image_size=manifest["image_size"],
+        channels=manifest["channels"],
+    )
+    rate = flops_per_second(session)
+    costs = [
+        CostOut(
+            recipe=spec.recipe,
+            ipc=spec.ipc,
+            iterations=spec.condense_config().iterations,
+            condensation_flops=one.condensation_flops,
+            evaluation_flops=one.evaluation_flops,
+            memory_bytes=one.memory_bytes,
+            seconds=(one.condensation_flops + one.evaluation_flops) / rate if rate else None,
+        )
+        for spec, one in usual_costs(data, report.get("suggestions", {}).get("ipc", [1]))
+    ]
+    return ReportOut(classes=manifest["classes"], splits=manifest["splits"], costs=costs, **report)
+
+
 @router.get(
     "/{dataset_id}/preview",
     response_class=FileResponse,
@@ -120,9 +159,7 @@ async def stream_dataset_events(
 )
 def read_preview(dataset_id: str, caller: Reader, session: ReadSession, storage: Storage) -> FileResponse:
     """A grid of training images, a row a class (PNG)."""
-    dataset = rows.get(session, Dataset, caller.owner, dataset_id)
-    if dataset.state != "ready" or dataset.blob_prefix is None:
-        raise Conflict(f"{dataset.id} is {dataset.state}: only a ready data set has a preview")
+    dataset = _ready(session, caller.owner, dataset_id)
     return FileResponse(storage.path(f"{dataset.blob_prefix}/preview.png"), media_type="image/png")
 
 

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from api.schemas.common import Name, Reason, Request, Resource
 from core.jobs.spec import Seed
@@ -38,3 +38,29 @@ class DatasetOut(Resource):
     problem: Reason | None = Field(description="Why it is invalid.")
     updated_at: datetime
     finished_at: datetime | None
+
+
+class CostOut(BaseModel):
+    """Of a job with one recipe and one ipc, everything else being left to its default."""
+
+    recipe: str
+    ipc: int
+    iterations: int
+    condensation_flops: int = Field(description="A multiplication and an addition count as two.")
+    evaluation_flops: int = Field(description="Of all networks, on the condensed set and its baselines.")
+    memory_bytes: int = Field(description="Images and activations; the libraries come on top.")
+    seconds: float | None = Field(
+        description="Of condensation and evaluation, at the rate of the last job that ended; null before one."
+    )
+
+
+class ReportOut(BaseModel):
+    """What is in a data set, what is odd about it, and what to do with it. It refuses nothing."""
+
+    model_config = ConfigDict(extra="allow")
+
+    warnings: list[Reason] = Field([], description="The gravest first, such as `test_leakage`.")
+    suggestions: dict[str, Any] = Field({}, description="Image size, sensible ipc, and the choice of flips.")
+    classes: list[str]
+    splits: dict[str, Any] = Field(description="Of each split its images, in all and by class.")
+    costs: list[CostOut] = Field(description="By recipe, then by ipc.")

@@ -104,3 +104,11 @@ def loss_curve(session: Session, job: Job, after: int, limit: int) -> list[Metri
         .order_by(Metric.iteration)
     )
     return list(session.scalars(statement))
+
+
+def flops_per_second(session: Session) -> float | None:
+    """How fast the last job that succeeded was condensed, whoever's it was; None if none has been yet."""
+    newest = select(Job.result).where(Job.state == "succeeded").order_by(Job.finished_at.desc()).limit(1)
+    result = session.scalar(newest) or {}
+    rate: float | None = result.get("flops_per_second")
+    return rate

@@ -9,7 +9,7 @@ from starlette.testclient import TestClient
 from tenacity import retry, retry_if_result, stop_after_delay, wait_fixed
 
 from core.catalogue.datasets import delete_dataset
-from core.db.models import Dataset
+from core.db.models import Dataset, Job
 from core.db.session import Database
 from core.jobs.transitions import move
 from core.storage.local import LocalStorage
@@ -122,6 +122,30 @@ def test_preview_needs_a_ready_one(http: TestClient, database: Database, storage
     preview = http.get(path)
     assert (preview.status_code, preview.content) == (200, b"\x89PNG")
     assert preview.headers["content-type"] == "image/png"
+
+
+def test_report_says_what_jobs_will_cost_and_how_long_once_one_has_ended(
+    http: TestClient, database: Database
+) -> None:
+    dataset_id = str(ingesting_dataset(http)["id"])
+    path = f"/v1/datasets/{dataset_id}/report"
+    problem_of(http.get(path), 409, "conflict")
+    make_ready(database, dataset_id)
+    report = http.get(path).json()
+    assert report["warnings"] == [{"code": "small", "detail": "few"}]
+    assert report["splits"]["train"] == {"count": 20, "per_class": [10, 10]}
+    costs = report["costs"]
+    asked = [(cost["recipe"], cost["ipc"], cost["iterations"]) for cost in costs]
+    assert asked == [("dm", 1, 20_000), ("dm", 5, 20_000), ("fast", 1, 1_000), ("fast", 5, 1_000)]
+    assert all(cost["condensation_flops"] > 0 and cost["memory_bytes"] > 0 for cost in costs)
+    assert {cost["seconds"] for cost in costs} == {None}
+
+    job = http.post("/v1/jobs", json={"dataset_id": dataset_id, **SMALL}).json()["id"]
+    bring(database, job, "running")
+    with database.writing() as session:
+        assert move(session, Job, job, "succeeded", result={"flops_per_second": 1e12})
+    first = http.get(path).json()["costs"][0]
+    assert first["seconds"] == (first["condensation_flops"] + first["evaluation_flops"]) / 1e12
 
 
 def test_delete_takes_the_files_too(http: TestClient, database: Database, storage: LocalStorage) -> None:

@@ -75,6 +75,7 @@ def make_ready(
         "mean": [0.5],
         "std": [0.25],
         "content_hash": "ab" * 32,
+        "report": {"warnings": [{"code": "small", "detail": "few"}], "suggestions": {"ipc": [1, 5]}},
     }
     with database.writing() as session:
         published = move(

@@ -4,15 +4,13 @@ import itertools
 
 import pytest
 import torch
-from torch.utils.flop_counter import FlopCounterMode
 
-from bench import flops, official_loop
+from bench import official_loop
 from bench.report import Timing, table
 from core.engine.augment import draw
 from core.engine.config import NetworkConfig
 from core.engine.matching import matching_loss_and_gradient
 from core.engine.networks import build
-from core.engine.networks.convnet import ConvNet
 from core.engine.seeds import generator
 
 
@@ -57,16 +55,6 @@ def test_the_baseline_learns_and_moves() -> None:
     assert share > 0.5
     losses = list(itertools.islice(official_loop.condense(images_NCHW, labels_N, ipc=1, batch_real=4), 2))
     assert all(loss > 0 for loss in losses)
-
-
-def test_flops_are_those_that_torch_counts() -> None:
-    network = build(NetworkConfig(), 3, (32, 32), 10, generator(0, 0, "network")).requires_grad_(False)
-    assert isinstance(network, ConvNet)
-    with FlopCounterMode(display=False) as counter:
-        # The plain layers: the counter knows no function but torch's.
-        network.blocks(noise(1, 3, 32, 32))
-    assert flops.convnet_forward() == counter.get_total_flops()
-    assert round(flops.iteration(10, 256, 10) / 1e9) == 280
 
 
 def test_the_ratio_is_taken_pair_by_pair() -> None:

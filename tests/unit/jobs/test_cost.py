@@ -1,0 +1,65 @@
+"""What a job will cost, by arithmetic: the same as what torch counts."""
+
+import numpy as np
+import pytest
+
+from core.engine.estimate import flops_per_iteration
+from core.engine.images import LabelledImages
+from core.jobs.cost import DataFacts, cost
+from core.jobs.spec import JobSpec
+
+
+def facts(image_size: int, channels: int, classes: int = 10) -> DataFacts:
+    return DataFacts(
+        train_images=500, test_images=100, classes=classes, image_size=image_size, channels=channels
+    )
+
+
+def spec_of(data: DataFacts, **fields: object) -> JobSpec:
+    spec = JobSpec.model_validate({"ipc": 7, **fields})
+    return spec.resolved(data.image_size, data.train_images, data.classes)
+
+
+@pytest.mark.parametrize(("channels", "side"), [(3, 32), (1, 28), (4, 64)])
+@pytest.mark.parametrize("network", [{}, {"width": 32, "depth": 2, "pooling": "none"}, {"norm": "batch"}])
+def test_an_iteration_costs_what_torch_counts(channels: int, side: int, network: dict[str, object]) -> None:
+    real = LabelledImages(
+        images_NHWC=np.zeros((20, side, side, channels), np.uint8),
+        labels_N=np.arange(20) % 10,
+        mean=(0.5,) * channels,
+        std=(0.2,) * channels,
+        num_classes=10,
+    )
+    data = facts(side, channels)
+    spec = spec_of(data, recipe="fast", network=network)
+    counted = flops_per_iteration(real, spec.condense_config())
+    assert cost(spec, data).condensation_flops == counted * 1_000
+
+
+def test_evaluation_grows_with_what_is_trained() -> None:
+    data = facts(32, 3)
+    alone = {"networks": 2, "epochs": 100, "baselines": []}
+    one = cost(spec_of(data, evaluation=alone), data).evaluation_flops
+    wide = cost(spec_of(data, evaluation={**alone, "networks": 4}), data).evaluation_flops
+    assert wide == 2 * one
+    beside = cost(spec_of(data, evaluation={**alone, "baselines": ["random"]}), data).evaluation_flops
+    crossed = {**alone, "cross_architecture": [{"width": 128}]}
+    assert beside > one
+    assert cost(spec_of(data, evaluation=crossed), data).evaluation_flops == 2 * one
+    whole = cost(
+        spec_of(data, evaluation={**alone, "baselines": ["whole"], "whole_epochs": 50}), data
+    ).evaluation_flops
+    # 500 images × 50 epochs beside 70 images × 100 epochs, each three passes, and 100 tests for either.
+    assert (whole - one) * (3 * 70 * 100 + 100) == one * (3 * 500 * 50 + 100)
+
+
+def test_memory_grows_with_images_kept() -> None:
+    data = facts(32, 3)
+    small, large = (cost(spec_of(data, ipc=ipc), data).memory_bytes for ipc in (1, 50))
+    assert large - small > 3 * 4 * 10 * 49 * 3 * 32 * 32
+
+
+def test_another_network_is_not_guessed() -> None:
+    data = facts(32, 3)
+    with pytest.raises(ValueError, match="convnet only"):
+        cost(spec_of(data, network={"name": "resnet18"}), data)
