@@ -1,11 +1,15 @@
 """What an archive member is, and which names it may have."""
 
+import re
 import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from core.data.limits import Limits, check_limit
 from core.errors import DataError
+
+CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+SURROGATE = re.compile(r"[\ud800-\udfff]")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,18 +45,18 @@ def safe_name(raw: str, limits: Limits) -> str:
     Raises:
         DataError: `unsafe_member_name` or `limit_exceeded`.
     """
-    shown = repr(raw[:200])
     check_limit("name_bytes", len(raw.encode("utf-8", "surrogatepass")), limits.name_bytes, raw[:200])
     faults = (
-        ("contains a NUL or another control character", any(ord(c) < 32 or ord(c) == 127 for c in raw)),
+        ("contains a NUL or another control character", CONTROL.search(raw)),
         ("contains a backslash", "\\" in raw),
-        ("is not valid Unicode", any(0xD800 <= ord(c) <= 0xDFFF for c in raw)),
+        ("is not valid Unicode", SURROGATE.search(raw)),
         ("is absolute", raw.startswith("/") or raw[1:2] == ":"),
         ("contains '..'", ".." in raw.split("/")),
     )
     for fault, found in faults:
         if found:
-            raise DataError(f"member name {shown} {fault}", code="unsafe_member_name", member=raw[:200])
+            shown = raw[:200]
+            raise DataError(f"member name {shown!r} {fault}", code="unsafe_member_name", member=shown)
     parts = [part for part in unicodedata.normalize("NFC", raw).split("/") if part not in ("", ".")]
     check_limit("name_depth", len(parts), limits.name_depth, raw[:200])
     return "/".join(parts)
