@@ -79,7 +79,9 @@ def resident(pid: int, field: str) -> int:
 
 def table(size: int, pairs: list[Pair], grown: int) -> str:
     """Markdown: medians, and how much more memory the server held at most than before."""
-    upload, hashed, copied = (median(getattr(one, name) for one in pairs) for name in ("upload", "sha256sum", "cp"))
+    upload, hashed, copied = (
+        median(getattr(one, name) for one in pairs) for name in ("upload", "sha256sum", "cp")
+    )
     ratios = sorted(one.ratio for one in pairs)
     return f"""| | seconds | MB/s |
 |---|---|---|
@@ -88,7 +90,8 @@ def table(size: int, pairs: list[Pair], grown: int) -> str:
 | `cp`, and fsync of the copy | {copied:.2f} | {size / MB / copied:.0f} |
 
 {size / MB:,.0f} MB, medians of {len(pairs)} alternating pairs. Upload ÷ (`sha256sum` + `cp`): median
-{median(ratios):.2f}, from {ratios[0]:.2f} to {ratios[-1]:.2f}. The server's memory grew by {grown / 2**20:.1f} MiB.
+{median(ratios):.2f}, from {ratios[0]:.2f} to {ratios[-1]:.2f}. The server's memory grew
+by {grown / 2**20:.1f} MiB.
 
 **Machine.** {machine()}."""
 
