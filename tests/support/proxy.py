@@ -10,7 +10,7 @@ _BLOCK = 1 << 16
 
 
 class HoldingProxy:
-    """Forwards connections to a port of this machine, and holds back what clients send beyond an allowance."""
+    """Forwards connections to a port of this machine, but of what clients send only so many bytes."""
 
     def __init__(self, port: int) -> None:
         self._target = port
