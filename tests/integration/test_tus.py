@@ -35,13 +35,13 @@ def metadata(**values: str | bytes) -> dict[str, str]:
     return {"Upload-Metadata": ",".join(pairs)}
 
 
-def post(http: TestClient, size: object = len(CONTENT), **headers: str) -> httpx2.Response:
-    return http.post("/v1/uploads", headers={**TUS, "Upload-Length": str(size), **headers})
+def post(http: TestClient, **headers: str) -> httpx2.Response:
+    return http.post("/v1/uploads", headers={**TUS, "Upload-Length": str(len(CONTENT)), **headers})
 
 
-def begun(http: TestClient, size: int = len(CONTENT), **headers: str) -> str:
+def begun(http: TestClient, headers: dict[str, str] | None = None) -> str:
     """The path of a new upload."""
-    made = post(http, size, **headers)
+    made = post(http, **(headers or {}))
     assert made.status_code == 201, made.text
     return str(made.headers["location"])
 
@@ -159,7 +159,7 @@ def test_refused_at_the_beginning(
 def test_in_pieces_to_the_same_as_at_once(
     http: TestClient, settings: Settings, storage: LocalStorage
 ) -> None:
-    path = begun(http, **metadata(filename="a.zip", sha256=SHA256.upper()))
+    path = begun(http, metadata(filename="a.zip", sha256=SHA256.upper()))
     for start, end in ((0, 1), (1, 100_000), (100_000, len(CONTENT))):
         answer = patch(http, path, start, CONTENT[start:end])
         assert answer.status_code == 204, answer.text
@@ -230,7 +230,7 @@ def test_checksum_that_is_none(http: TestClient, header: str) -> None:
 
 
 def test_other_bytes_than_announced_can_be_sent_again(http: TestClient, storage: LocalStorage) -> None:
-    path = begun(http, **metadata(sha256=SHA256))
+    path = begun(http, metadata(sha256=SHA256))
     problem = problem_of(patch(http, path, 0, CONTENT[::-1]), 422, "digest_mismatch")
     assert problem["sha256"] == hashlib.sha256(CONTENT[::-1]).hexdigest()
     assert offset(http, path) == 0
@@ -276,7 +276,7 @@ def test_what_a_crash_left_whole_is_completed_by_asking(http: TestClient, settin
     assert (upload["state"], upload["sha256"]) == ("complete", SHA256)
     assert partial_files(settings) == {}
 
-    wrong = begun(http, **metadata(sha256=SHA256))
+    wrong = begun(http, metadata(sha256=SHA256))
     arrive(settings, wrong, CONTENT[::-1])
     assert offset(http, wrong) == 0
 
