@@ -33,10 +33,17 @@ def _storage(request: Request) -> LocalStorage:
     return storage
 
 
+def _database(request: Request) -> Database:
+    database: Database = request.app.state.database
+    return database
+
+
 ReadSession = Annotated[Session, Depends(_reading, scope="function")]
 #: Commits when the endpoint returns, before the answer is sent: a 201 is never a lie.
 WriteSession = Annotated[Session, Depends(_writing, scope="function")]
 AppSettings = Annotated[Settings, Depends(_settings)]
+#: For transactions that do not last as long as the request.
+AppDatabase = Annotated[Database, Depends(_database)]
 Storage = Annotated[LocalStorage, Depends(_storage)]
 IdempotencyKey = Annotated[
     str | None,

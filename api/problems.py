@@ -24,8 +24,11 @@ _STATUS: dict[type[errors.CondenseryError], int] = {
     errors.Forbidden: 403,
     errors.NotFound: 404,
     errors.Conflict: 409,
+    errors.Gone: 410,
     errors.TooLarge: 413,
     errors.InvalidRequest: 422,
+    errors.Locked: 423,
+    errors.ChecksumMismatch: 460,
     errors.StorageFull: 507,
 }
 _CODES = {
@@ -36,6 +39,10 @@ _CODES = {
     415: "unsupported_media_type",
     416: "range_not_satisfiable",
 }
+
+
+def _phrase(status: int) -> str:
+    return "Checksum Mismatch" if status == 460 else HTTPStatus(status).phrase  # 460 is of tus, not of HTTP
 
 
 class FieldError(BaseModel):
@@ -80,7 +87,7 @@ def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """The error answers of a route, for OpenAPI."""
     content = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
     return {
-        status: {"description": HTTPStatus(status).phrase, "content": content}
+        status: {"description": _phrase(status), "content": content}
         for status in sorted({401, 403, 422, 500, 503, *statuses})
     }
 
@@ -95,7 +102,7 @@ def problem(
     **context: Any,
 ) -> JSONResponse:
     body = Problem(
-        title=HTTPStatus(status).phrase,
+        title=_phrase(status),
         status=status,
         code=code,
         detail=detail,
@@ -158,7 +165,7 @@ def http_problem(
     settings: Settings, status: int, text: str, headers: Mapping[str, str] | None
 ) -> JSONResponse:
     """What a library refused, in our words where its own name no limit."""
-    phrase = HTTPStatus(status).phrase
+    phrase = _phrase(status)
     code = _CODES.get(status, phrase.lower().replace(" ", "_"))
     if status == 413:
         limit = settings.max_body_bytes

@@ -4,6 +4,7 @@ import asyncio
 import base64
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Protocol
 
 from fastapi.responses import FileResponse, Response
 from fastapi.sse import ServerSentEvent
@@ -19,45 +20,89 @@ from core.storage.local import Receiver
 #: Large enough that the hop to a thread costs little, small enough that memory stays flat.
 CHUNK = 1 << 20
 
+#: The app's limit of a body is for JSON; who receives an upload keeps its own, and can name it.
+OWN_LIMIT = 1 << 62
+
 #: How late an event may reach a stream.
 POLL_SECONDS = 0.5
 EVENTS_AT_ONCE = 500
 
 
-async def receive_body(request: Request, receiver: Receiver, limit: int, idle_seconds: float) -> None:
-    """Stream a request's body into `receiver`.
+class Sink(Protocol):
+    """Where a body goes."""
+
+    def write(self, chunk: bytes) -> None: ...
+
+
+async def receive_body(request: Request, sink: Sink, limit: int, idle_seconds: float) -> None:
+    """Stream a request's body into `sink`: a chunk is written while the next is received.
 
     Raises:
         TooLarge: declared (then nothing is read) or counted.
-        Malformed: the client went away or went silent before the end.
+        Malformed: the client went away or went silent before the end; what had come is written.
     """
     declared = request.headers.get("content-length")
     if declared is not None and int(declared) > limit:
         raise TooLarge(
             f"the upload has {declared} bytes; the limit is {limit}", limit=limit, value=int(declared)
         )
-    buffer = bytearray()
+    behind = _WriteBehind(sink)
     stream = request.stream()
+    received = 0
     try:
         while True:
             async with asyncio.timeout(idle_seconds):
                 chunk = await anext(stream, None)
             if chunk is None:
                 break
-            buffer += chunk
-            if receiver.size + len(buffer) > limit:
+            received += len(chunk)
+            if received > limit:
                 raise TooLarge(f"the upload is larger than the limit of {limit} bytes", limit=limit)
-            if len(buffer) >= CHUNK:
-                await run_in_threadpool(receiver.write, bytes(buffer))
-                buffer.clear()
+            await behind.write(chunk)
+        await behind.flush()
     except ClientDisconnect as error:
-        raise Malformed(f"the upload ended after {receiver.size + len(buffer)} bytes") from error
+        await behind.flush()
+        raise Malformed(f"the upload ended after {received} bytes") from error
     except TimeoutError as error:
+        await behind.flush()
         raise Malformed(
-            f"the upload sent nothing for {idle_seconds:g} s, after {receiver.size + len(buffer)} bytes",
-            code="upload_stalled",
+            f"the upload sent nothing for {idle_seconds:g} s, after {received} bytes", code="upload_stalled"
         ) from error
-    await run_in_threadpool(receiver.write, bytes(buffer))
+    finally:
+        await behind.settle()
+
+
+class _WriteBehind:
+    """Collects chunks and writes them in a thread, one batch at a time."""
+
+    def __init__(self, sink: Sink) -> None:
+        self._sink = sink
+        self._chunks: list[bytes] = []
+        self._size = 0
+        self._writing: asyncio.Task[None] | None = None
+
+    async def write(self, chunk: bytes) -> None:
+        self._chunks.append(chunk)
+        self._size += len(chunk)
+        if self._size >= CHUNK:
+            await self._write()
+
+    async def flush(self) -> None:
+        await self._write()
+        await self.settle()
+
+    async def settle(self) -> None:
+        """Wait for what is being written. Raises what that raised, once."""
+        if self._writing is not None:
+            # Not to be cancelled with the request: the thread would go on, into a file that is closed.
+            await asyncio.wait({self._writing})
+            done, self._writing = self._writing, None
+            done.result()
+
+    async def _write(self) -> None:
+        await self.settle()
+        chunks, self._chunks, self._size = self._chunks, [], 0
+        self._writing = asyncio.create_task(run_in_threadpool(lambda: self._sink.write(b"".join(chunks))))
 
 
 def check_digest(header: str | None, receiver: Receiver) -> bool:

@@ -68,6 +68,24 @@ class Conflict(CondenseryError):
     code = "conflict"
 
 
+class Gone(CondenseryError):
+    """It was there, and will not be again."""
+
+    code = "gone"
+
+
+class Locked(CondenseryError):
+    """Somebody else is at it: try again."""
+
+    code = "locked"
+
+
+class ChecksumMismatch(CondenseryError):
+    """The bytes of a request are not those that it announced."""
+
+    code = "checksum_mismatch"
+
+
 class StorageFull(CondenseryError):
     code = "storage_full"
 

@@ -33,6 +33,9 @@ class Settings(BaseSettings):
     max_upload_bytes: int = Field(16 * GiB, ge=1, description="Largest upload.")
     max_body_bytes: int = Field(1 * MiB, ge=1024, description="Largest body of any other request.")
     upload_idle_seconds: float = Field(30, gt=0, description="An upload that sends nothing this long is cut.")
+    upload_expiry_seconds: float = Field(
+        86_400, gt=0, description="A resumable upload that received nothing this long is removed."
+    )
 
     lease_seconds: float = Field(
         60, ge=1, description="A job whose worker is silent this long runs elsewhere."

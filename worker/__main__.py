@@ -13,6 +13,8 @@ import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
 from core import logs
+from core.catalogue.blobs import forget_orphans
+from core.catalogue.resumable import forget_expired
 from core.db.session import get_database
 from core.jobs.queue import QUEUES
 from core.jobs.reaper import reap
@@ -23,6 +25,7 @@ from worker.health import beat
 log = structlog.get_logger(__name__)
 
 _RESTART_SECONDS = 2.0
+_TIDY_SECONDS = 3600.0  # looks at every stored upload
 
 
 def main(queues: list[str]) -> int:
@@ -43,7 +46,7 @@ def main(queues: list[str]) -> int:
         signal.signal(number, ask_to_stop)
     workers = {queue: _start(queue) for queue in queues or QUEUES}
     log.info("worker started", queues=list(workers))
-    next_sweep = 0.0
+    next_sweep = next_tidying = 0.0
     while not stop.wait(min(1.0, settings.reap_seconds)):
         for queue, process in workers.items():
             if process.poll() is not None:
@@ -55,6 +58,9 @@ def main(queues: list[str]) -> int:
             _sweep(settings)
             # Jitter: several workers share one database.
             next_sweep = time.monotonic() + settings.reap_seconds * random.uniform(0.8, 1.2)  # noqa: S311
+        if time.monotonic() >= next_tidying:
+            _tidy()
+            next_tidying = time.monotonic() + _TIDY_SECONDS
     return _stop(list(workers.values()), settings)
 
 
@@ -69,9 +75,21 @@ def _sweep(settings: Settings) -> None:
     try:
         with get_database().writing() as session:
             reap(session, storage, settings)
+        forget_expired(get_database(), storage, settings.upload_expiry_seconds)
     except SQLAlchemyError as error:
         log.warning("no sweep: the database does not answer", error=str(error))
     storage.forget_abandoned()
+
+
+def _tidy() -> None:
+    try:
+        with get_database().reading() as session:
+            removed = forget_orphans(session, get_storage())
+    except SQLAlchemyError as error:
+        log.warning("not tidied: the database does not answer", error=str(error))
+        return
+    if removed:
+        log.warning("files of no upload removed", files=removed)
 
 
 def _stop(workers: list["subprocess.Popen[bytes]"], settings: Settings) -> int:

@@ -2,10 +2,12 @@
 
 import json
 
+from sqlalchemy import select
+
 from core.catalogue.datasets import dataset_prefix
 from core.data.ingest import ingest
 from core.data.limits import Limits
-from core.db.models import Dataset, Upload
+from core.db.models import Blob, Dataset, Upload
 from core.errors import DataError
 from core.jobs.transitions import held_by, move, require
 from worker.attempt import Attempt
@@ -20,8 +22,8 @@ def run(attempt: Attempt) -> None:
     settings, storage = attempt.settings, attempt.storage
     with attempt.database.reading() as session:
         dataset = attempt.dataset(session)
-        upload = session.get(Upload, dataset.upload_id) if dataset.upload_id else None
-    if upload is None:
+        blob = session.scalar(select(Blob).join(Upload).where(Upload.id == dataset.upload_id))
+    if blob is None:
         raise DataError("its upload was deleted before it was read", code="upload_deleted")
     limits = Limits(
         members=settings.max_archive_members,
@@ -40,7 +42,7 @@ def run(attempt: Attempt) -> None:
     with storage.scratch() as folder:
         out = folder / "canonical"
         manifest = ingest(
-            storage.path(upload.blob_key),
+            storage.path(blob.file_key),
             out,
             limits=limits,
             image_size=dataset.image_size,

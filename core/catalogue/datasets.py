@@ -28,6 +28,7 @@ def create_dataset(
 
     Raises:
         NotFound: no such upload.
+        Conflict: not all of it has come.
     """
     fresh = new_id("ds")
     request = {"upload_id": upload_id, "name": name, "image_size": image_size, "seed": seed}
@@ -35,6 +36,11 @@ def create_dataset(
     if dataset_id != fresh:
         return rows.get(session, Dataset, owner, dataset_id), False
     upload = rows.lock(session, Upload, owner, upload_id)
+    if upload.sha256 is None:
+        raise Conflict(
+            f"{upload.id} is still being received: a data set needs an upload that is complete",
+            code="upload_not_complete",
+        )
     dataset = Dataset(
         id=fresh,
         owner=owner,

@@ -1,39 +1,37 @@
-"""Uploads: a row and a blob each."""
+"""Uploads that came whole, and the end of any."""
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from core.catalogue import rows
+from core.catalogue import blobs, rows
 from core.db.models import Dataset, Upload
-from core.db.session import after_commit
 from core.errors import Conflict
 from core.storage.local import LocalStorage
 
 
 def create_upload(
-    session: Session, owner: str, *, upload_id: str, sha256: str, size: int, file_name: str | None
+    session: Session,
+    storage: LocalStorage,
+    owner: str,
+    *,
+    upload_id: str,
+    sha256: str,
+    size: int,
+    file_name: str | None,
 ) -> Upload:
-    """The row of bytes that are already stored under `blob_key(upload_id)`."""
-    upload = Upload(
-        id=upload_id,
-        owner=owner,
-        sha256=sha256,
-        size=size,
-        file_name=file_name,
-        blob_key=blob_key(upload_id),
-    )
+    """The row of bytes that are already stored under `blobs.file_key_of(upload_id)`."""
+    blobs.keep(session, storage, sha256=sha256, size=size, file_key=blobs.file_key_of(upload_id))
+    upload = Upload(id=upload_id, owner=owner, sha256=sha256, size=size, file_name=file_name)
     session.add(upload)
     session.flush()
     session.refresh(upload)
     return upload
 
 
-def blob_key(upload_id: str) -> str:
-    return f"uploads/{upload_id}"
-
-
 def delete_upload(session: Session, storage: LocalStorage, owner: str, upload_id: str) -> None:
-    """Delete the row and its bytes. Data sets that were made from it stay.
+    """Delete the row, and its bytes unless another upload has the same. Data sets made from it stay.
+
+    Of an upload that is still being received, the caller holds the partial file and removes it.
 
     Raises:
         NotFound: no such upload.
@@ -47,4 +45,5 @@ def delete_upload(session: Session, storage: LocalStorage, owner: str, upload_id
         raise Conflict(f"{upload.id} is being ingested as {busy}: wait for it, or delete that first")
     session.delete(upload)
     session.flush()
-    after_commit(session, lambda: storage.delete(upload.blob_key))
+    if upload.sha256 is not None:
+        blobs.release(session, storage, upload.sha256)

@@ -1,4 +1,4 @@
-"""The tables. Every row has an owner; every query of the API is scoped by it."""
+"""The tables. Every row that users see has an owner; every query of the API is scoped by it."""
 
 from datetime import datetime
 from typing import Any, ClassVar
@@ -11,6 +11,7 @@ from sqlalchemy import (
     Integer,
     MetaData,
     String,
+    Text,
     UniqueConstraint,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
@@ -96,8 +97,22 @@ class IdempotencyKey(Owned, Base):
     resource_id: Mapped[str] = mapped_column(Id)
 
 
+class Blob(Base):
+    """Bytes that at least one upload refers to, and the one file that holds them. Its key is never reused."""
+
+    __tablename__ = "blobs"
+
+    sha256: Mapped[str] = mapped_column(String(64), primary_key=True)
+    size: Mapped[int] = mapped_column(BigInteger)
+    file_key: Mapped[str] = mapped_column(String(255), unique=True)
+
+
 class Upload(Owned, Base):
-    """Bytes that a user sent, to make data sets from."""
+    """Bytes that a user sent, to make data sets from, or, without `sha256`, is still sending in pieces.
+
+    Of a resumable upload: `size` and `announced_sha256` are as announced, `tus_metadata` is the header that
+    made it, and bytes from `unverified_from` on are of a piece whose checksum has not been compared.
+    """
 
     __tablename__ = "uploads"
     __table_args__ = (Index(None, "owner", "id"), Index(None, "sha256"))
@@ -105,8 +120,10 @@ class Upload(Owned, Base):
     id: Mapped[str] = mapped_column(Id, primary_key=True)
     file_name: Mapped[str | None] = mapped_column(String(255))
     size: Mapped[int] = mapped_column(BigInteger)
-    sha256: Mapped[str] = mapped_column(String(64))
-    blob_key: Mapped[str] = mapped_column(String(255))
+    sha256: Mapped[str | None] = mapped_column(ForeignKey("blobs.sha256"))
+    announced_sha256: Mapped[str | None] = mapped_column(String(64))
+    tus_metadata: Mapped[str | None] = mapped_column(Text)
+    unverified_from: Mapped[int | None] = mapped_column(BigInteger)
 
 
 class Dataset(Owned, Leased, Base):

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from core.errors import StorageFull
 from core.settings import get_settings
+from core.storage.partial import PartialFiles
 
 _KEY = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*")
 
@@ -30,6 +31,7 @@ class LocalStorage:
         self._tmp = root.absolute() / "tmp"
         for folder in (self._blobs, self._tmp):
             folder.mkdir(parents=True, exist_ok=True)
+        self.partial = PartialFiles(root.absolute() / "partial")
 
     def path(self, key: str) -> Path:
         """Where a blob can be read as a plain file."""
@@ -51,11 +53,20 @@ class LocalStorage:
                 _sync(path)
             target.parent.mkdir(parents=True, exist_ok=True)
             source.replace(target)
-            # Up to the root: any of these directories may be new.
-            for folder in target.parents:
-                _sync(folder)
-                if folder == self._blobs:
-                    break
+            self._sync_names(target)
+
+    def adopt(self, key: str, source: Path) -> None:
+        """Give the file `source`, on the same file system, the name `key` as well, durably.
+
+        Until `source` is removed it is there twice, so that a crash between the two loses nothing.
+        """
+        target = self.path(key)
+        with full_disk_is_named("what was received is kept"):
+            _sync(source)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.unlink(missing_ok=True)  # of an attempt that died before it could register it
+            target.hardlink_to(source)
+            self._sync_names(target)
 
     def delete(self, key: str) -> None:
         self.path(key).unlink(missing_ok=True)
@@ -70,6 +81,16 @@ class LocalStorage:
             if path.is_file():
                 yield path.relative_to(self._blobs).as_posix()
 
+    def unchanged_for(self, prefix: str, seconds: float) -> list[str]:
+        """The keys below `prefix` whose files are older than this, with these contents under this name."""
+        oldest, found = time.time() - seconds, []
+        for key in self.keys(prefix):
+            with suppress(FileNotFoundError):
+                status = self.path(key).stat()
+                if max(status.st_mtime, status.st_ctime) < oldest:
+                    found.append(key)
+        return found
+
     def forget_abandoned(self, older_than_seconds: float = 86_400) -> None:
         """Delete what processes that died left under `tmp/`."""
         oldest = time.time() - older_than_seconds
@@ -79,6 +100,13 @@ class LocalStorage:
                 if newest >= oldest:
                     continue
                 shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+
+    def _sync_names(self, target: Path) -> None:
+        # Up to the root: any of these directories may be new.
+        for folder in target.parents:
+            _sync(folder)
+            if folder == self._blobs:
+                break
 
     @contextmanager
     def receive(self) -> Iterator["Receiver"]:
@@ -126,14 +154,14 @@ def sha256_file(path: Path) -> str:
 
 
 @contextmanager
-def full_disk_is_named() -> Iterator[None]:
+def full_disk_is_named(kept: str = "nothing was kept") -> Iterator[None]:
     """Turn "no space left" into the error that the user is told."""
     try:
         yield
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
-        raise StorageFull("the server's storage is full; nothing was kept") from error
+        raise StorageFull(f"the server's storage is full; {kept}") from error
 
 
 def _sync(path: Path) -> None:

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 from alembic import command
-from sqlalchemy import MetaData, create_engine, inspect, select
+from sqlalchemy import MetaData, create_engine, inspect, select, text
 from sqlalchemy.orm import Session
 
 from core.db.migrate import alembic_config, is_current, upgrade
-from core.db.models import Base, Evaluation
+from core.db.models import Base, Blob, Dataset, Evaluation, Upload
 from core.db.session import Database, make_engine
 from tests.support.api import token_of
 from tests.support.databases import empty_postgres, empty_sqlite
@@ -79,6 +79,47 @@ def test_what_was_evaluated_before_has_no_confusion_matrix(empty_url: str) -> No
     with Session(engine) as session:
         (kept,) = session.scalars(select(Evaluation))
         assert (kept.id, kept.accuracy, kept.per_class, kept.confusion) == ("ev_1", 0.5, [0.5], None)
+    engine.dispose()
+
+
+def test_uploads_with_the_same_bytes_share_a_blob_and_keep_their_data_sets(empty_url: str) -> None:
+    command.upgrade(alembic_config(empty_url), "0003")
+    engine = make_engine(empty_url)
+    old = MetaData()
+    old.reflect(engine)
+    now, same, other = datetime.now(UTC), "ab" * 32, "cd" * 32
+    with engine.begin() as connection:
+        for upload_id, sha256 in (("up_1", same), ("up_2", same), ("up_3", other)):
+            connection.execute(
+                old.tables["uploads"].insert().values(
+                    id=upload_id, owner="local", created_at=now, size=7, sha256=sha256,
+                    blob_key=f"uploads/{upload_id}",
+                )
+            )  # fmt: skip
+        connection.execute(
+            old.tables["datasets"].insert().values(
+                id="ds_1", owner="local", name="x", upload_id="up_2", state="ready", seed=0, images_done=0,
+                fence=0, failures=0, event_seq=0, created_at=now, updated_at=now,
+            )
+        )  # fmt: skip
+    upgrade(empty_url)
+    with Session(engine) as session:
+        files = {blob.sha256: blob.file_key for blob in session.scalars(select(Blob))}
+        assert files == {same: "uploads/up_1", other: "uploads/up_3"}
+        uploads = {one.id: one.sha256 for one in session.scalars(select(Upload))}
+        assert uploads == {"up_1": same, "up_2": same, "up_3": other}
+        assert session.get_one(Dataset, "ds_1").upload_id == "up_2"
+        session.add(Upload(id="up_4", owner="local", size=7))
+        session.commit()
+    command.downgrade(alembic_config(empty_url), "0003")
+    with engine.connect() as connection:
+        rows = connection.execute(old.tables["uploads"].select().order_by(text("id"))).all()
+        assert [(row.id, row.sha256, row.blob_key) for row in rows] == [
+            ("up_1", same, "uploads/up_1"),
+            ("up_2", same, "uploads/up_1"),
+            ("up_3", other, "uploads/up_3"),
+        ]
+        assert connection.execute(select(old.tables["datasets"].c.upload_id)).scalar_one() == "up_2"
     engine.dispose()
 
 

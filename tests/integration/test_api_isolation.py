@@ -14,6 +14,8 @@ from tests.support.api import SMALL, add_artifact, client_of, problem_of, queued
 PUBLIC = {"/", "/healthz", "/readyz"}
 LISTS = {"/v1/uploads", "/v1/datasets", "/v1/jobs", "/v1/artifacts", "/v1/keys"}
 
+TUS = {"Tus-Resumable": "1.0.0"}
+
 Operation = tuple[str, str]
 
 
@@ -49,6 +51,13 @@ def content_of(operation: Operation, rows: dict[str, str]) -> dict[str, Any]:
     """A body that would do, if the caller were the owner."""
     bodies: dict[Operation, dict[str, Any]] = {
         ("PUT", "/v1/uploads"): {"content": b"x"},
+        ("POST", "/v1/uploads"): {"headers": {**TUS, "Upload-Length": "1"}},
+        ("OPTIONS", "/v1/uploads"): {"headers": TUS},
+        ("HEAD", "/v1/uploads/{upload_id}"): {"headers": TUS},
+        ("PATCH", "/v1/uploads/{upload_id}"): {
+            "headers": {**TUS, "Upload-Offset": "0", "Content-Type": "application/offset+octet-stream"},
+            "content": b"x",
+        },
         ("POST", "/v1/datasets"): {"json": {"upload_id": rows["upload_id"]}},
         ("POST", "/v1/jobs"): {"json": {"dataset_id": rows["dataset_id"], **SMALL}},
         ("POST", "/v1/keys"): {"json": {"name": "x"}},
@@ -67,7 +76,11 @@ def test_without_a_key(app: FastAPI, http: TestClient, owners_rows: dict[str, st
 
 def test_with_a_strangers_key(app: FastAPI, database: Database, owners_rows: dict[str, str]) -> None:
     """The owner's rows are as absent as rows that never were."""
-    makes = {("PUT", "/v1/uploads"), ("POST", "/v1/keys")}  # of one's own, without naming another row
+    makes = {
+        ("PUT", "/v1/uploads"),
+        ("POST", "/v1/uploads"),
+        ("POST", "/v1/keys"),
+    }  # of one's own, without naming another row
     with client_of(app, token_of(database, "stranger")) as stranger:
         for method, path in operations(app):
             content = content_of((method, path), owners_rows)
@@ -77,6 +90,8 @@ def test_with_a_strangers_key(app: FastAPI, database: Database, owners_rows: dic
                 assert not set(shown) & set(owners_rows.values())
             elif (method, path) in makes:
                 assert response.status_code == 201
+            elif method == "OPTIONS":
+                assert response.status_code == 204
             elif method == "HEAD":
                 assert response.status_code == 404
             else:
@@ -88,7 +103,7 @@ def test_with_a_strangers_key(app: FastAPI, database: Database, owners_rows: dic
         for name, row_id in owners_rows.items():
             kept = owner.get(f"/v1/{name.removesuffix('_id')}s/{row_id}")
             assert kept.status_code == 200
-            assert kept.json().get("state") in (None, "ready", "queued")
+            assert kept.json().get("state") in (None, "complete", "ready", "queued")
             assert kept.json().get("revoked_at") is None
 
 

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import threading
+from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -82,9 +83,13 @@ def test_memory_stays_flat_however_large_an_upload_is(service: Service) -> None:
 
 def put(service: Service, *headers: str, body: bytes = b"", hang_up: bool = False) -> bytes:
     """The raw answer to the raw beginning of an upload."""
+    return raw(service, "PUT /v1/uploads", *headers, body=body, hang_up=hang_up)
+
+
+def raw(service: Service, what: str, *headers: str, body: bytes, hang_up: bool) -> bytes:
     with socket.create_connection(("127.0.0.1", service.port), timeout=20) as connection:
         close = (f"Host: localhost:{service.port}", "Connection: close")
-        head = ["PUT /v1/uploads HTTP/1.1", *close, *headers, "", ""]
+        head = [f"{what} HTTP/1.1", *close, *headers, "", ""]
         connection.sendall("\r\n".join(head).encode() + body)
         if hang_up:
             return b""
@@ -123,6 +128,29 @@ def test_client_that_falls_silent_is_cut(service: Service, database: Database) -
         assert problem["code"] == "upload_stalled"
         assert f"{IDLE_SECONDS:g} s, after {len(body)} bytes" in problem["detail"]
     assert (uploads(database), service.blobs(), service.temporary()) == (rows, blobs, [])
+
+
+@pytest.mark.parametrize("checksum", [False, True], ids=["", "with a checksum"])
+@pytest.mark.parametrize("hang_up", [True, False], ids=["goes away", "falls silent"])
+def test_what_came_of_a_piece_that_broke_off_is_kept(service: Service, hang_up: bool, checksum: bool) -> None:
+    """But not of one with a checksum: nobody knows whether it holds."""
+    tus, whole, part = {"Tus-Resumable": "1.0.0"}, b"x" * 5_000_000, 3_000_000
+    piece = {"Content-Type": "application/offset+octet-stream", "Upload-Offset": "0"}
+    if checksum:
+        piece["Upload-Checksum"] = f"sha256 {b64encode(hashlib.sha256(whole).digest()).decode()}"
+    with httpx2.Client(base_url=service.url, timeout=10) as http:
+        made = http.post("/v1/uploads", headers={**tus, "Upload-Length": str(len(whole))})
+        path = made.headers["location"]
+        headers = [f"{k}: {v}" for k, v in {**tus, **piece, "Content-Length": str(len(whole))}.items()]
+        answer = raw(service, f"PATCH {path}", *headers, body=whole[:part], hang_up=hang_up)
+        assert hang_up or (answer.startswith(b"HTTP/1.1 400") and b"upload_stalled" in answer)
+        stands = 0 if checksum else part
+        service.wait_until(lambda: f'"PATCH", "path": "{path}"' in service.log.read_text())
+        assert http.head(path, headers=tus).headers["upload-offset"] == str(stands)
+        piece |= {"Upload-Offset": str(stands)}
+        assert http.patch(path, headers={**tus, **piece}, content=whole[stands:]).status_code == 204
+        assert http.get(path).json()["sha256"] == hashlib.sha256(whole).hexdigest()
+    assert service.partial() == {}
 
 
 def queued_job(service: Service, database: Database) -> str:

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import delete, func, select
 
-from core.catalogue.uploads import blob_key, create_upload
+from core.catalogue.blobs import file_key_of
+from core.catalogue.uploads import create_upload
 from core.data.canonical import CanonicalSet
 from core.db.models import Dataset, Metric
 from core.db.session import Database
@@ -82,11 +83,12 @@ def upload(place: Workplace, content: bytes) -> str:
     upload_id = new_id("up")
     with place.storage.receive() as receiver:
         receiver.write(content)
-        receiver.store(blob_key(upload_id))
+        receiver.store(file_key_of(upload_id))
     with place.database.writing() as session:
         create_upload(
-            session, OWNER, upload_id=upload_id, sha256=receiver.sha256, size=receiver.size, file_name="a.zip"
-        )
+            session, place.storage, OWNER, upload_id=upload_id, sha256=receiver.sha256, size=receiver.size,
+            file_name="a.zip",
+        )  # fmt: skip
     return upload_id
 
 

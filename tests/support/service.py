@@ -80,6 +80,12 @@ class Service:
         self._worker.send_signal(signal.SIGKILL)
         self._worker.wait(10)
 
+    def kill_api(self) -> None:
+        """kill -9."""
+        assert self._api is not None
+        self._api.kill()
+        self._api.wait(10)
+
     def stop_api(self) -> int:
         assert self._api is not None
         self._api.terminate()
@@ -139,6 +145,10 @@ class Service:
     def blobs(self) -> list[str]:
         root = self.data_dir / "blobs"
         return sorted(p.relative_to(root).as_posix() for p in root.rglob("*") if p.is_file())
+
+    def partial(self) -> dict[str, int]:
+        """Bytes that have come of each upload that is still being received."""
+        return {path.name: path.stat().st_size for path in (self.data_dir / "partial").iterdir()}
 
     def temporary(self) -> list[str]:
         return sorted(p.name for p in (self.data_dir / "tmp").iterdir())

@@ -1,0 +1,233 @@
+"""Uploads that can be resumed, by tus 1.0: every tus client works."""
+
+from contextlib import suppress
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Header, Request, Response
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+
+from api import tus
+from api.deps import AppDatabase, AppSettings, Storage, WriteSession
+from api.problems import responses
+from api.schemas.uploads import UploadOut
+from api.security import Reader, Writer
+from api.streaming import OWN_LIMIT, receive_body
+from core.catalogue import resumable, rows
+from core.catalogue.resumable import Progress
+from core.db.models import Upload
+from core.errors import ChecksumMismatch, InvalidRequest, Malformed, TooLarge
+from core.settings import Settings
+from core.storage.local import full_disk_is_named
+from core.storage.partial import PartialFile
+
+router = APIRouter(prefix="/v1/uploads", tags=["uploads"])
+
+_OFFSET = {"Upload-Offset": tus.header_of("Bytes received.")}
+_EXPIRES = {"Upload-Expires": tus.header_of("When the upload is removed unless more comes.")}
+
+
+def _answer(status: int, description: str, headers: dict[str, Any]) -> dict[int | str, dict[str, Any]]:
+    return {status: {"description": description, "headers": headers}}
+
+
+@router.options("", status_code=204, responses=responses())
+def describe(response: Response, _caller: Reader, settings: AppSettings) -> None:
+    """What of the protocol is spoken."""
+    response.headers.update(
+        {
+            "Tus-Version": tus.VERSION,
+            "Tus-Extension": ",".join(tus.EXTENSIONS),
+            "Tus-Max-Size": str(settings.max_upload_bytes),
+            "Tus-Checksum-Algorithm": ",".join(tus.ALGORITHMS),
+        }
+    )
+
+
+@router.post(
+    "",
+    status_code=201,
+    responses=responses(400, 412, 413, 507) | _answer(201, "Begun; nothing has come yet.", _EXPIRES),
+)
+def begin(
+    response: Response,
+    caller: Writer,
+    _version: tus.Version,
+    session: WriteSession,
+    settings: AppSettings,
+    storage: Storage,
+    upload_length: Annotated[int | None, Header(ge=0, description="Bytes of the whole.")] = None,
+    upload_defer_length: Annotated[str | None, Header(include_in_schema=False)] = None,
+    upload_metadata: Annotated[
+        str | None,
+        Header(
+            max_length=4096,
+            description="`filename <base64>,sha256 <base64>`: both optional; the bytes must have that "
+            "digest, given in hexadecimal.",
+        ),
+    ] = None,
+) -> UploadOut:
+    """Begin a resumable upload, whose bytes are then sent by `PATCH` in as many pieces as you like."""
+    if upload_length is None:
+        why = "deferred lengths are not spoken: " if upload_defer_length else ""
+        raise Malformed(f"{why}the header Upload-Length is needed, the size of the whole in bytes")
+    if upload_length > settings.max_upload_bytes:
+        raise TooLarge(
+            f"the upload has {upload_length} bytes; the limit is {settings.max_upload_bytes}",
+            limit=settings.max_upload_bytes,
+            value=upload_length,
+        )
+    if upload_length == 0:
+        raise InvalidRequest("the upload is empty", code="empty_file")
+    file_name, sha256 = tus.parse_metadata(upload_metadata)
+    with full_disk_is_named():
+        upload = resumable.begin(
+            session,
+            storage,
+            caller.owner,
+            size=upload_length,
+            file_name=file_name,
+            sha256=sha256,
+            tus_metadata=upload_metadata,
+        )
+    progress = resumable.progress(storage, upload, settings.upload_expiry_seconds)
+    response.headers.update({"Location": f"/v1/uploads/{upload.id}", **tus.expires(progress.expires_at)})
+    return UploadOut.of(upload, progress)
+
+
+@router.head(
+    "/{upload_id}",
+    responses=responses(404, 410, 412, 423)
+    | _answer(200, "Where to go on.", {**_OFFSET, "Upload-Length": tus.header_of("Bytes of the whole.")}),
+)
+def read_offset(
+    upload_id: str,
+    caller: Writer,
+    _version: tus.Version,
+    settings: AppSettings,
+    storage: Storage,
+    database: AppDatabase,
+) -> Response:
+    """How much has come. An upload whose last byte came just before a crash is completed by this."""
+    with database.reading() as session:
+        upload = rows.get(session, Upload, caller.owner, upload_id)
+    progress = _alive(upload, storage, settings)
+    if upload.sha256 is None and progress.offset == upload.size:
+        with suppress(InvalidRequest):  # not the announced bytes: they are to be sent again, from the first
+            upload = resumable.complete_if_whole(database, storage, caller.owner, upload.id)
+        progress = _alive(upload, storage, settings)
+    headers = {"Upload-Offset": str(progress.offset), "Upload-Length": str(upload.size)}
+    if upload.tus_metadata is not None:
+        headers["Upload-Metadata"] = upload.tus_metadata
+    return Response(headers={**headers, **tus.expires(progress.expires_at)})
+
+
+@router.patch(
+    "/{upload_id}",
+    status_code=204,
+    max_body_size=OWN_LIMIT,
+    responses=responses(400, 404, 409, 410, 412, 413, 415, 423, 460, 507)
+    | _answer(204, "All of it was taken.", {**_OFFSET, **_EXPIRES}),
+    openapi_extra={
+        "requestBody": {
+            "required": True,
+            "content": {tus.MEDIA_TYPE: {"schema": {"type": "string", "format": "binary"}}},
+        }
+    },
+)
+async def append(
+    request: Request,
+    response: Response,
+    upload_id: str,
+    caller: Writer,
+    _version: tus.Version,
+    settings: AppSettings,
+    storage: Storage,
+    database: AppDatabase,
+    upload_offset: Annotated[int, Header(ge=0, description="Where the body begins.")],
+    upload_checksum: Annotated[
+        str | None, Header(description=f"`<algorithm> <base64>` of the body: {', '.join(tus.ALGORITHMS)}.")
+    ] = None,
+) -> None:
+    """Append the body. Bytes are kept as they come, so a broken request loses none of them.
+
+    With a checksum the body counts as a whole or not at all. The piece that makes the upload whole is
+    answered once everything is checked and safely stored.
+    """
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != tus.MEDIA_TYPE:
+        raise HTTPException(415, f"a piece of an upload has the Content-Type {tus.MEDIA_TYPE}")
+    checksum = tus.Checksum(upload_checksum) if upload_checksum is not None else None
+
+    def read() -> Upload:
+        with database.reading() as session:
+            return rows.get(session, Upload, caller.owner, upload_id)
+
+    upload = await run_in_threadpool(read)
+    resumable.require_incomplete(upload)
+    _alive(upload, storage, settings)
+    with storage.partial.lock(upload.id) as partial:
+
+        def start() -> Upload:
+            with database.writing() as session:
+                return resumable.begin_piece(
+                    session,
+                    partial,
+                    caller.owner,
+                    upload.id,
+                    offset=upload_offset,
+                    checksum=checksum is not None,
+                )
+
+        upload = await run_in_threadpool(start)
+        await _receive_piece(request, settings, partial, upload, upload_offset, checksum)
+
+        def end() -> Upload:
+            if checksum is not None:
+                with database.writing() as session:
+                    resumable.accept_piece(session, upload.id)
+            if partial.size < upload.size:
+                return upload
+            return resumable.complete(database, storage, partial, upload)
+
+        upload = await run_in_threadpool(end)
+    progress = resumable.progress(storage, upload, settings.upload_expiry_seconds)
+    response.headers.update({"Upload-Offset": str(progress.offset), **tus.expires(progress.expires_at)})
+
+
+async def _receive_piece(
+    request: Request,
+    settings: Settings,
+    partial: PartialFile,
+    upload: Upload,
+    offset: int,
+    checksum: tus.Checksum | None,
+) -> None:
+    """The body into the partial file.
+
+    Raises:
+        ChecksumMismatch, TooLarge: nothing of the body is kept.
+        Malformed, StorageFull: it broke off. What came is kept, unless it had a checksum.
+    """
+    rest = upload.size - offset
+    try:
+        with full_disk_is_named("go on when there is room again"):
+            await receive_body(request, tus.Piece(partial, checksum), rest, settings.upload_idle_seconds)
+        if checksum is not None and not checksum.matches:
+            raise ChecksumMismatch(
+                f"the body does not have the announced {checksum.algorithm}; nothing of it was kept",
+                offset=offset,
+            )
+    except BaseException as error:
+        if checksum is not None or isinstance(error, TooLarge):
+            partial.cut(offset)
+        if isinstance(error, TooLarge):
+            raise TooLarge(
+                f"the body is longer than the {rest} bytes that are missing of {upload.id}", limit=rest
+            ) from error
+        raise
+
+
+def _alive(upload: Upload, storage: Storage, settings: Settings) -> Progress:
+    progress = resumable.progress(storage, upload, settings.upload_expiry_seconds)
+    progress.require_alive(upload)
+    return progress

@@ -1,0 +1,82 @@
+"""A tus client that nobody changed, and a server that is killed twice while it sends."""
+
+import hashlib
+import os
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx2
+import pytest
+from tusclient.client import TusClient
+
+from tests.support.processes import wait_for
+from tests.support.proxy import HoldingProxy
+from tests.support.service import Service
+
+MB = 1_000_000
+#: Of the file. By hand: CONDENSERY_TEST_TUS_MB=300
+SIZE = int(os.environ.get("CONDENSERY_TEST_TUS_MB", "9")) * MB
+#: How far the server may lag behind the network: what its process holds and has not written yet.
+UNWRITTEN = 3 * MB
+
+
+@pytest.mark.parametrize("pieces", [1, 7], ids=["one piece", "pieces with checksums"])
+def test_a_server_that_is_killed_twice_gets_every_byte(
+    own_service: Service, tmp_path: Path, pieces: int
+) -> None:
+    file = tmp_path / "file"
+    file.write_bytes(os.urandom(SIZE))
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    own_service.run("core.db.migrate")
+    own_service.start_api()
+    began = time.perf_counter()
+    with HoldingProxy(own_service.port) as proxy, ThreadPoolExecutor(1) as pool:
+        client = TusClient(f"http://127.0.0.1:{proxy.port}/v1/uploads")
+        proxy.allow(SIZE // 3)
+        sending = pool.submit(
+            lambda: client.uploader(
+                str(file),
+                chunk_size=-(-SIZE // pieces),
+                metadata={"filename": "file.bin", "sha256": digest},
+                retries=120,
+                retry_delay=1,
+                upload_checksum=pieces > 1,
+            ).upload()
+        )
+        for more in (SIZE // 3, 1 << 40):
+            received = wait_for(lambda: _received(own_service, proxy))
+            own_service.kill_api()
+            assert not sending.done()
+            own_service.start_api()
+            ((upload_id, size),) = own_service.partial().items()
+            assert size == received, "nothing of what came is lost"
+            answer = httpx2.head(
+                f"{own_service.url}/v1/uploads/{upload_id}", headers={"Tus-Resumable": "1.0.0"}
+            )
+            stands = int(answer.headers["upload-offset"])
+            if pieces == 1:
+                assert stands == received > 0
+            else:
+                assert stands == received // -(-SIZE // pieces) * -(-SIZE // pieces)
+            proxy.allow(more)
+        sending.result(300)
+    print(f"{SIZE / MB:.0f} MB in {time.perf_counter() - began:.1f} s")
+    assert proxy.sent < 1.1 * SIZE + 2 * (UNWRITTEN + (0 if pieces == 1 else SIZE / pieces))
+    upload = httpx2.get(f"{own_service.url}/v1/uploads/{upload_id}").json()
+    assert (upload["state"], upload["size"], upload["sha256"]) == ("complete", SIZE, digest)
+    assert upload["file_name"] == "file.bin"
+    stored = own_service.data_dir / "blobs" / "uploads" / upload_id
+    assert hashlib.sha256(stored.read_bytes()).hexdigest() == digest
+    assert (own_service.partial(), own_service.temporary()) == ({}, [])
+
+
+def _received(service: Service, proxy: HoldingProxy) -> int:
+    """Bytes in the partial file once nothing more comes; 0 until then."""
+    if proxy.sent < proxy.allowed:
+        return 0
+    sizes = []
+    for _ in range(3):
+        sizes.append(sum(service.partial().values()))
+        time.sleep(0.05)
+    return sizes[0] if len(set(sizes)) == 1 else 0
