@@ -126,7 +126,12 @@ def _follow(client: Client, job_id: str) -> dict[str, Any]:
 
 def _print_results(job: dict[str, Any]) -> None:
     table = Table("trained on", "images", "test accuracy", "networks")
-    names = {"condensed": "condensed set", "random": "random images", "whole": "whole set"}
+    names = {
+        "condensed": "condensed set",
+        "png": "condensed set as PNG files",
+        "random": "random images",
+        "whole": "whole set",
+    }
     for one in job["evaluations"]:
         std = f" ± {one['std']:.1%}" if one["std"] is not None else ""
         table.add_row(

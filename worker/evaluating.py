@@ -1,4 +1,4 @@
-"""The phase `evaluate`: the condensed set beside honest baselines, by one protocol."""
+"""The phase `evaluate`: the condensed set, and its PNG files, beside honest baselines, by one protocol."""
 
 from dataclasses import dataclass
 
@@ -65,7 +65,11 @@ def in_order(spec: JobSpec) -> list[Entry]:
     First one network of each method and architecture on ipc images per class, then their repeats, and last
     the costly whole set, on the job's own network only.
     """
-    small = ["condensed", *(m for m in ("random", "herding", "k-center") if m in spec.evaluation.baselines)]
+    small = [
+        "condensed",
+        "png",
+        *(m for m in ("random", "herding", "k-center") if m in spec.evaluation.baselines),
+    ]
     own, *further = spec.architectures()
     entries = [
         Entry(method=method, network=on.network_name(), repeat=repeat, config=on.evaluate_config())

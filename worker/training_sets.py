@@ -1,4 +1,6 @@
-"""What the evaluated networks are trained on: the condensed set, and the baselines' real images."""
+"""What the evaluated networks are trained on: the condensed set in its two forms, and real images."""
+
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -6,6 +8,7 @@ from torch import Tensor
 from core.engine.baselines import Embed, herding, k_center, random_selection, train_feature_network
 from core.engine.images import LabelledImages
 from core.engine.state import synthetic_labels
+from core.export import eight_bit
 from core.jobs.spec import JobSpec
 from worker.attempt import Attempt
 from worker.training import tell, to_the_end
@@ -42,9 +45,18 @@ class TrainingSets:
         labels_N = synthetic_labels(self._real, self._spec.ipc)
         if method == "condensed":
             return self._images_NCHW, labels_N
+        if method == "png":
+            return self._as_png(labels_N), labels_N
         if method not in self._selected:
             self._selected[method] = self._select(method)
         return self._real.normalised(self._selected[method], self._device), labels_N
+
+    def _as_png(self, labels_N: Tensor) -> Tensor:
+        """The condensed images after the way through PNG files, normalised as any image file's pixels are."""
+        real = self._real
+        levels_NHWC = eight_bit.levels_NHWC(self._images_NCHW.cpu().numpy(), real.mean, real.std)
+        files = replace(real, images_NHWC=levels_NHWC, labels_N=labels_N)
+        return files.normalised(torch.arange(len(files)), self._device)
 
     def _select(self, method: str) -> Tensor:
         real, ipc = self._real, self._spec.ipc

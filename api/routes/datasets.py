@@ -57,6 +57,7 @@ def create(
         caller.owner,
         upload_id=body.upload_id,
         name=body.name,
+        license=body.license,
         image_size=body.image_size,
         seed=body.seed,
         idempotency_key=idempotency_key,

@@ -17,6 +17,11 @@ class DatasetCreate(Request):
 
     upload_id: str = Field(max_length=64)
     name: Name | None = Field(None, description="Default: the upload's file name.")
+    license: Name | None = Field(
+        None,
+        description="Of the images; it goes into the cards of what is made from them.",
+        examples=["cc-by-4.0"],
+    )
     image_size: Annotated[
         int | None,
         Field(ge=16, le=256, description="Edge of the square images, in px. Default: theirs, or suggested."),
@@ -27,6 +32,7 @@ class DatasetCreate(Request):
 class DatasetOut(Resource):
     name: str
     upload_id: str | None
+    license: str | None = Field(description="As stated by whoever made the data set; null if it was not.")
     state: Literal["receiving", "ingesting", "ready", "invalid"]
     image_size: int | None
     images_done: int = Field(description="Images read so far, while ingesting.")

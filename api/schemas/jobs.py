@@ -48,7 +48,9 @@ class JobCreate(JobSpec):
 class EvaluationOut(BaseModel):
     """Fresh networks trained on one set and tested once, at their last epoch, on the test split."""
 
-    method: Literal["condensed", "random", "herding", "k-center", "whole"]
+    method: Literal["condensed", "png", "random", "herding", "k-center", "whole"] = Field(
+        description="What they were trained on; `png` is the condensed set as its PNG files hold it."
+    )
     network: str
     n: int = Field(description="Networks trained so far.")
     mean: float = Field(description="Mean accuracy, as a fraction.")
@@ -93,6 +95,11 @@ class ResultOut(BaseModel):
         None, description="Images embedded at once after memory ran out; null if it never did."
     )
     small_classes: SmallByLimitOut | None = Field(None, description="Null in results of older versions.")
+    seconds: dict[Literal["condense", "evaluate", "export"], float] | None = Field(
+        None,
+        description="Wall-clock time that workers spent in each phase, over all attempts: what a resumed one "
+        "did again counts again, waiting in a queue does not. Null in results of older versions.",
+    )
 
 
 class JobOut(Resource):

@@ -20,6 +20,7 @@ def create_dataset(
     *,
     upload_id: str,
     name: str | None,
+    license: str | None,
     image_size: int | None,
     seed: int,
     idempotency_key: str | None,
@@ -31,7 +32,13 @@ def create_dataset(
         Conflict: not all of it has come.
     """
     fresh = new_id("ds")
-    request = {"upload_id": upload_id, "name": name, "image_size": image_size, "seed": seed}
+    request = {
+        "upload_id": upload_id,
+        "name": name,
+        "license": license,
+        "image_size": image_size,
+        "seed": seed,
+    }
     dataset_id = idempotency.remember(session, owner, idempotency_key, request, fresh)
     if dataset_id != fresh:
         return rows.get(session, Dataset, owner, dataset_id), False
@@ -46,6 +53,7 @@ def create_dataset(
         owner=owner,
         name=name or upload.file_name or fresh,
         upload_id=upload.id,
+        license=license,
         state="ingesting",
         image_size=image_size,
         seed=seed,

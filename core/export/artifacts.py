@@ -3,14 +3,24 @@
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 
 from core.errors import JobError
-from core.export import manifest, npz, png, preview, pt, safetensors
+from core.export import manifest, npz, parquet, png, preview, pt, safetensors, webdataset
 from core.export.condensed import CondensedSet, canonical_json
 
 OCTETS = "application/octet-stream"
+ZIP = "application/zip"
+EXACT: tuple[tuple[str, str, ModuleType, str], ...] = (
+    ("safetensors", "condensed.safetensors", safetensors, OCTETS),
+    ("npz", "condensed.npz", npz, OCTETS),
+    ("pt", "condensed.pt", pt, OCTETS),
+    ("parquet", "condensed-parquet.zip", parquet, ZIP),
+    ("webdataset", "condensed-webdataset.tar", webdataset, "application/x-tar"),
+)
+"""Format, file, writer and media type of what holds the pixels bit by bit, the canonical one first."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,21 +36,21 @@ class WrittenArtifact:
 
 
 def write_all(condensed: CondensedSet, out: Path) -> list[WrittenArtifact]:
-    """Write safetensors, manifest, npz, pt, png and preview into the folder `out`, made if it is absent.
+    """Write the exact formats, manifest, png and preview into the folder `out`, made if it is absent.
 
-    The same set gives the same bytes, on the same versions of the libraries. safetensors, npz and pt are
-    read back and compared bit by bit before anything is returned.
+    The same set gives the same bytes, on the same versions of the libraries. The exact formats are read back
+    and compared bit by bit before anything is returned.
 
     Raises:
         JobError: `artifact_mismatch`, a file does not hold what was written.
     """
     out.mkdir(parents=True, exist_ok=True)
     exact = []
-    for name, writer in (("safetensors", safetensors), ("npz", npz), ("pt", pt)):
-        path = out / f"condensed.{name}"
+    for name, file_name, writer, media_type in EXACT:
+        path = out / file_name
         writer.write(condensed, path)
         verify(condensed, writer.read(path), path)
-        exact.append(_written(name, path, OCTETS))
+        exact.append(_written(name, path, media_type))
     canonical = exact[0]
 
     manifest_path = out / "manifest.json"
@@ -53,7 +63,7 @@ def write_all(condensed: CondensedSet, out: Path) -> list[WrittenArtifact]:
         canonical,
         _written("manifest", manifest_path, "application/json"),
         *exact[1:],
-        _written("png", png_path, "application/zip"),
+        _written("png", png_path, ZIP),
         _written("preview", preview_path, "image/png"),
     ]
 

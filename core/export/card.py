@@ -8,30 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from core.export.condensed import CondensedSet, canonical_json
-
-# Three lines a format, run as they stand by the tests.
-LOADING = {
-    "safetensors": [
-        "from safetensors.numpy import load_file",
-        'tensors = load_file("condensed.safetensors")',
-        'images, labels = tensors["images"], tensors["labels"]',
-    ],
-    "npz": [
-        "import numpy as np",
-        'arrays = np.load("condensed.npz", allow_pickle=False)',
-        'images, labels = arrays["images"], arrays["labels"]',
-    ],
-    "pt": [
-        "import torch",
-        'content = torch.load("condensed.pt", weights_only=True)',
-        'images, labels = content["data"][0]',
-    ],
-    "png": [
-        "from torchvision.datasets import ImageFolder",
-        'dataset = ImageFolder("condensed-png")  # the unpacked zip',
-        "image, label = dataset[0]",
-    ],
-}
+from core.export.loading import loading
 
 
 def readme(condensed: CondensedSet) -> str:
@@ -47,21 +24,27 @@ def readme(condensed: CondensedSet) -> str:
         f"{height} × {width} (channels × height × width), made by {_plain(card['created_by'])}. They are not "
         "photographs: their pixels are optimised to stand for many images of their class in training.",
         "## Source",
-        f"{_plain(source['name'])}, SHA-256 `{_code(source['sha256'])}`.",
+        f"{_plain(source['name'])}, content SHA-256 `{_code(source['sha256'])}`. Licence: "
+        f"{_plain(source['license'] or 'not stated')}.",
         "## How it was made",
         _fenced("json", canonical_json({k: card[k] for k in ("config", "engine", "seeds")}, indent=2)),
+        _compute(card["compute"]),
         "## How to load it",
-        *[f"{name}:\n\n{_fenced('python', chr(10).join(lines))}" for name, lines in LOADING.items()],
-        _empty_classes(per_class),
+        *[
+            f"{name}:\n\n{_fenced('python', chr(10).join(lines))}"
+            for name, lines in loading(condensed).items()
+        ],
+        *_caveats(channels, per_class),
         "## Normalisation",
         f"Mean {_numbers(condensed.mean)}, standard deviation {_numbers(condensed.std)} by channel, for "
-        "pixels in [0, 1]. In safetensors, npz and pt the pixels are normalised float32: train on "
-        "them as they are, and normalise the test images as (pixel - mean) / std. `x * std + mean` is the "
-        "way back.",
-        "The PNG files are not normalised, and lossy: pixels were clamped to [0, 1] and rounded to 8 bits, a "
-        "change of at most half a grey level within the range. "
-        f"{100 * condensed.clamped_fraction():.2f} % of the values lay outside it. For published figures use "
-        "an exact format." + (" ImageFolder turns grey images into RGB." if channels == 1 else ""),
+        "pixels in [0, 1]. In safetensors, npz, pt, Parquet (`pixels`) and WebDataset (`.npy`) the pixels "
+        "are normalised float32, the same bits in each: train on them as they are, and normalise the test "
+        "images as (pixel - mean) / std. `x * std + mean` is the way back.",
+        "PNG files, in Parquet (`image`) and WebDataset (`.png`) too, are not normalised, and lossy: pixels "
+        "were clamped to [0, 1] and rounded to 8 bits, a change of at most half a grey level within the "
+        f"range. {100 * condensed.clamped_fraction():.2f} % of the values lay outside it. Divide by 255 and "
+        "normalise before training; what the loss costs is `png` under Results. For published figures use "
+        "an exact format.",
         "## Results",
         *_results(card["evaluation"]),
         "## Limits",
@@ -83,17 +66,39 @@ def _results(evaluation: Mapping[str, Any]) -> list[str]:
         rows.append(f"| {_plain(row['images'])} | {_plain(row['network'])} | {accuracy} | {row['n']} |")
     return [
         "\n".join(rows),
-        f"Mean ± standard deviation over n networks. Protocol: {_plain(evaluation['protocol'])}",
+        "`condensed` is this set as its exact formats hold it, `png` the same as PNG files hold it; every "
+        "other row is real images of the source. Mean ± sample standard deviation over n networks.",
+        f"Protocol: {_plain(evaluation['protocol'])}",
     ]
 
 
-def _empty_classes(per_class: tuple[int, ...]) -> str:
-    if all(per_class):
-        return ""
+def _compute(compute: Mapping[str, Any]) -> str:
     return (
-        f"{per_class.count(0)} of the classes have no image. Give ImageFolder `allow_empty=True`: their "
-        "empty folders keep the labels of the others in place."
+        f"The condensation takes {compute['flops']:,} FLOPs, {compute['flops_per_iteration']:,} an "
+        "iteration: convolutions and matrix products, a multiplication and an addition counted as two, by "
+        "the shapes that the configuration asks for. The evaluation is not in them. How long it took is in "
+        "the job, under `result.seconds`, and not here: equal runs give equal files."
     )
+
+
+def _caveats(channels: int, per_class: tuple[int, ...]) -> list[str]:
+    """What a reader of the PNG files may stumble on."""
+    found = []
+    if channels == 1:
+        found.append(
+            'By itself ImageFolder turns grey images into RGB; `convert("L")` keeps the one channel.'
+        )
+    if channels == 4:
+        found.append(
+            'By itself ImageFolder turns images into RGB and drops their fourth channel; `convert("RGBA")` '
+            "keeps the four. The preview shows the images on white."
+        )
+    if not all(per_class):
+        found.append(
+            f"{per_class.count(0)} of the classes have no image: with `allow_empty` their empty folders keep "
+            "the labels of the others in place."
+        )
+    return found
 
 
 def _numbers(values: tuple[float, ...]) -> str:

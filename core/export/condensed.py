@@ -10,11 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import JobError
+from core.export import eight_bit
 
-CARD_FIELDS = ("created_by", "source", "config", "seeds", "engine", "evaluation")
+CARD_FIELDS = ("created_by", "source", "config", "seeds", "engine", "compute", "evaluation")
 NESTED_FIELDS = {
-    "source": ("name", "sha256"),
+    "source": ("name", "sha256", "license"),
     "engine": ("version", "torch", "device"),
+    "compute": ("flops", "flops_per_iteration"),
     "evaluation": ("protocol", "limits", "results"),
 }
 RESULT_FIELDS = ("images", "network", "accuracy_mean", "accuracy_std", "n")
@@ -26,16 +28,17 @@ class CondensedSet:
     """A synthetic set in normalised space, checked when it is built.
 
     Args:
-        images_NCHW: float32, finite, C is 1 or 3, normalised as (pixel in [0, 1] - mean) / std. Values
+        images_NCHW: float32, finite, C is 1, 3 or 4, normalised as (pixel in [0, 1] - mean) / std. Values
             may lie outside the range of real pixels: matching does not clamp.
         labels_N: int64 indices into `classes`.
-        classes: names by index. A class may have no image.
+        classes: names by index, each once. A class may have no image.
         mean, std: one value a channel, in units of pixels in [0, 1].
         card: JSON-serialisable provenance with the keys `created_by` ("condensery 0.1.0"), `source` ({name,
-            sha256, …}), `config` (resolved), `seeds`, `engine` ({version, torch, device, …}) and `evaluation`
-            ({protocol, limits, results: [{images, network, accuracy_mean, accuracy_std, n}]}, accuracies as
-            fractions, accuracy_std None for n = 1, results empty if nothing was evaluated). It holds
-            no time stamp: equal runs give equal bytes.
+            sha256, license, …}, license None where it is not stated), `config` (resolved), `seeds`, `engine`
+            ({version, torch, device, …}), `compute` ({flops, flops_per_iteration}, of the condensation) and
+            `evaluation` ({protocol, limits, results: [{images, network, accuracy_mean, accuracy_std, n}]},
+            accuracies as fractions, accuracy_std None for n = 1, results empty if nothing was evaluated).
+            It holds no time and no duration: equal runs give equal bytes.
 
     Raises:
         JobError: `invalid_condensed_set`, or `numerical` for values that are not finite.
@@ -50,10 +53,10 @@ class CondensedSet:
 
     def __post_init__(self) -> None:
         images, labels = self.images_NCHW, self.labels_N
-        four_axes = images.ndim == 4 and images.shape[1] in (1, 3) and 0 not in images.shape
+        four_axes = images.ndim == 4 and images.shape[1] in (1, 3, 4) and 0 not in images.shape
         if images.dtype != np.float32 or not four_axes:
             raise _invalid(
-                "images_NCHW must be float32 of shape (N, 1 or 3, H, W) without an empty axis,"
+                "images_NCHW must be float32 of shape (N, 1, 3 or 4, H, W) without an empty axis,"
                 f" got {images.dtype} {images.shape}"
             )
         if labels.dtype != np.int64 or labels.shape != images.shape[:1]:
@@ -84,6 +87,9 @@ class CondensedSet:
             # NumPy drops NULs at the end of a text, and no format stores half a surrogate pair.
             if "\0" in name or any("\ud800" <= character <= "\udfff" for character in name):
                 raise _invalid(f"the name of class {index} is not plain Unicode text: {name!r}")
+        if len(set(self.classes)) != len(self.classes):
+            first = next(name for name in self.classes if self.classes.count(name) > 1)
+            raise _invalid(f"{self.classes.count(first)} classes have the name {first!r}")
         self._check_card()
 
     def _check_card(self) -> None:
@@ -111,14 +117,16 @@ class CondensedSet:
 
     def pixels_NCHW(self) -> NDArray[np.float32]:
         """x · std + mean, float32; real pixels lie in [0, 1], synthetic ones may not. Not clamped."""
-        shape = (1, -1, 1, 1)
-        std = np.asarray(self.std, np.float32).reshape(shape)
-        return self.images_NCHW * std + np.asarray(self.mean, np.float32).reshape(shape)
+        return eight_bit.pixels_NCHW(self.images_NCHW, self.mean, self.std)
 
     def pixels_uint8_NHWC(self) -> NDArray[np.uint8]:
         """Clamped to [0, 1] and rounded to the nearest of 256 levels: the lossy form of image files."""
-        levels = np.rint(np.clip(self.pixels_NCHW(), 0, 1) * 255).astype(np.uint8)
-        return np.ascontiguousarray(levels.transpose(0, 2, 3, 1))
+        return eight_bit.levels_NHWC(self.images_NCHW, self.mean, self.std)
+
+    def png(self, index: int) -> bytes:
+        """An image as a PNG file of 8 bits: grey, RGB or RGBA."""
+        (levels_HWC,) = eight_bit.levels_NHWC(self.images_NCHW[index : index + 1], self.mean, self.std)
+        return eight_bit.png(levels_HWC)
 
     def clamped_fraction(self) -> float:
         """Part of the values outside [0, 1], which an 8-bit image cannot hold."""

@@ -3,9 +3,11 @@
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from core.export.condensed import CondensedSet
+from core.export.eight_bit import picture
 
 MAX_CLASSES = 100
 MAX_IMAGES = 10
@@ -18,22 +20,34 @@ WHITE = 255
 
 
 def write(condensed: CondensedSet, path: Path) -> None:
-    """PNG grid of the first 100 classes × their first 10 images; a class without images is a blank row."""
+    """PNG grid of the first 100 classes × their first 10 images; a class without images is a blank row.
+
+    Images with an alpha channel are shown as they look on white.
+    """
     classes = min(len(condensed.classes), MAX_CLASSES)
     columns = min(max(condensed.images_per_class[:classes]), MAX_IMAGES) or 1
-    pixels_NHWC = condensed.pixels_uint8_NHWC()
+    pixels_NHWC = _over_white(condensed.pixels_uint8_NHWC())
     mode = "L" if pixels_NHWC.shape[3] == 1 else "RGB"
     height, width = cell_size(*pixels_NHWC.shape[1:3])
     size = (columns * (width + GAP) + GAP, classes * (height + GAP) + GAP)
     grid = Image.new(mode, size, color=WHITE if mode == "L" else (WHITE, WHITE, WHITE))
     for row in range(classes):
         for column, index in enumerate(np.flatnonzero(condensed.labels_N == row)[:columns]):
-            cell = Image.fromarray(pixels_NHWC[index, :, :, 0] if mode == "L" else pixels_NHWC[index])
+            cell = picture(pixels_NHWC[index])
             # Whole factors of NEAREST keep every pixel a crisp square; a reduction has to average.
             resampling = Image.Resampling.NEAREST if width >= cell.width else Image.Resampling.BOX
             cell = cell.resize((width, height), resampling)
             grid.paste(cell, (GAP + column * (width + GAP), GAP + row * (height + GAP)))
     grid.save(path, format="PNG")
+
+
+def _over_white(levels_NHWC: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Without alpha: colour · alpha + white · (1 - alpha), rounded."""
+    if levels_NHWC.shape[3] != 4:
+        return levels_NHWC
+    colour, alpha = levels_NHWC[..., :3].astype(np.uint32), levels_NHWC[..., 3:].astype(np.uint32)
+    # Half of the divisor, for rounding.
+    return ((colour * alpha + WHITE * (WHITE - alpha) + WHITE // 2) // WHITE).astype(np.uint8)
 
 
 def cell_size(height: int, width: int) -> tuple[int, int]:

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from core.db.models import Evaluation, Job, Metric
 from core.jobs.spec import JobSpec
 
-METHODS = ("condensed", "random", "herding", "k-center", "whole")
+METHODS = ("condensed", "png", "random", "herding", "k-center", "whole")
 
 CONFUSION_CLASSES = 256
 """A confusion matrix of more classes is not kept: it would be most of every answer about its job."""

@@ -1,4 +1,4 @@
-"""Condensed sets to export: colour and grey, with awkward class names and an empty class."""
+"""Condensed sets to export: of 1, 3 and 4 channels, with awkward class names and an empty class."""
 
 from collections.abc import Callable
 from typing import Any
@@ -29,10 +29,11 @@ def card() -> dict[str, Any]:
     row = {"network": "ConvNet-3-128", "accuracy_mean": 0.4891, "accuracy_std": 0.0062, "n": 20}
     return {
         "created_by": "condensery 0.1.0",
-        "source": {"name": "cifar | 10", "sha256": "ab" * 32, "images": 50_000},
+        "source": {"name": "cifar | 10", "sha256": "ab" * 32, "license": "CC BY 4.0", "images": 50_000},
         "config": {"ipc": 2, "iterations": 20_000, "learning_rate": 1.0},
         "seeds": {"condense": 7, "evaluate": [1, 2, 3]},
         "engine": {"version": "0.1.0", "torch": "2.15.0", "device": "cpu"},
+        "compute": {"flops": 8_240_000_000_000, "flops_per_iteration": 412_000_000},
         "evaluation": {
             "protocol": "1000 epochs, last epoch",
             "limits": ["Evaluated on 32 px only."],
@@ -55,8 +56,8 @@ def build(
         "images_NCHW": generator.normal(size=(len(labels), channels, height, width)).astype(np.float32) * 1.5,
         "labels_N": labels,
         "classes": NAMES,
-        "mean": (0.4914, 0.4822, 0.4465)[:channels],
-        "std": (0.2023, 0.1994, 0.2010)[:channels],
+        "mean": (0.4914, 0.4822, 0.4465, 0.9)[:channels],
+        "std": (0.2023, 0.1994, 0.2010, 0.3)[:channels],
         "card": card(),
     }
     return CondensedSet(**{**fields, **changes})
@@ -67,6 +68,6 @@ def make() -> MAKE:
     return build
 
 
-@pytest.fixture(params=[1, 3], ids=["grey", "colour"])
+@pytest.fixture(params=[1, 3, 4], ids=["grey", "colour", "alpha"])
 def condensed(request: pytest.FixtureRequest) -> CondensedSet:
     return build(channels=request.param)

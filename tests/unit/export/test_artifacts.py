@@ -24,7 +24,7 @@ from core.errors import JobError
 from core.export import npz, pt, safetensors
 from core.export.artifacts import verify, write_all
 from core.export.condensed import CondensedSet
-from core.export.png import folder_name
+from core.export.folder_names import folder_name
 from tests.unit.export.conftest import EMPTY, MAKE, NAMES, card
 
 ROOT = Path(__file__).parents[3]
