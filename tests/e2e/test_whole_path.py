@@ -42,8 +42,8 @@ def job(service: Service, dataset_id: str) -> dict[str, object]:
 def test_job_is_evaluated_beside_honest_baselines(job: dict[str, object]) -> None:
     assert job["state"] == "succeeded", job["problem"]
     evaluations = {one["method"]: one for one in job["evaluations"]}  # type: ignore[attr-defined]
-    assert list(evaluations) == ["condensed", "random", "whole"]
-    for method, count in (("condensed", 20), ("random", 20), ("whole", 1528)):
+    assert list(evaluations) == ["condensed", "png", "random", "whole"]
+    for method, count in (("condensed", 20), ("png", 20), ("random", 20), ("whole", 1528)):
         one = evaluations[method]
         assert one["train_images"] == count
         assert one["n"] == 2 == len(one["accuracies"])
@@ -59,8 +59,8 @@ def test_events_are_gapless_and_tell_the_story(client: Client, job: dict[str, ob
     assert [event["seq"] for _, event in seen[:-1]] == list(range(1, len(seen)))
     story = [kind for kind, _ in seen if kind not in ("progress", "checkpoint")]
     assert story[:4] == ["queued", "running", "estimate", "phase"]
-    assert story[4:10] == ["evaluated"] * 6
-    assert story[10:] == ["queued", "running", "succeeded", "end"]
+    assert story[4:12] == ["evaluated"] * 8
+    assert story[12:] == ["queued", "running", "succeeded", "end"]
 
 
 def test_loss_curve_has_every_iteration_of_a_short_job(client: Client, job: dict[str, object]) -> None:
@@ -71,7 +71,9 @@ def test_loss_curve_has_every_iteration_of_a_short_job(client: Client, job: dict
 
 def test_artifacts_are_what_they_say(client: Client, job: dict[str, object], tmp_path: Path) -> None:
     artifacts = {one["format"]: one for one in client.get(f"/v1/jobs/{job['id']}/artifacts")["data"]}
-    assert set(artifacts) == {"safetensors", "manifest", "npz", "pt", "png", "preview"}
+    assert set(artifacts) == {
+        "safetensors", "manifest", "npz", "pt", "parquet", "webdataset", "png", "preview",
+    }  # fmt: skip
     for one in artifacts.values():
         path = client.download(one, tmp_path / one["file_name"])
         assert path.stat().st_size == one["size"]

@@ -52,6 +52,18 @@ def test_created_as_asked(http: TestClient) -> None:
     assert http.post("/v1/datasets", json={**body, "name": "mine"}).json()["name"] == "mine"
 
 
+def test_the_licence_is_kept_as_it_is_stated(http: TestClient) -> None:
+    assert ingesting_dataset(http)["license"] is None
+    made = ingesting_dataset(http, license="© 我们, ask first")
+    assert made["license"] == "© 我们, ask first"
+    body = {"upload_id": made["upload_id"]}
+    key = {"Idempotency-Key": "k"}
+    first = http.post("/v1/datasets", json={**body, "license": "mit"}, headers=key)
+    again = http.post("/v1/datasets", json={**body, "license": "mit"}, headers=key)
+    assert (again.status_code, again.json()) == (200, first.json())
+    problem_of(http.post("/v1/datasets", json=body, headers=key), 422, "idempotency_key_reused")
+
+
 def test_unknown_upload(http: TestClient) -> None:
     problem_of(http.post("/v1/datasets", json={"upload_id": "up_0"}), 404, "not_found")
 
@@ -64,6 +76,9 @@ FAULTS: list[tuple[dict[str, Any], str]] = [
     ({"seed": 2**64}, "/seed"),
     ({"imagesize": 32}, "/imagesize"),
     ({"upload_id": None}, "/upload_id"),
+    ({"license": ""}, "/license"),
+    ({"license": "x" * 201}, "/license"),
+    ({"license": "mit\n"}, "/license"),
 ]
 
 

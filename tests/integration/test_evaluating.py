@@ -6,12 +6,20 @@ import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
+import numpy as np
 import pytest
+import torch
 from sqlalchemy import select
+from torchvision.datasets import ImageFolder  # type: ignore[import-untyped, unused-ignore]
 
-from core.db.models import Artifact, Evaluation
+from core.data.canonical import CanonicalSet
+from core.db.models import Artifact, Dataset, Evaluation
+from core.engine.evaluate import train_and_score
+from core.engine.images import LabelledImages
 from core.jobs.results import METHODS
+from core.jobs.spec import JobSpec
 from tests.support.leased import events_of, job_of
 from tests.support.processes import runner_of, wait_for
 from tests.support.workplace import Workplace, embedded_workplace
@@ -55,6 +63,8 @@ def rows_of(place: Workplace, job_id: str) -> dict[tuple[str, str, int], Evaluat
 
 def test_killed_in_between_it_goes_on_as_if_undisturbed(embedded: Workplace) -> None:
     dataset_id = embedded.new_dataset()
+    with embedded.database.writing() as session:
+        session.get_one(Dataset, dataset_id).license = "CC BY 4.0"
     undisturbed, job_id = (embedded.new_job(dataset_id, **WANTED) for _ in range(2))
     embedded.attempt(undisturbed)
     assert evaluated(embedded, undisturbed) == ORDER, "a comparison of everything comes before repeats"
@@ -102,6 +112,8 @@ def test_killed_in_between_it_goes_on_as_if_undisturbed(embedded: Workplace) -> 
         },
     }
     assert {name: job.result[name] for name in described["condensation"]} == described["condensation"]
+    assert described["source"]["license"] == "CC BY 4.0"
+    assert described["compute"]["flops"] == 2 * described["compute"]["flops_per_iteration"] > 0
     card = described["evaluation"]
     assert [(one["network"], one["images"], one["n"]) for one in card["results"]] == [
         *((OWN, method, 2) for method in METHODS),
@@ -115,3 +127,45 @@ def test_killed_in_between_it_goes_on_as_if_undisturbed(embedded: Workplace) -> 
 
     assert job.result["hlr"] == pytest.approx(mean("whole") - mean("condensed")), "on its own network"
     assert job.result["ior"] == pytest.approx(mean("condensed") - mean("random"))
+
+
+def test_png_is_what_the_png_files_hold(embedded: Workplace, tmp_path: Path) -> None:
+    """Trained once more on the files that were downloaded, a network gives the same answers."""
+    job_id = embedded.new_job(iterations=2, ipc=3, lr=100.0, evaluation=WANTED["evaluation"])
+    for _phase in ("condense and evaluate", "export"):
+        embedded.attempt(job_id)
+    job = job_of(embedded.database, job_id)
+    assert job.state == "succeeded", job.problem
+    with embedded.database.reading() as session:
+        dataset = session.get_one(Dataset, job.dataset_id)
+        blobs = {one.format: one.blob_key for one in session.scalars(select(Artifact))}
+    with ZipFile(embedded.storage.path(blobs["png"])) as archive:
+        archive.extractall(tmp_path / "png")
+        stated = json.loads(archive.read("manifest.json"))
+    assert stated["png"]["clamped_fraction"] > 0.1, "or the loss would be none"
+    files = ImageFolder(tmp_path / "png")
+    assert dataset.blob_prefix is not None
+    canonical = CanonicalSet.open(embedded.storage.path(dataset.blob_prefix))
+    known: dict[str, Any] = {
+        "mean": canonical.manifest.mean,
+        "std": canonical.manifest.std,
+        "num_classes": len(canonical.manifest.classes),
+    }
+    downloaded = LabelledImages(
+        images_NHWC=np.stack([np.asarray(image) for image, _ in files]),
+        labels_N=np.array(files.targets),
+        **known,
+    )
+    test = LabelledImages(images_NHWC=canonical.test.images_NHWC, labels_N=canonical.test.labels_N, **known)
+    x_NCHW = downloaded.normalised(torch.arange(len(files)), "cpu")
+    config = JobSpec.model_validate(job.spec).evaluate_config()
+    rows = rows_of(embedded, job_id)
+    for repeat in (0, 1):
+        steps = train_and_score((x_NCHW, torch.tensor(files.targets)), test, config, repeat)
+        while True:
+            try:
+                next(steps)
+            except StopIteration as end:
+                score = end.value
+                break
+        assert rows["png", OWN, repeat].confusion == [list(row) for row in score.confusion]

@@ -46,11 +46,15 @@ def test_a_job_runs_to_its_end(
         job = job_of(database, job_id)
         assert (job.state, job.fence, job.resumes) == ("succeeded", 2, 0)
         assert job.finished_at is not None and job.lease_until is None and job.problem is None
+        assert job.started_at is not None and job.result is not None
+        seconds = job.result["seconds"]
+        assert list(seconds) == ["condense", "evaluate", "export"] and min(seconds.values()) > 0
+        assert sum(seconds.values()) <= (job.finished_at - job.started_at).total_seconds()
         with database.reading() as session:
             iterations = session.scalars(select(Metric.iteration).order_by(Metric.iteration)).all()
             assert iterations == list(range(1, 21))
             methods = session.scalars(select(Evaluation.method).order_by(Evaluation.method)).all()
-            assert methods == ["condensed", "random", "whole"]
+            assert methods == ["condensed", "png", "random", "whole"]
             artifacts = session.scalars(select(Artifact)).all()
             assert session.scalar(select(func.count()).select_from(Checkpoint)) == 0
         assert sorted(place.blobs_of(job_id)) == sorted(one.blob_key for one in artifacts)
@@ -59,8 +63,7 @@ def test_a_job_runs_to_its_end(
             assert (path.stat().st_size, sha256_file(path)) == (one.size, one.sha256)
         events = event_types(database, job_id)
         assert [e for e in events if e not in ("progress", "checkpoint")] == [
-            "queued", "running", "estimate", "phase", "evaluated", "evaluated", "evaluated", "queued",
-            "running", "succeeded",
+            "queued", "running", "estimate", "phase", *["evaluated"] * 4, "queued", "running", "succeeded",
         ]  # fmt: skip
         assert list((place.settings.data_dir / "tmp").iterdir()) == []
 

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -21,15 +22,15 @@ from safetensors.numpy import load_file
 from torchvision.datasets import ImageFolder  # type: ignore[import-untyped, unused-ignore]
 
 from core.errors import JobError
-from core.export import npz, pt, safetensors
-from core.export.artifacts import verify, write_all
+from core.export import pt
+from core.export.artifacts import EXACT, verify, write_all
 from core.export.condensed import CondensedSet
-from core.export.folder_names import folder_name
 from tests.unit.export.conftest import EMPTY, MAKE, NAMES, card
 
 ROOT = Path(__file__).parents[3]
 MADE_IN_ANOTHER_PROCESS = """
 import sys
+import tarfile
 from pathlib import Path
 from core.export.artifacts import write_all
 from tests.unit.export.conftest import build
@@ -48,6 +49,8 @@ def test_the_list_describes_the_files(condensed: CondensedSet, tmp_path: Path) -
         ("manifest", "manifest.json"),
         ("npz", "condensed.npz"),
         ("pt", "condensed.pt"),
+        ("parquet", "condensed-parquet.zip"),
+        ("webdataset", "condensed-webdataset.tar"),
         ("png", "condensed-png.zip"),
         ("preview", "preview.png"),
     ]
@@ -120,7 +123,7 @@ def test_png_is_an_image_folder_within_half_a_grey_level(condensed: CondensedSet
     channels = expected.shape[3]
     for (path, _), pixels in zip(dataset.samples, expected, strict=True):
         with Image.open(path) as image:
-            assert image.mode == ("L" if channels == 1 else "RGB")
+            assert image.mode == {1: "L", 3: "RGB", 4: "RGBA"}[channels]
             found = np.asarray(image, np.float32).reshape(pixels.shape)
         assert np.abs(found - pixels).max() <= 0.5 + 1e-4
     outside = np.mean((condensed.pixels_NCHW() < 0) | (condensed.pixels_NCHW() > 1))
@@ -138,29 +141,27 @@ def test_images_of_a_class_stay_in_order_beyond_ten(make: MAKE, tmp_path: Path) 
     assert found == levels.tolist()
 
 
-@pytest.mark.parametrize(
-    ("name", "folder"),
-    [
-        ("cat", "007_cat"),
-        ("a/b\\c", "007_a%2Fb%5Cc"),
-        ("..", "007_%2E%2E"),
-        ("two words", "007_two%20words"),
-        ("猫", "007_%E7%8C%AB"),
-        ("", "007_"),
-        ("é" * 200, "007_" + "%C3%A9" * 20),
-        ("x" * 118 + "é", "007_" + "x" * 118),
-    ],
-)
-def test_class_names_become_folder_names(name: str, folder: str) -> None:
-    assert folder_name(7, name, 200) == folder
-
-
 def test_members_of_the_zip_stay_inside_their_folder(condensed: CondensedSet, tmp_path: Path) -> None:
     write_all(condensed, tmp_path)
     with ZipFile(tmp_path / "condensed-png.zip") as archive:
         names = archive.namelist()
     assert all(name.count("/") <= 1 and "\\" not in name and ".." not in name for name in names)
     assert len(names) == len(set(names))
+
+
+def test_the_tar_says_nothing_of_when_and_by_whom_it_was_written(
+    condensed: CondensedSet, tmp_path: Path
+) -> None:
+    write_all(condensed, tmp_path)
+    with tarfile.open(tmp_path / "condensed-webdataset.tar", "r:") as archive:
+        members = archive.getmembers()
+    assert [member.name for member in members[:6]] == [
+        "__README__", "__manifest__", "000000.png", "000000.cls", "000000.npy", "000001.png",
+    ]  # fmt: skip
+    assert len(members) == 2 + 3 * len(condensed.labels_N)
+    for one in members:
+        assert (one.mtime, one.uid, one.gid, one.uname, one.gname, one.mode) == (0, 0, 0, "", "", 0o644)
+        assert one.isreg() and one.pax_headers == {}
 
 
 def test_equal_sets_give_equal_bytes_in_another_process_and_folder(make: MAKE, tmp_path: Path) -> None:
@@ -192,7 +193,7 @@ def test_sets_that_are_not_contiguous_are_written_right(make: MAKE, tmp_path: Pa
     assert [a.sha256 for a in first] == [a.sha256 for a in write_all(plain, tmp_path / "plain")]
 
 
-@pytest.mark.parametrize("writer", [safetensors, npz, pt], ids=["safetensors", "npz", "pt"])
+@pytest.mark.parametrize("writer", [one[2] for one in EXACT], ids=[one[0] for one in EXACT])
 def test_a_file_that_reads_back_differently_is_refused(
     make: MAKE, tmp_path: Path, writer: ModuleType
 ) -> None:

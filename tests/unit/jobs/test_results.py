@@ -85,10 +85,10 @@ def test_one_network_has_no_deviation() -> None:
 
 
 def test_methods_are_apart_and_in_order() -> None:
-    methods = ["condensed", "random", "herding", "k-center", "whole"]
+    methods = ["condensed", "png", "random", "herding", "k-center", "whole"]
     rows = [evaluation(method, 0, 0.1) for method in reversed(methods)]
     assert [found["method"] for found in summarise(SPEC, rows)] == methods
-    assert [found["n"] for found in summarise(SPEC, rows)] == [1] * 5
+    assert [found["n"] for found in summarise(SPEC, rows)] == [1] * 6
 
 
 def test_networks_are_apart_and_the_jobs_own_comes_first() -> None:
