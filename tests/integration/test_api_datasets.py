@@ -63,7 +63,11 @@ FAULTS: list[tuple[dict[str, Any], str]] = [
     ({"seed": -1}, "/seed"),
     ({"seed": 2**64}, "/seed"),
     ({"imagesize": 32}, "/imagesize"),
-    ({"upload_id": None}, "/upload_id"),
+    ({"upload_id": None}, ""),
+    ({"path": "/srv/sets/flowers"}, ""),
+    ({"path": ""}, "/path"),
+    ({"path": "/srv/a\0b"}, "/path"),
+    ({"channels": 2}, "/channels"),
 ]
 
 
