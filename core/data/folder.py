@@ -79,12 +79,12 @@ def _read_at(
     except OSError as error:
         _raise_known(error, member.name)
     try:
-        data = os.pread(descriptor, count, position)
-        # After reading, so that nothing read before a change is passed on; it also sees another file that
-        # a link put into the path leads to.
-        if stamp(os.fstat(descriptor)) != at_first:
-            raise changed(member.name)
-        return data
+        # Before, because a link that was put into the path may lead to anything; after, because of writers.
+        if stamp(os.fstat(descriptor)) == at_first:
+            data = os.pread(descriptor, count, position)
+            if stamp(os.fstat(descriptor)) == at_first:
+                return data
+        raise changed(member.name)
     finally:
         os.close(descriptor)
 
