@@ -23,10 +23,11 @@ def arrays(images: NDArray[np.uint8]) -> Files:
     return {"x.npy": npy(images), "y.npy": labels, "x_val.npy": npy(images), "y_val.npy": labels}
 
 
-def luma(rgb: NDArray[np.integer]) -> NDArray[np.uint8]:
+def luma(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """ITU-R 601-2 in Pillow's 16-bit fixed point."""
     weighted = rgb.astype(np.int64) @ np.array([19595, 38470, 7471])
-    return ((weighted + 0x8000) >> 16).astype(np.uint8)[..., None]
+    levels: NDArray[np.uint8] = ((weighted + 0x8000) >> 16).astype(np.uint8)[..., None]
+    return levels
 
 
 def over_white(rgba: NDArray[np.uint8]) -> NDArray[np.uint8]:

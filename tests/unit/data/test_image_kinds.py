@@ -26,7 +26,7 @@ INDEX = RNG.integers(0, 16, (SIDE, SIDE), dtype=np.uint8)
 FLAT = np.broadcast_to(np.array([200, 40, 90], np.uint8), (SIDE, SIDE, 3))
 HIGH = (DEEP >> 8).astype(np.uint8)
 
-Pixels = NDArray[np.uint8]
+Pixels = NDArray[Any]
 
 
 def over_white(rgb: Pixels, alpha: Pixels) -> Pixels:
@@ -71,14 +71,14 @@ def png(pixels: NDArray[Any], colour_type: int, depth: int, **chunks: bytes) -> 
 def tiff(pixels: NDArray[Any], order: str, *, sample_format: int = 1, big: bool = False) -> bytes:
     """Uncompressed, one strip, in either byte order; BigTIFF too."""
     channels = pixels.shape[2] if pixels.ndim == 3 else 1
-    data = pixels.astype(pixels.dtype.newbyteorder(order)).tobytes()  # type: ignore[call-overload]
+    data = pixels.astype(f"{order}{pixels.dtype.str[1:]}").tobytes()
     word, count_of = ("Q", "Q") if big else ("I", "H")
     many = np.array([pixels.dtype.itemsize * 8] * channels), np.array([sample_format] * channels)
     start = 16 if big else 8
     entries = 9 + (channels == 4)
     after = start + (8 if big else 2) + entries * (20 if big else 12) + (8 if big else 4)
     extra = b"".join(struct.pack(f"{order}{channels}H", *values) for values in many)
-    tags = [
+    tags: list[tuple[int, str, Any]] = [
         (256, "H", SIDE), (257, "H", SIDE), (258, "H", many[0]), (259, "H", 1),
         (262, "H", 2 if channels > 1 else 1), (273, "I", after + len(extra)), (277, "H", channels),
         (279, "I", len(data)), *([(338, "H", 2)] if channels == 4 else []), (339, "H", many[1]),
@@ -250,7 +250,7 @@ STORED: dict[int, Pixels] = {
 def test_orientation(kind: str, orientation: int) -> None:
     exif = Image.Exif()
     exif[0x0112] = orientation
-    options = {"WEBP": {"lossless": True}, "JPEG": {"quality": 100, "subsampling": 0}}.get(kind, {})
+    options: Any = {"WEBP": {"lossless": True}, "JPEG": {"quality": 100, "subsampling": 0}}.get(kind, {})
     data = saved(STORED[orientation], kind, exif=exif, **options)
     found = decode(data, name="x", image_size=SIDE, channels=3, limits=Limits()).astype(int)
     assert np.abs(found - UPRIGHT).max() <= (6 if kind == "JPEG" else 0)

@@ -1,5 +1,6 @@
 """Arrays as .npy files beside one another, and what their pixels may be."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from core.data.canonical import CanonicalSet
 from .builders import Files, encode, folder, make_folder, make_tar, make_zip, npy, pixels, refused, run
 
 LABELS = np.arange(12) % 2
+MAKERS: dict[str, Callable[[Path, Files], Path]] = {"zip": make_zip, "tar": make_tar, "folder": make_folder}
 
 
 def arrays(channels: int = 3) -> Files:
@@ -22,7 +24,7 @@ def arrays(channels: int = 3) -> Files:
     }
 
 
-@pytest.mark.parametrize("container", ["zip", "tar", "folder"])
+@pytest.mark.parametrize("container", MAKERS)
 def test_small_files_beside_the_arrays_are_skipped(tmp_path: Path, container: str) -> None:
     files = {
         **arrays(),
@@ -31,8 +33,7 @@ def test_small_files_beside_the_arrays_are_skipped(tmp_path: Path, container: st
         "mean.npy": npy(np.ones(3)),
     }
     files = {f"set/{name}": data for name, data in files.items()}
-    make = {"zip": make_zip, "tar": make_tar, "folder": make_folder}[container]
-    manifest = run(make(tmp_path / "up", files), tmp_path / "out")
+    manifest = run(MAKERS[container](tmp_path / "up", files), tmp_path / "out")
     opened = CanonicalSet.open(tmp_path / "out")
     np.testing.assert_array_equal(opened.train.images_NHWC, pixels(12)[:8])
     assert opened.test.labels_N.tolist() == [0, 1, 0, 1]
