@@ -132,7 +132,7 @@ def test_who_may(app: FastAPI, place: Workplace, sets: Path) -> None:
     reader = token_of(place.database, "ann", "read")
     writer = token_of(place.database, "ben", "write")
     body = {"path": str(sets)}
-    problem_of(client_of(app, reader).post("/v1/datasets", json=body), 403, "forbidden")
+    problem_of(client_of(app, reader).post("/v1/datasets", json=body), 403, "missing_scope")
     assert client_of(app, writer).post("/v1/datasets", json=body).status_code == 202
 
 
