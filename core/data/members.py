@@ -57,9 +57,7 @@ def safe_name(raw: str, limits: Limits) -> str:
     for fault, found in faults:
         if found:
             shown = raw[:200]
-            raise DataError(
-                f"member name {shown!r} {fault}", code="unsafe_member_name", member=_legible(raw)
-            )
+            raise DataError(f"member name {shown!r} {fault}", code="unsafe_member_name", member=_legible(raw))
     parts = [part for part in unicodedata.normalize("NFC", raw).split("/") if part not in ("", ".")]
     check_limit("name_depth", len(parts), limits.name_depth, raw[:200])
     return "/".join(parts)
