@@ -68,6 +68,12 @@ class Settings(BaseSettings):
     max_image_pixels: int = Field(1 << 24, ge=1, description="Pixels of one image.")
     max_ipc: int = Field(10_000, ge=1, le=10_000, description="Images per class of one job.")
 
+    import_dirs: list[Path] = Field(
+        [],
+        description="Directories of the server that data sets may be read from in place, as a JSON list of "
+        "absolute paths. Every key with the scope write may read all of them.",
+    )
+
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least severe.")
     log_format: Literal["json", "console"] = Field("json", description="`json`, or `console` for people.")
 
@@ -77,6 +83,18 @@ class Settings(BaseSettings):
         lease = getattr(info, "data", {}).get("lease_seconds", value * 3)
         if value > lease / 2:
             raise ValueError(f"must be at most half of lease_seconds ({lease:g}), got {value:g}")
+        return value
+
+    @field_validator("import_dirs")
+    @classmethod
+    def _import_dirs_are_absolute_and_apart(cls, value: list[Path], info: object) -> list[Path]:
+        data_dir = getattr(info, "data", {}).get("data_dir", Path("data")).resolve()
+        for directory in value:
+            if not directory.is_absolute():
+                raise ValueError(f"must be absolute paths, got {str(directory)!r}")
+            # In it lie the uploads and results of every owner.
+            if data_dir.is_relative_to(directory.resolve()) or directory.resolve().is_relative_to(data_dir):
+                raise ValueError(f"must not share files with data_dir ({data_dir}), got {str(directory)!r}")
         return value
 
     @property

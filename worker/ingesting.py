@@ -1,14 +1,16 @@
-"""An upload becomes a data set."""
+"""An upload, or a path on the server, becomes a data set."""
 
 import json
+from pathlib import Path
 
 from sqlalchemy import select
 
 from core.catalogue.datasets import dataset_prefix
+from core.data.import_path import resolve_import
 from core.data.ingest import ingest
 from core.data.limits import Limits
 from core.db.models import Blob, Dataset, Upload
-from core.errors import DataError
+from core.errors import DataError, InvalidRequest
 from core.jobs.transitions import held_by, move, require
 from worker.attempt import Attempt
 
@@ -17,14 +19,12 @@ def run(attempt: Attempt) -> None:
     """Read, validate and convert; then publish the canonical form.
 
     Raises:
-        DataError: the upload cannot be used.
+        DataError: the upload or the path cannot be used.
     """
     settings, storage = attempt.settings, attempt.storage
     with attempt.database.reading() as session:
         dataset = attempt.dataset(session)
-        blob = session.scalar(select(Blob).join(Upload).where(Upload.id == dataset.upload_id))
-    if blob is None:
-        raise DataError("its upload was deleted before it was read", code="upload_deleted")
+    source = _source(attempt, dataset)
     limits = Limits(
         members=settings.max_archive_members,
         expanded_bytes=settings.max_expanded_bytes,
@@ -42,10 +42,11 @@ def run(attempt: Attempt) -> None:
     with storage.scratch() as folder:
         out = folder / "canonical"
         manifest = ingest(
-            storage.path(blob.file_key),
+            source,
             out,
             limits=limits,
             image_size=dataset.image_size,
+            channels=dataset.channels,
             seed=dataset.seed,
             progress=report,
         )
@@ -57,6 +58,20 @@ def run(attempt: Attempt) -> None:
             session, Dataset, dataset.id, "ready", *held_by(Dataset, attempt.lease.fence),
             data={"images": count, "classes": len(facts["classes"])},
             manifest=facts, content_hash=facts["content_hash"], image_size=facts["image_size"],
-            images_done=count, images_total=count, blob_prefix=prefix,
+            channels=facts["channels"], images_done=count, images_total=count, blob_prefix=prefix,
         )  # fmt: skip
         require(published, dataset.id, attempt.lease.fence)
+
+
+def _source(attempt: Attempt, dataset: Dataset) -> Path:
+    """Raises DataError: the upload is gone, or the path may not be read (any more)."""
+    if dataset.source_path is not None:
+        try:
+            return resolve_import(dataset.source_path, attempt.settings.import_dirs)
+        except InvalidRequest as error:
+            raise DataError(error.detail, code=error.code) from error
+    with attempt.database.reading() as session:
+        blob = session.scalar(select(Blob).join(Upload).where(Upload.id == dataset.upload_id))
+    if blob is None:
+        raise DataError("its upload was deleted before it was read", code="upload_deleted")
+    return attempt.storage.path(blob.file_key)

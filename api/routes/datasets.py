@@ -1,4 +1,4 @@
-"""Labelled image sets, made from uploads."""
+"""Labelled image sets, made from uploads or from paths on the server."""
 
 from collections.abc import AsyncIterator
 from typing import Annotated, Literal
@@ -8,7 +8,7 @@ from fastapi.responses import FileResponse
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from sqlalchemy.orm import Session
 
-from api.deps import IdempotencyKey, ReadSession, Storage, WriteSession
+from api.deps import AppSettings, IdempotencyKey, ReadSession, Storage, WriteSession
 from api.pagination import After, Limit, Page, page_of
 from api.problems import responses
 from api.schemas.common import EventOut
@@ -49,16 +49,20 @@ def create(
     response: Response,
     caller: Writer,
     session: WriteSession,
+    settings: AppSettings,
     idempotency_key: IdempotencyKey = None,
 ) -> DatasetOut:
-    """Detect the format, read, validate and convert an upload, in a worker. Poll until `ready`."""
+    """Detect the format, read, validate and convert an upload or a path, in a worker. Poll until `ready`."""
     dataset, new = create_dataset(
         session,
         caller.owner,
         upload_id=body.upload_id,
+        path=body.path,
+        import_dirs=settings.import_dirs,
         name=body.name,
         license=body.license,
         image_size=body.image_size,
+        channels=body.channels,
         seed=body.seed,
         idempotency_key=idempotency_key,
     )

@@ -1,11 +1,11 @@
 """Data sets."""
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from api.schemas.common import Name, Reason, Request, Resource
+from api.schemas.common import NO_CONTROLS, Name, Reason, Request, Resource
 from core.jobs.spec import Seed
 
 
@@ -15,8 +15,15 @@ class DatasetCreate(Request):
         json_schema_extra={"examples": [{"upload_id": "up_0193c0ffee", "name": "digits", "image_size": 32}]},
     )
 
-    upload_id: str = Field(max_length=64)
-    name: Name | None = Field(None, description="Default: the upload's file name.")
+    upload_id: str | None = Field(None, max_length=64, description="This, or `path`.")
+    path: str | None = Field(
+        None,
+        min_length=1,
+        max_length=4096,
+        pattern=NO_CONTROLS,
+        description="A file or folder of the server, read in place; under one of its import_dirs.",
+    )
+    name: Name | None = Field(None, description="Default: the file name of the upload or of the path.")
     license: Name | None = Field(
         None,
         description="Of the images; it goes into the cards of what is made from them.",
@@ -26,15 +33,30 @@ class DatasetCreate(Request):
         int | None,
         Field(ge=16, le=256, description="Edge of the square images, in px. Default: theirs, or suggested."),
     ] = None
+    channels: Literal[1, 3, 4] | None = Field(
+        None,
+        description="Grey, colour, or colour with opacity. Default: 1 if every image is grey, 4 for arrays "
+        "with four channels, else 3 (transparency laid over white).",
+    )
     seed: Seed = 0
+
+    @model_validator(mode="after")
+    def _has_one_source(self) -> Self:
+        if (self.upload_id is None) == (self.path is None):
+            raise ValueError("exactly one of upload_id and path must be given")
+        return self
 
 
 class DatasetOut(Resource):
     name: str
     upload_id: str | None
     license: str | None = Field(description="As stated by whoever made the data set; null if it was not.")
+    path: str | None = Field(
+        validation_alias="source_path", description="Where on the server it was read from, if not an upload."
+    )
     state: Literal["receiving", "ingesting", "ready", "invalid"]
     image_size: int | None
+    channels: int | None
     images_done: int = Field(description="Images read so far, while ingesting.")
     images_total: int | None = Field(description="Images to read, once that is known.")
     content_hash: str | None = Field(description="SHA-256 of classes, pixels and labels.")

@@ -1,9 +1,13 @@
 """Data sets: from an upload to `ready`, and away again."""
 
+from collections.abc import Iterable
+from pathlib import Path, PurePosixPath
+
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from core.catalogue import idempotency, rows
+from core.data.import_path import resolve_import
 from core.db.models import Dataset, Event, Job, Upload
 from core.db.session import after_commit
 from core.errors import Conflict
@@ -18,49 +22,65 @@ def create_dataset(
     session: Session,
     owner: str,
     *,
-    upload_id: str,
+    upload_id: str | None,
+    path: str | None,
+    import_dirs: Iterable[Path],
     name: str | None,
     license: str | None,
     image_size: int | None,
+    channels: int | None,
     seed: int,
     idempotency_key: str | None,
 ) -> tuple[Dataset, bool]:
-    """A data set to be made from an upload, and whether it is new.
+    """A data set to be made from an upload or from a path on the server's disk, and whether it is new.
+
+    Exactly one of `upload_id` and `path` is given.
 
     Raises:
         NotFound: no such upload.
         Conflict: not all of it has come.
+        InvalidRequest: as `resolve_import`.
     """
     fresh = new_id("ds")
     request = {
         "upload_id": upload_id,
+        "path": path,
         "name": name,
         "license": license,
         "image_size": image_size,
+        "channels": channels,
         "seed": seed,
     }
     dataset_id = idempotency.remember(session, owner, idempotency_key, request, fresh)
     if dataset_id != fresh:
         return rows.get(session, Dataset, owner, dataset_id), False
-    upload = rows.lock(session, Upload, owner, upload_id)
-    if upload.sha256 is None:
-        raise Conflict(
-            f"{upload.id} is still being received: a data set needs an upload that is complete",
-            code="upload_not_complete",
-        )
+    if upload_id is not None:
+        upload = rows.lock(session, Upload, owner, upload_id)
+        if upload.sha256 is None:
+            raise Conflict(
+                f"{upload.id} is still being received: a data set needs an upload that is complete",
+                code="upload_not_complete",
+            )
+        found, default_name = {"upload_id": upload.id, "bytes": upload.size}, upload.file_name
+    else:
+        assert path is not None
+        resolve_import(path, import_dirs)
+        found, default_name = {"path": path}, PurePosixPath(path).name[:200]
     dataset = Dataset(
         id=fresh,
         owner=owner,
-        name=name or upload.file_name or fresh,
-        upload_id=upload.id,
+        name=name or default_name or fresh,
         license=license,
+        upload_id=upload_id,
+        source_path=path,
         state="ingesting",
         image_size=image_size,
+        channels=channels,
         seed=seed,
         fence=0,
     )
     session.add(dataset)
-    first_event(session, dataset, {"upload_id": upload.id, "bytes": upload.size})
+    first_event(session, dataset, found)
     session.flush()
     queue.ring(session, dataset)
     session.refresh(dataset)

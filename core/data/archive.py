@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
 STEP = 1024**2
+HEAD_STEP = 4096
+# What is wrong with the member itself, and not with the disk or the whole archive.
+CORRUPT = ("corrupt_member", "corrupt_archive", "truncated_archive")
 
 ReadAt = Callable[[Member, int, int], bytes]
 """(member, position in its stored bytes, count) → that many bytes, or fewer where the file ends."""
@@ -74,16 +77,21 @@ class Archive:
         return b"".join(self.chunks(member))
 
     def head(self, member: Member, count: int) -> bytes:
-        """The first `count` bytes, or fewer if the member is shorter or corrupt; its size is not checked."""
+        """The first `count` bytes, or fewer if the member is shorter or corrupt; its size is not checked.
+
+        Raises:
+            DataError: `source_changed` or `unreadable_member`, of a folder.
+        """
         found = b""
         try:
-            for chunk in self._expanded(member):
+            for chunk in self._expanded(member, count if not member.deflated else HEAD_STEP):
                 found += chunk
                 if len(found) >= count:
                     break
-        except DataError:
+        except DataError as error:
             # Whoever goes on to read the whole member gets the error, with its reason.
-            pass
+            if error.code not in CORRUPT:
+                raise
         return found[:count]
 
     def open(self, member: Member) -> BinaryIO:
@@ -103,14 +111,14 @@ class Archive:
         file.seek(0)
         return file
 
-    def _expanded(self, member: Member) -> Iterator[bytes]:
-        stored = self._stored(member)
+    def _expanded(self, member: Member, step: int = STEP) -> Iterator[bytes]:
+        stored = self._stored(member, min(step, STEP))
         return inflate_raw(stored, member.name) if member.deflated else stored
 
-    def _stored(self, member: Member) -> Iterator[bytes]:
+    def _stored(self, member: Member, step: int) -> Iterator[bytes]:
         position, end = 0, member.stored_bytes
         while position < end:
-            chunk = self._read_at(member, position, min(STEP, end - position))
+            chunk = self._read_at(member, position, min(step, end - position))
             if not chunk:
                 raise _corrupt(member, "the archive ends inside it")
             position += len(chunk)

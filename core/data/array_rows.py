@@ -1,4 +1,4 @@
-"""Images out of a C-ordered uint8 array that arrives as a stream of bytes."""
+"""Images out of a C-ordered array that arrives as a stream of bytes."""
 
 from collections.abc import Iterator, Sequence
 
@@ -21,6 +21,7 @@ def stream_rows(
     first_row: int,
     rows: NDArray[np.int64],
     member: str,
+    dtype: str = "|u1",
 ) -> Iterator[PixelBatch]:
     """The chosen rows of an array (N, H, W), (N, H, W, C) or (N, C, H, W).
 
@@ -28,12 +29,13 @@ def stream_rows(
         stream: positioned at the array's first byte.
         first_row: the row number of the array's first image in the source.
         rows: ascending row numbers of the source; those outside this array are ignored.
+        dtype: uint8, or uint16, which keeps its high byte.
 
     Raises:
         DataError: `corrupt_array` if the stream holds fewer or more bytes than the shape says.
     """
     count, *item_shape = shape
-    item_bytes = int(np.prod(item_shape, dtype=object))
+    item_bytes = int(np.prod(item_shape, dtype=object)) * np.dtype(dtype).itemsize
     block_rows = max(1, BLOCK_BYTES // item_bytes)
     wanted = rows[(rows >= first_row) & (rows < first_row + count)]
     if not len(wanted):
@@ -50,8 +52,11 @@ def stream_rows(
         begin, end = np.searchsorted(wanted, [first_row + start, first_row + start + block])
         chosen = wanted[begin:end]
         if len(chosen):
-            images = np.frombuffer(data, np.uint8).reshape(block, *item_shape)[chosen - first_row - start]
-            yield PixelBatch(rows=chosen, images_NHWC=_channels_last(images, channels_first))
+            images = np.frombuffer(data, dtype).reshape(block, *item_shape)[chosen - first_row - start]
+            if images.dtype.itemsize == 2:
+                images = images >> 8
+            levels = images.astype(np.uint8, copy=False)
+            yield PixelBatch(rows=chosen, images_NHWC=_channels_last(levels, channels_first))
     if stream.read(1):
         raise DataError(
             f"{member!r} holds more bytes than its shape {tuple(shape)} needs",

@@ -6,7 +6,7 @@ A folder with train.images.npy, train.labels.npy, test.images.npy, test.labels.n
 
 import dataclasses
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
@@ -42,13 +42,16 @@ class Manifest:
 
     Attributes:
         classes: names, in label order.
-        image_size: side in pixels. channels: 1 or 3.
+        image_size: side in pixels. channels: 1, 3 or 4.
         splits: "train" and "test".
-        mean, std: per channel over the training pixels, in units of 0 to 1.
+        mean, std: per channel over the training pixels, in units of 0 to 1; std is 1 where a channel has
+            one value only (as opacity often does), which normalises to 0.
         content_hash: SHA-256 over classes, shapes, images and labels of both splits, in order.
         source_format: the reader's name.
         split_rule: how train and test came about.
         resize: `image_size`, `origin` (requested, native, suggested), `rule`, `requested`.
+        conversion: `channels`, `origin` (requested, native), `rule`, `requested`; empty in sets of before
+            it was recorded.
         report: what `core.data.report.describe` found.
     """
 
@@ -63,6 +66,7 @@ class Manifest:
     split_rule: str
     resize: dict[str, Any]
     report: dict[str, Any]
+    conversion: dict[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> str:
         content = {"schema": SCHEMA, **dataclasses.asdict(self)}

@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from core.data.archive import STEP, Archive
 from core.data.folder import open_folder
@@ -13,6 +14,7 @@ from core.data.limits import Limits
 from core.data.members import Member, check_members
 from core.data.sniff import PARQUET_MAGIC, describe, unrecognised
 from core.data.tar_headers import BLOCK, is_tar_header, list_tar
+from core.data.unchanged import unchanged
 from core.data.zip_directory import list_zip
 from core.errors import DataError
 
@@ -28,32 +30,36 @@ def open_source(source: Path, work: Path, limits: Limits) -> Iterator[Archive]:
 
     Raises:
         DataError: `empty_file`, `unrecognised_format`, `truncated_archive`, `corrupt_archive`,
-            `unsafe_member_name`, `duplicate_member`, `unsupported_member`, `overlapping_members` or
-            `limit_exceeded`.
+            `unsafe_member_name`, `duplicate_member`, `unsupported_member`, `overlapping_members`,
+            `limit_exceeded`, `source_changed` or (of a folder) `unreadable_member`.
     """
     if source.is_dir():
         with open_folder(source, work, limits) as folder:
             yield folder
         return
-    with source.open("rb") as file:
+    with source.open("rb") as file, unchanged(file.fileno(), source.name):
         head = file.read(BLOCK)
-    if not head:
-        raise DataError("the uploaded file is empty", code="empty_file")
-    path, container = source, _container(head)
-    if container not in ("zip", "tar", "file"):
-        path = _expand_tar(source, container, work, limits)
-    with path.open("rb") as file:
-        if container == "zip":
-            members = list_zip(file, limits)
-        elif container == "file":
-            size = path.stat().st_size
-            members = [Member(name="upload", offset=0, stored_bytes=size, size=size)]
+        if not head:
+            raise DataError("the file is empty", code="empty_file")
+        container = _container(head)
+        if container.startswith("tar."):
+            expanded = _expand_tar(file, container, work, limits)
+            with expanded.open("rb") as tar:
+                yield _archive(tar, container, work, limits)
         else:
-            members = list_tar(file, limits)
-        check_members(members, limits)
-        yield Archive(
-            container, members, functools.partial(_read_at, file.fileno()), work=work, limits=limits
-        )
+            yield _archive(file, container, work, limits)
+
+
+def _archive(file: BinaryIO, container: str, work: Path, limits: Limits) -> Archive:
+    if container == "zip":
+        members = list_zip(file, limits)
+    elif container == "file":
+        size = os.fstat(file.fileno()).st_size
+        members = [Member(name="upload", offset=0, stored_bytes=size, size=size)]
+    else:
+        members = list_tar(file, limits)
+    check_members(members, limits)
+    return Archive(container, members, functools.partial(_read_at, file.fileno()), work=work, limits=limits)
 
 
 def _read_at(descriptor: int, member: Member, position: int, count: int) -> bytes:
@@ -76,16 +82,17 @@ def _container(head: bytes) -> str:
     raise unrecognised(describe(head))
 
 
-def _expand_tar(source: Path, container: str, work: Path, limits: Limits) -> Path:
+def _expand_tar(file: BinaryIO, container: str, work: Path, limits: Limits) -> Path:
     compression = container.removeprefix("tar.")
     expand = next(expand for _, name, expand in COMPRESSIONS if name == compression)
     what = f"the {compression} data"
     target = work / "expanded.tar"
-    with source.open("rb") as file, target.open("wb") as out:
+    file.seek(0)
+    with target.open("wb") as out:
         head = b""
         for chunk in bounded(
             expand(iter(lambda: file.read(STEP), b""), what),
-            stored_bytes=source.stat().st_size,
+            stored_bytes=os.fstat(file.fileno()).st_size,
             limit_name="expanded_bytes",
             limits=limits,
             what=what,

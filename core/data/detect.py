@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from core.data.archive import Archive
 from core.data.limits import Limits
-from core.data.readers import cifar, idx, imagefolder, npz
+from core.data.readers import cifar, cifar_binary, idx, imagefolder, npz
 from core.data.sniff import describe, unrecognised
 from core.data.source import Source
 from core.errors import DataError
@@ -12,6 +12,7 @@ from core.errors import DataError
 READERS: tuple[tuple[Callable[[Archive], bool], Callable[[Archive, Limits], Source]], ...] = (
     (npz.matches, npz.read),
     (cifar.matches, cifar.read),
+    (cifar_binary.matches, cifar_binary.read),
     (idx.matches, idx.read),
     (imagefolder.matches, imagefolder.read),
 )

@@ -18,6 +18,8 @@ ZSTD_STEP = 1024
 GZIP_MAGIC = b"\x1f\x8b"
 XZ_MAGIC = b"\xfd7zXZ\x00"
 ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
+#: A frame that holds no data; some parallel compressors begin with one.
+ZSTD_SKIPPABLE_MAGIC = tuple(bytes([0x50 + kind]) + b"\x2a\x4d\x18" for kind in range(16))
 
 
 def truncated(what: str) -> DataError:
@@ -78,7 +80,7 @@ def unxz(chunks: Iterable[bytes], what: str) -> Iterator[bytes]:
 
 
 def unzstd(chunks: Iterable[bytes], what: str) -> Iterator[bytes]:
-    """Expand Zstandard, also of several frames one after the other."""
+    """Expand Zstandard, also of several frames one after the other, also with skippable ones."""
     decompressor = zstandard.ZstdDecompressor(max_window_size=ZSTD_WINDOW_BYTES)
     engine = decompressor.decompressobj()
     try:
@@ -91,6 +93,14 @@ def unzstd(chunks: Iterable[bytes], what: str) -> Iterator[bytes]:
                     yield engine.decompress(pending)
                     pending = engine.unused_data if engine.eof else b""
     except zstandard.ZstdError as error:
+        if "too much memory" in str(error):
+            raise DataError(
+                f"{what} needs a window of more than {ZSTD_WINDOW_BYTES:,} bytes: compress it without --long",
+                code="limit_exceeded",
+                limit_name="zstd_window_bytes",
+                limit=ZSTD_WINDOW_BYTES,
+                member=what,
+            ) from error
         raise DataError(f"{what} is corrupt: {error}", code="corrupt_archive", member=what) from error
     if not engine.eof:
         raise truncated(what)
@@ -98,10 +108,10 @@ def unzstd(chunks: Iterable[bytes], what: str) -> Iterator[bytes]:
 
 Expand = Callable[[Iterable[bytes], str], Iterator[bytes]]
 #: How a compressed stream begins, what it is called, how it is expanded.
-COMPRESSIONS: tuple[tuple[bytes, str, Expand], ...] = (
-    (GZIP_MAGIC, "gz", gunzip),
-    (XZ_MAGIC, "xz", unxz),
-    (ZSTD_MAGIC, "zst", unzstd),
+COMPRESSIONS: tuple[tuple[tuple[bytes, ...], str, Expand], ...] = (
+    ((GZIP_MAGIC,), "gz", gunzip),
+    ((XZ_MAGIC,), "xz", unxz),
+    ((ZSTD_MAGIC, *ZSTD_SKIPPABLE_MAGIC), "zst", unzstd),
 )
 
 

@@ -17,6 +17,7 @@ from core.data.canonical import (
     images_file,
     labels_file,
 )
+from core.data.channels import choose_channels
 from core.data.containers import open_source
 from core.data.detect import read_archive
 from core.data.limits import Limits, check_limit
@@ -43,21 +44,23 @@ def ingest(
     *,
     limits: Limits,
     image_size: int | None = None,
+    channels: int | None = None,
     seed: int = 0,
     progress: Progress = _unheard,
 ) -> Manifest:
     """Detect, read and write a labelled image set; memory stays bounded for a set of any size.
 
     Args:
-        source: the uploaded file; its name is not looked at.
+        source: the uploaded file, whatever its name, or a file or folder on this machine.
         out: a new or empty folder for the canonical files. Left as it was on any error.
         image_size: side in pixels, 16 to 256; without it, `sizing.choose_size` decides.
+        channels: 1, 3 or 4; without it, `channels.choose_channels` decides.
         seed: draws the held-out images of a set without a test split.
         progress: told (images done, images in all); the total is None until it is known.
 
     Raises:
         DataError: the set cannot be used; `code` says why.
-        InvalidRequest: `invalid_image_size`.
+        InvalidRequest: `invalid_image_size` or `invalid_channels`.
         StorageFull: the disk is full.
         FileExistsError: `out` is not empty.
     """
@@ -68,7 +71,7 @@ def ingest(
     work = out / WORK_FOLDER
     try:
         work.mkdir()
-        manifest = _write(source, work, limits, image_size, seed, progress)
+        manifest = _write(source, work, limits, image_size, channels, seed, progress)
         # The manifest goes last: a folder that has one is complete.
         files = [name(split) for split in manifest.splits for name in (images_file, labels_file)]
         for file in (*files, PREVIEW_FILE, MANIFEST_FILE):
@@ -93,14 +96,21 @@ def _clear(out: Path, *, remove: bool) -> None:
 
 
 def _write(
-    path: Path, work: Path, limits: Limits, image_size: int | None, seed: int, progress: Progress
+    path: Path,
+    work: Path,
+    limits: Limits,
+    image_size: int | None,
+    requested_channels: int | None,
+    seed: int,
+    progress: Progress,
 ) -> Manifest:
     progress(0, None)
     with open_source(path, work, limits) as archive:
         source = read_archive(archive, limits)
         assignment = assign(source, seed=seed, limits=limits)
         sizing = choose_size(source.sizes_N2, image_size)
-        size, channels = sizing.image_size, source.channels
+        conversion = choose_channels(source.channels, requested_channels)
+        size, channels = sizing.image_size, conversion.channels
         split_rows = {"train": assignment.train_rows, "test": assignment.test_rows}
         total = sum(len(rows) for rows in split_rows.values())
         check_limit("canonical_bytes", total * size * size * channels, limits.canonical_bytes)
@@ -111,7 +121,8 @@ def _write(
                 work, split, image_size=size, channels=channels, classes=len(assignment.classes)
             )
             with writer:
-                for batch in square_batches(source, rows, image_size=size, limits=limits):
+                batches = square_batches(source, rows, image_size=size, channels=channels, limits=limits)
+                for batch in batches:
                     writer.append(batch.images_NHWC, assignment.new_label[source.labels_N[batch.rows]])
                     done += batch.drawn
                     progress(done, total)
@@ -143,6 +154,12 @@ def _write(
         source_format=source.source_format,
         split_rule=assignment.rule,
         resize={"image_size": size, "origin": sizing.origin, "rule": sizing.rule, "requested": image_size},
+        conversion={
+            "channels": channels,
+            "origin": conversion.origin,
+            "rule": conversion.rule,
+            "requested": requested_channels,
+        },
         report=describe(
             sizes_N2=source.sizes_N2,
             sizing=sizing,

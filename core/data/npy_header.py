@@ -51,8 +51,14 @@ def read_npy_header(stream: ByteStream, *, size: int, member: str) -> NpyHeader:
                 code="object_array",
                 member=member,
             )
+        advice = (
+            ": pixels from 0 to 1 become uint8 by np.rint(x * 255).astype('uint8')"
+            if "f" in header.descr
+            else ""
+        )
         raise DataError(
-            f"{member!r} has dtype {header.descr!r}; images must be uint8, labels integer, names text",
+            f"{member!r} has dtype {header.descr!r}; images must be uint8 or uint16, labels integer, "
+            f"names text{advice}",
             code="unsupported_dtype",
             member=member,
         )

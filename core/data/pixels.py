@@ -9,9 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
-from core.data.decode import UndecodableImage, decode, square
+from core.data.decode import UndecodableImage, decode, square_array
 from core.data.limits import Limits
 from core.data.source import BATCH_ROWS, EncodedBatch, Source
 
@@ -31,7 +30,7 @@ class SquareBatch:
 
 
 def square_batches(
-    source: Source, rows: NDArray[np.int64], *, image_size: int, limits: Limits
+    source: Source, rows: NDArray[np.int64], *, image_size: int, channels: int, limits: Limits
 ) -> Iterator[SquareBatch]:
     """The given rows in order; files that cannot be decoded are added to `source.skipped`.
 
@@ -41,7 +40,7 @@ def square_batches(
     pool = ThreadPoolExecutor(min(os.cpu_count() or 1, MOST_THREADS))
     begun: deque[Callable[[], SquareBatch]] = deque()
     try:
-        for finish in _begin(pool, source, rows, image_size, limits):
+        for finish in _begin(pool, source, rows, image_size, channels, limits):
             begun.append(finish)
             if len(begun) > AHEAD:
                 yield begun.popleft()()
@@ -52,15 +51,14 @@ def square_batches(
 
 
 def _begin(
-    pool: Executor, source: Source, rows: NDArray[np.int64], size: int, limits: Limits
+    pool: Executor, source: Source, rows: NDArray[np.int64], size: int, channels: int, limits: Limits
 ) -> Iterator[Callable[[], SquareBatch]]:
     """Hand each batch to the pool; what is yielded waits for it."""
-    channels = source.channels
     for batch in source.batches(rows):
         if isinstance(batch, EncodedBatch):
             one = functools.partial(_decode_or_reason, size=size, channels=channels, limits=limits)
             results = [pool.submit(one, *file) for file in zip(batch.files, batch.names, strict=True)]
-            yield functools.partial(_collect, batch, results, size, source)
+            yield functools.partial(_collect, batch, results, size, channels, source)
             continue
         # In pieces, because enlarging a reader's block may multiply its bytes by hundreds.
         for start in range(0, len(batch.rows), BATCH_ROWS):
@@ -78,7 +76,11 @@ def _decode_or_reason(
 
 
 def _collect(
-    batch: EncodedBatch, results: Iterable[Future[NDArray[np.uint8] | str]], size: int, source: Source
+    batch: EncodedBatch,
+    results: Iterable[Future[NDArray[np.uint8] | str]],
+    size: int,
+    channels: int,
+    source: Source,
 ) -> SquareBatch:
     good, images = [], []
     for i, future in enumerate(results):
@@ -88,16 +90,15 @@ def _collect(
         else:
             good.append(i)
             images.append(result)
-    stacked = _stack(images, size, source.channels)
+    stacked = _stack(images, size, channels)
     return SquareBatch(rows=batch.rows[good], images_NHWC=stacked, drawn=len(batch.rows))
 
 
 def _square_all(
     rows: NDArray[np.int64], images_NHWC: NDArray[np.uint8], size: int, channels: int
 ) -> SquareBatch:
-    if images_NHWC.shape[1:3] != (size, size):
-        pixels = np.ascontiguousarray(images_NHWC[..., 0] if channels == 1 else images_NHWC)
-        squares = (square(Image.fromarray(one), image_size=size, channels=channels) for one in pixels)
+    if images_NHWC.shape[1:] != (size, size, channels):
+        squares = (square_array(one, image_size=size, channels=channels) for one in images_NHWC)
         images_NHWC = _stack(squares, size, channels)
     return SquareBatch(rows=rows, images_NHWC=images_NHWC, drawn=len(rows))
 

@@ -3,12 +3,13 @@
 from core.errors import DataError
 
 SUPPORTED = (
-    "class folders of images in a zip or tar (.tar.gz, .tar.xz)",
+    "class folders of images in a zip or tar (.tar.gz, .tar.xz, .tar.zst)",
     "IDX image and label files in a zip or tar",
-    "the CIFAR-10 or CIFAR-100 python archive",
-    "npz with images and labels",
+    "the CIFAR-10 or CIFAR-100 archive, python or binary version",
+    "npz, or .npy arrays in a zip or tar, with images and labels",
 )
-IMAGE_MAGIC = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF87a", b"GIF89a", b"BM", b"II*\0", b"MM\0*")
+IMAGE_MAGIC = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF87a", b"GIF89a", b"BM")
+TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # the last two: BigTIFF
 PARQUET_MAGIC = b"PAR1"
 KNOWN = (
     (b"\x93NUMPY", "a single .npy array (labels are missing: put both arrays in one npz)"),
@@ -25,7 +26,7 @@ KNOWN = (
 
 def is_image(head: bytes) -> bool:
     """Whether at least 12 leading bytes are those of PNG, JPEG, GIF, BMP, TIFF or WebP."""
-    return head.startswith(IMAGE_MAGIC) or (head[:4] == b"RIFF" and head[8:12] == b"WEBP")
+    return head.startswith((*IMAGE_MAGIC, *TIFF_MAGIC)) or (head[:4] == b"RIFF" and head[8:12] == b"WEBP")
 
 
 def describe(head: bytes) -> str:

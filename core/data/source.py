@@ -33,7 +33,7 @@ class EncodedBatch:
 
 @dataclass(frozen=True, kw_only=True)
 class PixelBatch:
-    """Decoded images: uint8, C is 1 or 3."""
+    """Decoded images: uint8, C is 1, 3 or 4."""
 
     rows: NDArray[np.int64]
     images_NHWC: NDArray[np.uint8]
@@ -59,12 +59,12 @@ class Source:
     """A labelled image set as its reader found it, N rows over all splits.
 
     Attributes:
-        source_format: "imagefolder", "idx", "cifar" or "npz".
+        source_format: "imagefolder", "idx", "cifar", "cifar-binary", "npz" or "npy".
         classes: names, in label order.
         labels_N: index into classes.
         splits_N: TRAIN, VAL or TEST.
         sizes_N2: height and width.
-        channels: 1 if every image is grey, else 3.
+        channels: 1 if every image is grey, 4 for arrays of four channels, else 3.
         skipped: grows while batches are drawn, if a reader meets a bad file late.
         batches: streams the given rows (ascending) in order.
     """

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from core.data.canonical import images_file, labels_file
 from core.data.report import SplitFacts
+from core.errors import DataError
 
 DIGEST_BYTES = 16
 
@@ -63,12 +64,25 @@ class SplitWriter:
             self._digests += hashlib.blake2b(image.data, digest_size=DIGEST_BYTES).digest()
 
     def mean_std(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
-        """Per channel, in units of 0 to 1; exact up to float64, whatever the order of the rows."""
+        """Per channel, in units of 0 to 1; exact up to float64, whatever the order of the rows.
+
+        A channel with one value only has the std 1, so that normalising maps it to 0 (as scikit-learn's
+        StandardScaler does).
+
+        Raises:
+            DataError: `constant_images` if every channel is so.
+        """
         values = np.arange(256) / 255
         weights = self._histogram / self._histogram.sum(axis=1, keepdims=True)
         mean = weights @ values
         std = np.sqrt((weights * (values - mean[:, None]) ** 2).sum(axis=1))
-        return tuple(mean.tolist()), tuple(std.tolist())
+        if not std.any():
+            colour = ", ".join(str(round(value * 255)) for value in mean)
+            raise DataError(
+                f"every pixel of every training image has the same value ({colour} of 255)",
+                code="constant_images",
+            )
+        return tuple(mean.tolist()), tuple(np.where(std > 0, std, 1.0).tolist())
 
     def hashes(self) -> tuple[str, str]:
         """SHA-256 of all pixels and of all labels, as hex."""

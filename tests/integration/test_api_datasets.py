@@ -75,10 +75,14 @@ FAULTS: list[tuple[dict[str, Any], str]] = [
     ({"seed": -1}, "/seed"),
     ({"seed": 2**64}, "/seed"),
     ({"imagesize": 32}, "/imagesize"),
-    ({"upload_id": None}, "/upload_id"),
     ({"license": ""}, "/license"),
     ({"license": "x" * 201}, "/license"),
     ({"license": "mit\n"}, "/license"),
+    ({"upload_id": None}, ""),
+    ({"path": "/srv/sets/flowers"}, ""),
+    ({"path": ""}, "/path"),
+    ({"path": "/srv/a\0b"}, "/path"),
+    ({"channels": 2}, "/channels"),
 ]
 
 

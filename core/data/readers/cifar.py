@@ -1,7 +1,7 @@
 """The CIFAR-10 and CIFAR-100 "python version" archives.
 
-Layout: A. Krizhevsky, https://www.cs.toronto.edu/~kriz/cifar.html. Each batch is a pickled dict with
-`data`, uint8 (N, 3072), planes R, G, B of 32 x 32, and `labels` or `fine_labels`.
+Each batch is a pickled dict with `data`, uint8 (N, 3072), planes R, G, B of 32 x 32, and `labels` or
+`fine_labels`.
 """
 
 import functools
@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 
 from core.data.archive import Archive
 from core.data.array_rows import label_names
+from core.data.cifar_layout import PIXEL_BYTES, SIDE, batch_order, split_of
 from core.data.limits import Limits, check_limit
 from core.data.members import Member
 from core.data.plain_pickle import PickledArray, load_plain
-from core.data.source import TEST, TRAIN, PixelBatch, SkippedFiles, Source
+from core.data.source import PixelBatch, SkippedFiles, Source
 from core.errors import DataError
 
-SIDE = 32
 BATCH = re.compile(r"data_batch_\d{1,4}|test_batch|train|test")
 META = ("batches.meta", "meta")
 PICKLE_STARTS = (b"\x80", b"(", b"c", b"}", b"]")
@@ -59,7 +59,7 @@ def read(archive: Archive, limits: Limits) -> Source:
             names = _class_names(_load(archive, member, limits), member.name)
         else:
             skipped.add(member.name, "not part of the CIFAR layout")
-    members.sort(key=lambda m: ("test" in m.base_name, int("0" + re.sub(r"\D", "", m.base_name)), m.name))
+    members.sort(key=batch_order)
 
     batches: list[_Batch] = []
     all_labels: list[NDArray[np.int64]] = []
@@ -74,8 +74,7 @@ def read(archive: Archive, limits: Limits) -> Source:
                 code="label_mismatch",
                 member=member.name,
             )
-        split = TEST if "test" in member.base_name else TRAIN
-        batches.append(_Batch(member=member, split=split, first_row=first_row, count=count))
+        batches.append(_Batch(member=member, split=split_of(member), first_row=first_row, count=count))
         all_labels.append(labels)
         first_row += count
     check_limit("images", first_row, limits.images)
@@ -115,7 +114,7 @@ def _pixels(content: dict[Any, Any], member: str) -> NDArray[np.uint8]:
     data = _entry(content, "data")
     if not isinstance(data, PickledArray) or data.array is None:
         raise _unexpected(member, "`data` is no array")
-    if data.array.dtype != np.uint8 or data.array.ndim != 2 or data.array.shape[1] != 3 * SIDE * SIDE:
+    if data.array.dtype != np.uint8 or data.array.ndim != 2 or data.array.shape[1] != PIXEL_BYTES:
         raise _unexpected(member, f"`data` is {data.array.dtype} {data.array.shape}, not uint8 (N, 3072)")
     return data.array
 

@@ -1,8 +1,10 @@
-"""An npz with image and label arrays, with or without splits.
+"""Image and label arrays: in an npz, or as .npy files in a zip, tar or folder, with or without splits.
 
 Names are one of images, image, x, data and one of labels, label, y, targets, target, with train, val
-or test before or after (x_train, train_images, …), in any case; `classes`, `class_names` or
-`label_names` are optional. Images are uint8 (N, H, W), (N, H, W, C) or (N, C, H, W) with C 1 or 3.
+or test before or after (x_train, train_images, …) or as the folder (train/images.npy), in any case;
+`classes`, `class_names` or `label_names` are optional. Images are (N, H, W), (N, H, W, C) or (N, C, H, W)
+with C 1, 3 or 4, of uint8 or of uint16, which keep their high byte. Floats are refused: whether they run
+to 1 or to 255 would be a guess.
 """
 
 import functools
@@ -14,10 +16,12 @@ from numpy.typing import NDArray
 
 from core.data.archive import Archive
 from core.data.array_rows import check_image_shape, label_names, stream_rows
+from core.data.channels import CHANNELS
 from core.data.inflate import ByteStream
 from core.data.limits import MIB, Limits, check_limit
 from core.data.members import Member
 from core.data.npy_header import MAGIC, NpyHeader, read_npy_header
+from core.data.sniff import is_image
 from core.data.source import SPLIT_ALIASES, SPLIT_NAMES, TRAIN, PixelBatch, SkippedFiles, Source
 from core.errors import DataError
 
@@ -46,8 +50,15 @@ class _Part:
 
 
 def matches(archive: Archive) -> bool:
-    """Whether every member is a .npy by its first bytes."""
-    return bool(archive.members) and all(archive.head(member, 6) == MAGIC for member in archive.members)
+    """Whether there are image arrays by name and content, with label arrays or without any image file.
+
+    Also whether every member is a .npy by its first bytes: `read` then says which names it expects.
+    """
+    named = [(member, _role(member)) for member in archive.members]
+    roles = {role[0] for member, role in named if role is not None and _is_npy(archive, member)}
+    if True in roles:
+        return False in roles or not any(is_image(archive.head(member, 12)) for member in archive.members)
+    return bool(archive.members) and all(_is_npy(archive, member) for member in archive.members)
 
 
 def read(archive: Archive, limits: Limits) -> Source:
@@ -62,15 +73,19 @@ def read(archive: Archive, limits: Limits) -> Source:
     labels: dict[int, _Array] = {}
     names: Sequence[str] | None = None
     for member in archive.members:
-        key = member.base_name.removesuffix(".npy").lower()
-        header = read_npy_header(ByteStream(archive.chunks(member)), size=member.size, member=member.name)
-        array = _Array(member=member, header=header)
-        role = _role(key)
-        if key in CLASS_NAMES:
-            names = _text(archive, array, limits)
-        elif role is None:
+        role = _role(member)
+        holds_names = _key(member) in CLASS_NAMES
+        if not _is_npy(archive, member):
+            skipped.add(member.name, "not a .npy array")
+        elif role is None and not holds_names:
             skipped.add(member.name, "not a known array name")
         else:
+            stream = ByteStream(archive.chunks(member))
+            header = read_npy_header(stream, size=member.size, member=member.name)
+            array = _Array(member=member, header=header)
+            if role is None:
+                names = _text(archive, array, limits)
+                continue
             is_images, split = role
             target = images if is_images else labels
             if split in target:
@@ -84,7 +99,8 @@ def read(archive: Archive, limits: Limits) -> Source:
     if not images:
         seen = ", ".join(member.base_name for member in archive.members[:20])
         raise DataError(
-            f"the npz has no image array: it holds {seen}; expected a name such as images, x or x_train",
+            f"there is no image array in the {archive.container}, only {seen}; expected a name such as "
+            "images, x or x_train",
             code="no_images",
         )
     parts: list[_Part] = []
@@ -99,7 +115,7 @@ def read(archive: Archive, limits: Limits) -> Source:
     classes, labels_N = label_names(np.concatenate(all_labels), names)
     counts = [part.count for part in parts]
     return Source(
-        source_format="npz",
+        source_format="npz" if archive.container == "zip" and not skipped.total else "npy",
         classes=classes,
         labels_N=labels_N,
         splits_N=np.repeat(np.array([part.split for part in parts], np.uint8), counts),
@@ -110,9 +126,18 @@ def read(archive: Archive, limits: Limits) -> Source:
     )
 
 
-def _role(key: str) -> tuple[bool, int] | None:
-    words = key.split("_")
-    split = TRAIN
+def _is_npy(archive: Archive, member: Member) -> bool:
+    return member.base_name.lower().endswith(".npy") and archive.head(member, len(MAGIC)) == MAGIC
+
+
+def _key(member: Member) -> str:
+    return member.base_name.lower().removesuffix(".npy")
+
+
+def _role(member: Member) -> tuple[bool, int] | None:
+    """(whether it holds images, split) by its name, or None."""
+    words = _key(member).split("_")
+    split = SPLIT_ALIASES.get(member.name.lower().split("/")[-2], TRAIN) if "/" in member.name else TRAIN
     if len(words) == 2:
         named = [word for word in words if word in SPLIT_ALIASES]
         if len(named) != 1:
@@ -126,20 +151,20 @@ def _role(key: str) -> tuple[bool, int] | None:
 
 def _part(array: _Array, split: int, first_row: int, limits: Limits) -> _Part:
     header, name = array.header, array.member.name
-    if header.descr.lstrip("|<>=") != "u1":
+    if header.descr.lstrip("|<>=") not in ("u1", "u2"):
         raise DataError(
-            f"{name!r} has dtype {header.descr!r}; images must be uint8 (0 to 255)",
+            f"{name!r} has dtype {header.descr!r}; images must be uint8 (0 to 255) or uint16 (0 to 65,535)",
             code="unsupported_dtype",
             member=name,
         )
     shape = header.shape
-    channels_first = len(shape) == 4 and shape[3] not in (1, 3) and shape[1] in (1, 3)
-    readable = len(shape) == 3 or (len(shape) == 4 and (channels_first or shape[3] in (1, 3)))
+    channels_first = len(shape) == 4 and shape[3] not in CHANNELS and shape[1] in CHANNELS
+    readable = len(shape) == 3 or (len(shape) == 4 and (channels_first or shape[3] in CHANNELS))
     if not readable or (header.fortran_order and len(shape) > 1):
         order = " in Fortran order" if header.fortran_order else ""
         raise DataError(
             f"{name!r} has shape {shape}{order}; images must be C-ordered (N, H, W), (N, H, W, C) or "
-            "(N, C, H, W) with C 1 or 3",
+            "(N, C, H, W) with C 1, 3 or 4",
             code="unsupported_shape",
             member=name,
         )
@@ -224,4 +249,5 @@ def _batches(archive: Archive, parts: Sequence[_Part], rows: NDArray[np.int64]) 
             first_row=part.first_row,
             rows=rows,
             member=member.name,
+            dtype=header.descr,
         )

@@ -59,6 +59,13 @@ def make_tar(path: Path, files: Files, mode: str = "w") -> Path:
     return path
 
 
+def make_folder(path: Path, files: Files) -> Path:
+    for name, data in files.items():
+        (path / name).parent.mkdir(parents=True, exist_ok=True)
+        (path / name).write_bytes(data)
+    return path
+
+
 def idx_images(images_NHW: NDArray[np.uint8]) -> bytes:
     return b"\0\0\x08\x03" + struct.pack(">3I", *images_NHW.shape) + images_NHW.tobytes()
 
@@ -96,8 +103,14 @@ def npy(array: NDArray[np.generic]) -> bytes:
     return buffer.getvalue()
 
 
-def run(source: Path, out: Path, limits: Limits | None = None, image_size: int | None = None) -> Manifest:
-    return ingest(source, out, limits=limits or Limits(), image_size=image_size)
+def run(
+    source: Path,
+    out: Path,
+    limits: Limits | None = None,
+    image_size: int | None = None,
+    channels: int | None = None,
+) -> Manifest:
+    return ingest(source, out, limits=limits or Limits(), image_size=image_size, channels=channels)
 
 
 def refused(source: Path, limits: Limits | None = None) -> CondenseryError:
