@@ -184,7 +184,9 @@ class ParquetImages:
         for row, scalar in enumerate(images, first):
             buffer = scalar.as_buffer() if scalar.is_valid else None
             if buffer is not None:
-                check_limit("image_bytes", buffer.size, self._limits.image_bytes, f"{self._member}, row {row}")
+                check_limit(
+                    "image_bytes", buffer.size, self._limits.image_bytes, f"{self._member}, row {row}"
+                )
             files.append(buffer if buffer is None else buffer.to_pybytes())
         with _arrow_errors(self._member):
             return Rows(first=first, images=files, labels=batch.column(self.columns.label).to_pylist())

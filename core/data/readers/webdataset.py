@@ -19,7 +19,7 @@ from core.data.array_rows import label_names
 from core.data.image_files import IMAGE_SUFFIXES, image_batches, is_noise, named_as_image, readable_images
 from core.data.limits import MIB, Limits, check_limit
 from core.data.members import Member
-from core.data.shards import NO_SPLIT, open_shards, splits_of, tar_shards
+from core.data.shards import NO_SPLIT, SHARD_SUFFIXES, open_shards, splits_of, tar_shards
 from core.data.source import SkippedFiles, Source
 from core.data.text_labels import WHOLE_NUMBER, LabelIndex, class_name, class_names
 from core.errors import DataError
@@ -83,7 +83,10 @@ def read(archive: Archive, limits: Limits) -> Source:
                 skipped.add(member.name, "not a tar shard")
         archive = open_shards(archive, shards, limits)
         names = names or _class_names(archive, limits)
-    samples = _samples(archive.members)
+        for member in archive.members:
+            if member.base_name.lower().endswith(SHARD_SUFFIXES):
+                skipped.add(member.name, "an archive in a shard, not opened")
+    samples = [sample for sample in _samples(archive.members) if sample.images or sample.labels]
     part = _label_part(archive, [sample for sample in samples if sample.images])
     if part is None:
         raise DataError(
