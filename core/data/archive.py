@@ -30,14 +30,15 @@ class Archive:
     Attributes:
         container: "zip", "tar", "tar.gz", "tar.xz", "tar.zst", "folder" or "file" (a single one).
         members: the regular files, sorted by name.
+        work: a folder for what has to be expanded on disk.
     """
 
     def __init__(
         self, container: str, members: list[Member], read_at: ReadAt, *, work: Path, limits: Limits
     ) -> None:
         self._read_at = read_at
-        self._work = work
         self._limits = limits
+        self.work = work
         self.container = container
         self.members = tuple(sorted(members, key=lambda member: member.name))
 
@@ -94,6 +95,10 @@ class Archive:
                 raise
         return found[:count]
 
+    def read_at(self, member: Member, position: int, count: int) -> bytes:
+        """Stored bytes of a member, as many as asked for or fewer where the file ends; nothing is checked."""
+        return self._read_at(member, position, count)
+
     def open(self, member: Member) -> BinaryIO:
         """A member as a seekable file, for libraries that want one; a deflated one is expanded on disk.
 
@@ -102,7 +107,7 @@ class Archive:
         """
         if not member.deflated:
             return io.BufferedReader(_StoredFile(member, self._read_at), STEP)
-        file = tempfile.TemporaryFile(dir=self._work)  # noqa: SIM115 (the caller closes it)
+        file = tempfile.TemporaryFile(dir=self.work)  # noqa: SIM115 (the caller closes it)
         try:
             file.writelines(self.chunks(member))
         except BaseException:
@@ -146,7 +151,8 @@ class _StoredFile(io.RawIOBase):
 
     def readinto(self, buffer: "WriteableBuffer") -> int:
         view = memoryview(buffer).cast("B")
-        count = max(0, min(len(view), self._member.stored_bytes - self._position))
+        # In steps, or a library that asks for a hundred megabytes would have them in memory twice.
+        count = max(0, min(len(view), STEP, self._member.stored_bytes - self._position))
         chunk = self._read_at(self._member, self._position, count) if count else b""
         view[: len(chunk)] = chunk
         self._position += len(chunk)

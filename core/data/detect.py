@@ -4,16 +4,21 @@ from collections.abc import Callable
 
 from core.data.archive import Archive
 from core.data.limits import Limits
-from core.data.readers import cifar, cifar_binary, idx, imagefolder, npz
+from core.data.readers import cifar, cifar_binary, idx, imagefolder, npz, parquet, table, webdataset
 from core.data.sniff import describe, unrecognised
 from core.data.source import Source
 from core.errors import DataError
 
+# Formats with marks of their own come first; then names that go together, and a table that names images;
+# class folders last, because any archive with an image in it passes for them.
 READERS: tuple[tuple[Callable[[Archive], bool], Callable[[Archive, Limits], Source]], ...] = (
     (npz.matches, npz.read),
     (cifar.matches, cifar.read),
     (cifar_binary.matches, cifar_binary.read),
     (idx.matches, idx.read),
+    (parquet.matches, parquet.read),
+    (webdataset.matches, webdataset.read),
+    (table.matches, table.read),
     (imagefolder.matches, imagefolder.read),
 )
 

@@ -120,13 +120,18 @@ def bounded(
 ) -> Iterator[bytes]:
     """Pass chunks on while their sum stays under the named limit and under the ratio to `stored_bytes`."""
     most: int = getattr(limits, limit_name)
-    most_by_ratio = max(limits.ratio_floor_bytes, limits.ratio * stored_bytes)
     count = 0
     for chunk in chunks:
         count += len(chunk)
         check_limit(limit_name, count, most, what)
-        check_limit(f"expansion of {stored_bytes:,} stored bytes (ratio)", count, most_by_ratio, what)
+        check_ratio(count, stored_bytes=stored_bytes, limits=limits, what=what)
         yield chunk
+
+
+def check_ratio(count: int, *, stored_bytes: int, limits: Limits, what: str) -> None:
+    """Raise `limit_exceeded` if so few stored bytes may not expand to `count`."""
+    most = max(limits.ratio_floor_bytes, limits.ratio * stored_bytes)
+    check_limit(f"expansion of {stored_bytes:,} stored bytes (ratio)", count, most, what)
 
 
 class ByteStream:

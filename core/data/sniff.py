@@ -4,6 +4,9 @@ from core.errors import DataError
 
 SUPPORTED = (
     "class folders of images in a zip or tar (.tar.gz, .tar.xz, .tar.zst)",
+    "images with a csv, tsv or jsonl table of their labels in a zip or tar",
+    "Parquet with an image and a label column, one file or shards in a zip or tar",
+    "WebDataset, one tar or shards in a zip or tar",
     "IDX image and label files in a zip or tar",
     "the CIFAR-10 or CIFAR-100 archive, python or binary version",
     "npz, or .npy arrays in a zip or tar, with images and labels",

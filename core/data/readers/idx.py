@@ -17,7 +17,8 @@ from core.data.array_rows import check_image_shape, label_names, stream_rows
 from core.data.inflate import GZIP_MAGIC, ByteStream, bounded, gunzip
 from core.data.limits import Limits, check_limit
 from core.data.members import Member
-from core.data.source import SPLIT_ALIASES, SPLIT_NAMES, TRAIN, PixelBatch, SkippedFiles, Source
+from core.data.shards import split_of
+from core.data.source import SPLIT_NAMES, TRAIN, PixelBatch, SkippedFiles, Source
 from core.errors import DataError
 
 IMAGES_MAGIC = b"\0\0\x08\x03"
@@ -72,7 +73,7 @@ def read(archive: Archive, limits: Limits) -> Source:
         shape = parse_idx_header(_stream(archive, member, limits), member.name)
         (images if magic == IMAGES_MAGIC else labels).append(_File(member=member, shape=shape))
 
-    found = sorted(((_split(file), file) for file in images), key=lambda pair: pair[0])
+    found = sorted(((split_of(file.member.name) or TRAIN, file) for file in images), key=lambda pair: pair[0])
     parts: list[_Part] = []
     all_labels: list[NDArray[np.int64]] = []
     first_row = 0
@@ -138,11 +139,6 @@ def _stream(archive: Archive, member: Member, limits: Limits) -> ByteStream:
             expanded, stored_bytes=member.size, limit_name="member_bytes", limits=limits, what=member.name
         )
     )
-
-
-def _split(file: _File) -> int:
-    words = re.split(r"[^a-z0-9]+", file.member.name.lower())
-    return next((SPLIT_ALIASES[word] for word in reversed(words) if word in SPLIT_ALIASES), TRAIN)
 
 
 def _labels_of(images: _File, labels: Sequence[_File]) -> _File:

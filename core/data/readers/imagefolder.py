@@ -1,27 +1,21 @@
 """Class folders of image files, with or without split folders, in a zip or tar."""
 
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from core.data.archive import Archive
-from core.data.decode import Header, UndecodableImage, read_header
+from core.data.image_files import image_batches, is_noise, readable_images
 from core.data.limits import Limits, check_limit
 from core.data.members import Member
 from core.data.sniff import is_image
-from core.data.source import BATCH_ROWS, SPLIT_ALIASES, TRAIN, EncodedBatch, SkippedFiles, Source
-from core.errors import DataError
-
-BATCH_BYTES = 16 * 1024**2
-HEADER_BYTES = 256 * 1024
-NOISE = ("thumbs.db", "desktop.ini", "__macosx")
+from core.data.source import SPLIT_ALIASES, TRAIN, SkippedFiles, Source
 
 
 def matches(archive: Archive) -> bool:
     """Whether any member starts as an image does."""
-    return any(is_image(archive.head(member, 12)) for member in archive.members if not _is_noise(member))
+    return any(is_image(archive.head(member, 12)) for member in archive.members if not is_noise(member))
 
 
 def read(archive: Archive, limits: Limits) -> Source:
@@ -38,21 +32,10 @@ def read(archive: Archive, limits: Limits) -> Source:
     images: list[tuple[list[str], Member]] = []
     sizes: list[tuple[int, int]] = []
     channels = 1
-    for member in archive.members:
-        if _is_noise(member):
-            continue
-        try:
-            header = _header(archive, member, limits)
-        except UndecodableImage as error:
-            skipped.add(member.name, str(error))
-        except DataError as error:
-            if error.code != "corrupt_member":
-                raise
-            skipped.add(member.name, "corrupt in the archive")
-        else:
-            images.append((member.name.split("/"), member))
-            sizes.append((header.height, header.width))
-            channels = channels if header.grey else 3
+    for member, header in readable_images(archive, archive.members, skipped, limits):
+        images.append((member.name.split("/"), member))
+        sizes.append((header.height, header.width))
+        channels = channels if header.grey else 3
     check_limit("images", len(images), limits.images)
 
     placed = _place([parts for parts, _ in images])
@@ -73,26 +56,8 @@ def read(archive: Archive, limits: Limits) -> Source:
         sizes_N2=np.array([sizes[i] for *_, i in rows], np.int32).reshape(-1, 2),
         channels=channels,
         skipped=skipped,
-        batches=functools.partial(_batches, archive, members, skipped),
+        batches=functools.partial(image_batches, archive, members, skipped),
     )
-
-
-def _is_noise(member: Member) -> bool:
-    return any(part.startswith(".") or part.lower() in NOISE for part in member.name.split("/"))
-
-
-def _header(archive: Archive, member: Member, limits: Limits) -> Header:
-    head = archive.head(member, HEADER_BYTES)
-    try:
-        header = read_header(head, name=member.name, limits=limits)
-    except UndecodableImage:
-        # Some writers put the size behind the pixels or behind a long preamble.
-        if not is_image(head[:12]) or len(head) < HEADER_BYTES:
-            raise
-        check_limit("image_bytes", member.size, limits.image_bytes, member.name)
-        header = read_header(archive.read(member), name=member.name, limits=limits)
-    check_limit("image_bytes", member.size, limits.image_bytes, member.name)
-    return header
 
 
 def _place(paths: Sequence[list[str]]) -> list[tuple[int, str] | None]:
@@ -110,32 +75,3 @@ def _place(paths: Sequence[list[str]]) -> list[tuple[int, str] | None]:
         folders = parts[start + with_splits : -1]
         places.append((split, folders[0]) if folders else None)
     return places
-
-
-def _batches(
-    archive: Archive, members: Sequence[Member], skipped: SkippedFiles, rows: NDArray[np.int64]
-) -> Iterator[EncodedBatch]:
-    kept: list[int] = []
-    files: list[bytes] = []
-    held = 0
-    for row in rows:
-        member = members[row]
-        try:
-            data = archive.read(member)
-        except DataError as error:
-            if error.code != "corrupt_member":
-                raise
-            skipped.add(member.name, "corrupt in the archive")
-            continue
-        kept.append(int(row))
-        files.append(data)
-        held += len(data)
-        if held >= BATCH_BYTES or len(files) >= BATCH_ROWS:
-            yield _batch(members, kept, files)
-            kept, files, held = [], [], 0
-    if files:
-        yield _batch(members, kept, files)
-
-
-def _batch(members: Sequence[Member], rows: list[int], files: list[bytes]) -> EncodedBatch:
-    return EncodedBatch(rows=np.array(rows, np.int64), names=[members[row].name for row in rows], files=files)
