@@ -115,7 +115,16 @@ def bounded(
     for chunk in chunks:
         count += len(chunk)
         check_limit(limit_name, count, most, what)
-        check_limit(f"expansion of {stored_bytes:,} stored bytes (ratio)", count, most_by_ratio, what)
+        if count > most_by_ratio:
+            raise DataError(
+                f"{what!r} expands from {stored_bytes:,} bytes to more than {most_by_ratio:,}: the limit is a "
+                f"ratio of {limits.ratio}",
+                code="limit_exceeded",
+                limit_name="ratio",
+                value=count,
+                limit=most_by_ratio,
+                member=what,
+            )
         yield chunk
 
 
