@@ -14,7 +14,7 @@ from pathlib import Path
 
 from tests.fuzz.inputs import generate
 from tests.fuzz.seeds import PACKERS, TARGETS
-from tests.fuzz.target import outcome
+from tests.fuzz.target import Read
 
 SECONDS = 2.0
 GROWTH_BYTES = 256 * 2**20
@@ -48,7 +48,7 @@ class Tally:
     findings: list[Finding] = field(default_factory=list)
 
 
-def run(name: str, seed: int, first: int, last: int, folder: Path, reports: Connection) -> None:
+def run(name: str, seed: int, first: int, last: int, folder: Path, reports: Connection, read: Read) -> None:
     """Read inputs `first` up to `last`, each written to the folder before it is read."""
     errors = os.open(folder / ERRORS, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     os.dup2(errors, sys.stderr.fileno())  # libraries complain of each broken input
@@ -61,13 +61,14 @@ def run(name: str, seed: int, first: int, last: int, folder: Path, reports: Conn
     path = folder / INPUT
     for one in target.seeds:
         path.write_bytes(PACKERS[one.container](one.files))
-        found = outcome(path, work, single_image=target.single_image)
+        found = read(path, work, single_image=target.single_image)
         assert found == "accepted", f"a seed of {name} is refused: {found}"
     # Reading leaves no descriptor open, so their number stays what it is now.
     descriptors, memory = len(os.listdir("/proc/self/fd")), _peak()
     index_file = os.open(folder / INDEX, os.O_WRONLY | os.O_CREAT)
     descriptors += 1
 
+    reports.send(Tally())  # ready
     tally, reported = Tally(), time.monotonic()
     for index in range(first, last):
         data = generate(name, seed, index)
@@ -75,7 +76,7 @@ def run(name: str, seed: int, first: int, last: int, folder: Path, reports: Conn
         path.write_bytes(data)
         start = time.perf_counter()
         try:
-            tally.outcomes[outcome(path, work, single_image=target.single_image)] += 1
+            tally.outcomes[read(path, work, single_image=target.single_image)] += 1
         except Exception as error:
             tally.findings.append(_raised(index, error))
         seconds = time.perf_counter() - start
@@ -99,7 +100,9 @@ def run(name: str, seed: int, first: int, last: int, folder: Path, reports: Conn
 
 
 def _peak() -> int:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    # Not getrusage: its peak begins with that of the process which started this one.
+    status = Path("/proc/self/status").read_text()
+    return int(status.partition("VmHWM:")[2].split(maxsplit=1)[0]) * 1024
 
 
 def _raised(index: int, error: Exception) -> Finding:

@@ -11,9 +11,12 @@ from pathlib import Path
 
 from tests.fuzz.child import ERRORS, INDEX, INPUT, Finding, Tally, run
 from tests.fuzz.inputs import generate
+from tests.fuzz.target import Read, outcome
 
 #: A child that says nothing for so long hangs inside a library.
 SILENCE_SECONDS = 30.0
+#: Until a child has loaded the libraries and read the seeds, on a busy machine.
+START_SECONDS = 120.0
 SHARED_MEMORY = Path("/dev/shm")
 
 
@@ -50,12 +53,16 @@ def fuzz(
     seconds: float | None = None,
     findings: Path,
     tell: Callable[[str], None] = print,
+    read: Read = outcome,
+    silence: float = SILENCE_SECONDS,
 ) -> Report:
     """Read that many inputs of the target, or as many as fit into the seconds.
 
     Args:
         findings: the folder for inputs that went wrong; made when there is one.
         tell: is told of each finding, with the line that reproduces it.
+        read: a function of a module, because another process calls it.
+        silence: seconds that a child may hang.
     """
     report, start = Report(name), time.monotonic()
     first = 0
@@ -63,7 +70,7 @@ def fuzz(
     try:
         while first < inputs and (seconds is None or time.monotonic() - start < seconds):
             left = None if seconds is None else seconds - (time.monotonic() - start)
-            first = _one_child(report, seed, first, inputs, folder, left, findings, tell)
+            first = _one_child(report, seed, first, inputs, folder, left, findings, tell, read, silence)
     finally:
         shutil.rmtree(folder)
     report.seconds = time.monotonic() - start
@@ -79,19 +86,22 @@ def _one_child(
     seconds: float | None,
     findings: Path,
     tell: Callable[[str], None],
+    read: Read,
+    silence: float,
 ) -> int:
     """Returns the number of the first input that is still to be read."""
     context = multiprocessing.get_context("spawn")
     reports, sender = context.Pipe(duplex=False)
     (folder / INDEX).write_bytes(first.to_bytes(8, "little"))
-    child = context.Process(target=run, args=(report.target, seed, first, last, folder, sender))
+    child = context.Process(target=run, args=(report.target, seed, first, last, folder, sender, read))
     child.start()
     sender.close()
     start = time.monotonic()
-    done, died = 0, None
+    done, died, patience = 0, None, START_SECONDS
     try:
         while True:
-            tally, died = _next(reports)
+            tally, died = _next(reports, patience)
+            patience = silence
             if tally is None:
                 break
             done += tally.inputs
@@ -118,10 +128,10 @@ def _one_child(
     return index + 1
 
 
-def _next(reports: Connection) -> tuple[Tally | None, str | None]:
+def _next(reports: Connection, silence: float) -> tuple[Tally | None, str | None]:
     """The next tally, or None and, unless the child is through, how it died."""
     try:
-        if not reports.poll(SILENCE_SECONDS):
+        if not reports.poll(silence):
             return None, "the process hung"
         tally: Tally | None = reports.recv()
     except EOFError:

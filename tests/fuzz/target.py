@@ -1,6 +1,7 @@
 """One input through everything that reads an upload, up to the canonical pixels; nothing is written."""
 
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
@@ -16,6 +17,12 @@ from core.errors import CondenseryError, DataError
 
 #: As delivered, but for the pixels of one image: they cost time and memory in proportion, and nothing else.
 LIMITS = Limits(image_pixels=512 * 512)
+
+
+class Read(Protocol):
+    """A way to read an input."""
+
+    def __call__(self, path: Path, work: Path, *, single_image: bool) -> str: ...
 
 
 def outcome(path: Path, work: Path, *, single_image: bool) -> str:
