@@ -117,8 +117,8 @@ def bounded(
         check_limit(limit_name, count, most, what)
         if count > most_by_ratio:
             raise DataError(
-                f"{what!r} expands from {stored_bytes:,} bytes to more than {most_by_ratio:,}: the limit is a "
-                f"ratio of {limits.ratio}",
+                f"{what!r} expands from {stored_bytes:,} bytes to more than {most_by_ratio:,}: the limit is "
+                f"a ratio of {limits.ratio}",
                 code="limit_exceeded",
                 limit_name="ratio",
                 value=count,

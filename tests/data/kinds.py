@@ -12,7 +12,7 @@ import zstandard
 from core.data.limits import MIB
 from tests.data.case import Case, case
 from tests.data.pack import tar_of, zip_of
-from tests.unit.data.builders import encode, folder, idx_images, npy, pixels
+from tests.unit.data.builders import encode, folder, idx_images, pixels
 
 UNKNOWN, CUT = "unrecognised_format", "truncated_archive"
 

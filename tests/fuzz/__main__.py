@@ -1,4 +1,4 @@
-"""`python -m tests.fuzz --reader NAME --inputs N`: edited uploads through a reader, until something breaks."""
+"""`python -m tests.fuzz --reader NAME --inputs N`: edited uploads through a reader, to see what breaks."""
 
 import argparse
 import sys

@@ -64,7 +64,7 @@ def run(name: str, seed: int, first: int, last: int, folder: Path, reports: Conn
         found = read(path, work, single_image=target.single_image)
         assert found == "accepted", f"a seed of {name} is refused: {found}"
     # Reading leaves no descriptor open, so their number stays what it is now.
-    descriptors, memory = len(os.listdir("/proc/self/fd")), _peak()
+    descriptors, memory = len(list(Path("/proc/self/fd").iterdir())), _peak()
     index_file = os.open(folder / INDEX, os.O_WRONLY | os.O_CREAT)
     descriptors += 1
 
@@ -92,7 +92,7 @@ def run(name: str, seed: int, first: int, last: int, folder: Path, reports: Conn
         if time.monotonic() - reported > REPORT_SECONDS:
             reports.send(tally)
             tally, reported = Tally(), time.monotonic()
-    left = len(os.listdir("/proc/self/fd")) - descriptors
+    left = len(list(Path("/proc/self/fd").iterdir())) - descriptors
     if left > 0:
         tally.findings.append(Finding(first, "descriptors", f"{left} file descriptors were left open"))
     reports.send(tally)

@@ -28,7 +28,7 @@ def position(rng: Random, length: int) -> int:
 
 def number(rng: Random, width: int) -> bytes:
     """A number that lies at a boundary, or beside one, in either byte order."""
-    value = (rng.choice(BOUNDARIES) + rng.choice((0, 0, -1, 1))) % 256**width
+    value = (rng.choice(BOUNDARIES) + rng.choice((0, 0, -1, 1))) % (1 << 8 * width)
     return value.to_bytes(width, rng.choice(("little", "big")))
 
 

@@ -6,9 +6,11 @@ import lzma
 import struct
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import zstandard
+from numpy.typing import NDArray
 from PIL import Image
 
 from core.data.detect import READERS
@@ -25,6 +27,7 @@ from tests.unit.data.builders import (
     pixels,
 )
 
+Arrays = dict[str, NDArray[Any]]
 PACKERS: Mapping[str, Callable[[Files], bytes]] = {
     "zip": zip_of,
     "tar": tar_of,
@@ -178,9 +181,18 @@ def _split_folder() -> Files:
 def _npz_files() -> tuple[Files, ...]:
     colour, grey, labels = pixels(6), pixels(6, 16, 1)[..., 0], np.arange(6) % 2
     planes = np.ascontiguousarray(colour.transpose(0, 3, 1, 2))
-    splits = {"x_train": colour[:4], "y_train": labels[:4], "x_test": colour[4:], "y_test": labels[4:]}
-    plain = {"images": grey, "labels": labels.astype(np.uint8), "classes": np.array(["no", "yes"])}
-    first = {"train_images": planes, "train_labels": labels[:, None], "label_names": np.array([b"a", b"b"])}
+    splits: Arrays = {
+        "x_train": colour[:4],
+        "y_train": labels[:4],
+        "x_test": colour[4:],
+        "y_test": labels[4:],
+    }
+    plain: Arrays = {"images": grey, "labels": labels.astype(np.uint8), "classes": np.array(["no", "yes"])}
+    first: Arrays = {
+        "train_images": planes,
+        "train_labels": labels[:, None],
+        "label_names": np.array([b"a", b"b"]),
+    }
     return tuple({f"{k}.npy": npy(array) for k, array in one.items()} for one in (splits, plain, first))
 
 

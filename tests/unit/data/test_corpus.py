@@ -1,4 +1,4 @@
-"""Every hostile or broken upload is refused by its code, soon, in little memory, and leaves nothing behind."""
+"""Every hostile or broken upload is refused by its code, soon, in little memory, and leaves nothing."""
 
 import json
 import os
