@@ -1,5 +1,6 @@
 """Zips that slip, bomb or lie."""
 
+import itertools
 import stat
 import struct
 import zlib
@@ -76,8 +77,9 @@ def _overlaps() -> bytes:
         quote = struct.pack("<BHH", 0, len(header), len(header) ^ 0xFFFF) + header
         following, expanded = quote + following, header + expanded
     first = replace(entries[0], stored=body[LOCAL.size + len(names[0]) :])
-    step = LOCAL.size + len(names[0]) + 5
-    offsets = [i * step for i in range(len(names))]
+    # A block that is stored, and not compressed, begins with 5 bytes of its own.
+    steps = (LOCAL.size + len(name) + 5 for name in names)
+    offsets = list(itertools.accumulate(steps, initial=0))[:-1]
     rest = [
         replace(entry, offset=offset, shares=True)
         for entry, offset in zip(entries[1:], offsets[1:], strict=True)
@@ -155,21 +157,19 @@ CASES: tuple[Case, ...] = (
     case("zip64-expanded-bytes", "five members of 15 GiB each, in a file of 3 KiB",
          lambda: _zip64_sizes(15 * GIB, 5), LIMIT, limit_name="expanded_bytes", limit=64 * GIB),
     case("zip64-without-field", "sizes left to a zip64 field that is not there",
-         lambda: _one(size=2**32 - 1, stored_size=2**32 - 1),
-         "overlapping_members", member="cat/x.png"),
-    case("zip64-directory-size", "a zip64 directory of 2**62 bytes", lambda: _zip64_end(2**62, 6), LIMIT,
-         limit_name="bytes of the zip directory"),
+         lambda: _one(size=2**32 - 1, stored_size=2**32 - 1), BAD_ZIP),
+    case("zip64-directory-size", "a zip64 directory of 2**62 bytes", lambda: _zip64_end(2**62, 6), BAD_ZIP),
     case("zip64-directory-moved", "a zip64 directory that lies before the file",
          lambda: _zip64_end(2**25, 6), BAD_ZIP),
-    case("zip-directory-size", "a directory of 4 GiB", lambda: raw_zip(_good(), directory_bytes=2**32 - 2), LIMIT,
-         limit_name="bytes of the zip directory"),
+    case("zip-directory-size", "a directory of 4 GiB", lambda: raw_zip(_good(), directory_bytes=2**32 - 2),
+         BAD_ZIP),
     case("zip-directory-moved", "a directory that lies before the file",
          lambda: raw_zip(_good(), directory_at=2**31), BAD_ZIP),
     case("zip-directory-broken", "a directory with a foreign record in it", _broken_directory, BAD_ZIP),
     case("zip-header-beyond", "a member whose header is past the end", lambda: _one(offset=2**31), BAD_ZIP,
          member="cat/x.png"),
-    case("zip-header-elsewhere", "a member whose header is in another's bytes", lambda: _one(offset=7),
-         "overlapping_members", member="cat/0.png"),
+    case("zip-header-elsewhere", "a member whose header is in another's bytes", lambda: _one(offset=7), BAD_ZIP,
+         member="cat/x.png"),
     case("zip-into-directory", "a member that runs on into the directory",
          lambda: _one(stored_size=len(PNG) + 60, size=len(PNG) + 60), "overlapping_members", member="cat/x.png"),
     case("zip-size-low", "a member that expands past its size", lambda: _npz(size=140), "corrupt_member",
