@@ -131,7 +131,16 @@ def bounded(
 def check_ratio(count: int, *, stored_bytes: int, limits: Limits, what: str) -> None:
     """Raise `limit_exceeded` if so few stored bytes may not expand to `count`."""
     most = max(limits.ratio_floor_bytes, limits.ratio * stored_bytes)
-    check_limit(f"expansion of {stored_bytes:,} stored bytes (ratio)", count, most, what)
+    if count > most:
+        raise DataError(
+            f"{what!r} expands from {stored_bytes:,} bytes to more than {most:,}: the limit is a ratio of "
+            f"{limits.ratio}",
+            code="limit_exceeded",
+            limit_name="ratio",
+            value=count,
+            limit=most,
+            member=what,
+        )
 
 
 class ByteStream:

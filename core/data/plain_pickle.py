@@ -88,6 +88,7 @@ class _Machine:
         self.stack: list[Any] = []
         self.marks: list[int] = []
         self.memo: dict[int, Any] = {}
+        self.encoded = 0
 
     def unsafe(self, what: str) -> DataError:
         return DataError(
@@ -126,7 +127,8 @@ class _Machine:
         if type(target) is not dict or len(values) % 2:
             raise ValueError("items for something that is no dict")
         for key, value in zip(values[::2], values[1::2], strict=True):
-            if type(key) not in (bytes, str, int):
+            # Not whole numbers: their hashes are theirs to choose, and many equal ones take hours.
+            if type(key) not in (bytes, str):
                 raise self.unsafe(f"a dict key of type {type(key).__name__}")
             target[key] = value
 
@@ -152,6 +154,9 @@ class _Machine:
             text, encoding = args
             if type(text) is not str or encoding not in ("latin1", "latin-1"):
                 raise self.unsafe("a call of _codecs.encode")
+            # An honest pickle encodes each of its texts once; one text encoded again and again is a bomb.
+            self.encoded += len(text)
+            check_limit("encoded bytes of a pickle", self.encoded, len(self.data), self.member)
             self.stack.append(text.encode("latin-1"))
         else:
             raise self.unsafe(f"a call of {'.'.join(function.path)}")

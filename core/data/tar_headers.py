@@ -85,7 +85,7 @@ def _pax_records(payload: bytes) -> Iterator[tuple[bytes, bytes]]:
         length = int(digits) if digits.isdigit() and len(digits) < 8 else 0
         record = payload[len(digits) + 1 : length]
         key, equals, value = record.partition(b"=")
-        if not (space and equals and record.endswith(b"\n")):
+        if length > len(payload) or not (space and equals and record.endswith(b"\n")):
             raise DataError("tar extension header is corrupt", code="corrupt_archive")
         yield key, value[:-1]
         payload = payload[length:]

@@ -10,9 +10,11 @@ from typing import Any
 
 import httpx2
 import redis
+from sqlalchemy import create_engine, func, select
 from tenacity import retry, retry_if_result, stop_after_delay, wait_fixed
 
 from condensery import Client
+from core.db.models import Base
 from tests.support.servers import free_port
 
 ROOT = Path(__file__).parents[2]
@@ -149,6 +151,19 @@ class Service:
     def partial(self) -> dict[str, int]:
         """Bytes that have come of each upload that is still being received."""
         return {path.name: path.stat().st_size for path in (self.data_dir / "partial").iterdir()}
+
+    def rows(self) -> dict[str, int]:
+        """How many each table of the database holds."""
+        address = self.environment.get("CONDENSERY_DATABASE_URL")
+        engine = create_engine(address or f"sqlite+pysqlite:///{self.data_dir / 'condensery.db'}")
+        try:
+            with engine.connect() as connection:
+                return {
+                    table.name: connection.execute(select(func.count()).select_from(table)).scalar_one()
+                    for table in Base.metadata.sorted_tables
+                }
+        finally:
+            engine.dispose()
 
     def temporary(self) -> list[str]:
         return sorted(p.name for p in (self.data_dir / "tmp").iterdir())

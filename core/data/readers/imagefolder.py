@@ -68,10 +68,11 @@ def _place(paths: Sequence[list[str]]) -> list[tuple[int, str] | None]:
         if max(len(parts) for parts in paths) - start < 3:
             break
         start += 1
-    with_splits = all(parts[start].lower() in SPLIT_ALIASES for parts in paths)
+    # In an archive a file may have the name of a folder, and end where the others go on.
+    with_splits = all(parts[start].lower() in SPLIT_ALIASES for parts in paths if len(parts) > start)
     places: list[tuple[int, str] | None] = []
     for parts in paths:
-        split = SPLIT_ALIASES[parts[start].lower()] if with_splits else TRAIN
+        split = SPLIT_ALIASES[parts[start].lower()] if with_splits and len(parts) > start else TRAIN
         folders = parts[start + with_splits : -1]
         places.append((split, folders[0]) if folders else None)
     return places

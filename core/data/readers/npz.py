@@ -228,8 +228,12 @@ def _text(archive: Archive, array: _Array, limits: Limits) -> list[str]:
         )
     check_limit("bytes of the class names", array.member.size, CLASS_NAME_BYTES, name)
     check_limit("classes", header.shape[0], limits.classes, name)
+    content = _content(archive, array)
     try:
-        values = np.frombuffer(_content(archive, array), header.descr).tolist() if header.shape[0] else []
+        if "U" in header.descr:
+            # numpy answers a code point outside Unicode with a SystemError.
+            content.decode("utf-32-be" if header.descr.startswith(">") else "utf-32-le")
+        values = np.frombuffer(content, header.descr).tolist() if header.shape[0] else []
         return [value.decode("utf-8") if isinstance(value, bytes) else str(value) for value in values]
     except ValueError as error:
         raise DataError(

@@ -98,6 +98,14 @@ def test_one_image_a_class_gives_an_empty_test_split_that_opens(tmp_path: Path) 
     assert CanonicalSet.open(tmp_path / "out").test.images_NHWC.shape == (0, 16, 16, 3)
 
 
+def test_a_file_with_the_name_of_the_folder_that_holds_the_rest_is_left_out(tmp_path: Path) -> None:
+    for name in ("set", "set/train"):
+        files = {**folder(prefix="set/train/"), name: encode(pixels(1)[0])}
+        manifest = run(make_tar(tmp_path / "up", files), tmp_path / f"out{len(name)}")
+        assert manifest.classes == ("cat", "dog")
+        assert manifest.report["skipped"]["by_reason"] == {"not in a class folder": 1}
+
+
 def test_names_with_spaces_and_of_any_script(tmp_path: Path) -> None:
     names = ("big cat", "\u732b", "\u0441\u043e\u0431\u0430\u043a\u0430")
     assert set(run(make_zip(tmp_path / "z", folder(names)), tmp_path / "zo").classes) == set(names)

@@ -1,0 +1,1 @@
+"""Uploads made to harm or broken on the way, built from nothing."""

@@ -1,0 +1,1 @@
+"""A fuzzer for everything that reads an upload: `python -m tests.fuzz --reader npz --inputs 100000`."""
