@@ -46,9 +46,7 @@ def _read_image(path: Path) -> str:
     try:
         header = read_header(data, name="image", limits=LIMITS)
         channels = 1 if header.grey else 3
-        image = decode(
-            data, name="image", image_size=32, channels=channels, channels=source.channels, limits=LIMITS
-        )
+        image = decode(data, name="image", image_size=32, channels=channels, limits=LIMITS)
     except UndecodableImage as error:
         return str(error)
     assert image.shape == (32, 32, channels) and image.dtype == np.uint8
