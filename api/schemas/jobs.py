@@ -100,6 +100,9 @@ class ResultOut(BaseModel):
         description="Wall-clock time that workers spent in each phase, over all attempts: what a resumed one "
         "did again counts again, waiting in a queue does not. Null in results of older versions.",
     )
+    flops_per_second: float | None = Field(
+        None, description="Of the dry run; a multiplication and an addition count as two."
+    )
 
 
 class JobOut(Resource):

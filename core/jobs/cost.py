@@ -77,7 +77,8 @@ def convnet(network: NetworkConfig, image_size: int, channels: int) -> tuple[int
 def _evaluation(spec: JobSpec, data: DataFacts) -> int:
     forward, _ = convnet(spec.network_config(), data.image_size, data.channels)
     evaluation = spec.evaluation
-    small_sets = 1 + sum(method != "whole" for method in evaluation.baselines)
+    # Besides the baselines: the condensed set, and its PNG form.
+    small_sets = 2 + sum(method != "whole" for method in evaluation.baselines)
     trained = small_sets * spec.ipc * data.classes * spec.evaluate_config().epochs
     tested = small_sets * data.test_images
     if "whole" in evaluation.baselines:

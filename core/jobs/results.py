@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from core.db.models import Evaluation, Job, Metric
+from core.db.models import Evaluation, Event, Job, Metric
 from core.jobs.spec import JobSpec
 
 METHODS = ("condensed", "png", "random", "herding", "k-center", "whole")
@@ -104,6 +104,13 @@ def loss_curve(session: Session, job: Job, after: int, limit: int) -> list[Metri
         .order_by(Metric.iteration)
     )
     return list(session.scalars(statement))
+
+
+def measured_rate(session: Session, job: Job) -> float | None:
+    """FLOPs per second of the job's dry run: whole jobs may be too short to show what the device can do."""
+    runs = select(Event.data).where(Event.subject_id == job.id, Event.type == "estimate")
+    found = session.scalar(runs.order_by(Event.seq.desc()).limit(1))
+    return found["flops_per_iteration"] / found["seconds_per_iteration"] if found else None
 
 
 def flops_per_second(session: Session) -> float | None:

@@ -49,8 +49,9 @@ def test_evaluation_grows_with_what_is_trained() -> None:
     whole = cost(
         spec_of(data, evaluation={**alone, "baselines": ["whole"], "whole_epochs": 50}), data
     ).evaluation_flops
-    # 500 images × 50 epochs beside 70 images × 100 epochs, each three passes, and 100 tests for either.
-    assert (whole - one) * (3 * 70 * 100 + 100) == one * (3 * 500 * 50 + 100)
+    # 500 images × 50 epochs beside 70 images × 100 epochs of the set and of its PNG form, each three passes,
+    # and 100 tests for each.
+    assert (whole - one) * 2 * (3 * 70 * 100 + 100) == one * (3 * 500 * 50 + 100)
 
 
 def test_memory_grows_with_images_kept() -> None:
