@@ -63,7 +63,7 @@ class Settings(BaseSettings):
     cpu_slots: int = Field(1, ge=1, description="Ingests that one worker runs at a time.")
     gpu_slots: int = Field(1, ge=1, description="Condensations that one worker runs at a time.")
 
-    max_archive_members: int = Field(500_000, ge=1, description="Files in one uploaded archive.")
+    max_archive_members: int = Field(1_500_000, ge=1, description="Files in one uploaded archive.")
     max_expanded_bytes: int = Field(64 * GiB, ge=1, description="Bytes an archive may unpack to.")
     max_image_pixels: int = Field(1 << 24, ge=1, description="Pixels of one image.")
     max_ipc: int = Field(10_000, ge=1, le=10_000, description="Images per class of one job.")

@@ -7,6 +7,8 @@ Rules, the same for every set:
 - 16 bits a channel keep their high byte. 32-bit and signed pixels are not read: their range is not known.
 - Transparency is laid over white, or, where four channels are asked for, kept; a file without any is
   opaque. Grey from colour is luma (ITU-R 601-2, as Pillow computes it). EXIF orientation is applied.
+- A JPEG of more than four times the wanted size is decoded at a half, a quarter or an eighth of its own,
+  never below twice the wanted one: what resampling would average away is not decoded first.
 - To the square: the largest centred square, resampled by Lanczos (which averages the area when it
   shrinks); this equals resizing the shorter side and then cropping the centre.
 """
@@ -70,6 +72,7 @@ def decode(data: bytes, *, name: str, image_size: int, channels: int, limits: Li
     """
     image = _open(data, name, limits)
     try:
+        image.draft(image.mode, (2 * image_size, 2 * image_size))
         levels = _levels(ImageOps.exif_transpose(image), with_alpha=channels == 4)
         return square(levels, image_size=image_size, channels=channels)
     except MemoryError:

@@ -27,7 +27,7 @@ class Limits:
         canonical_bytes: size of the pixels written.
     """
 
-    members: int = 500_000
+    members: int = 1_500_000
     member_bytes: int = 16 * GIB
     expanded_bytes: int = 64 * GIB
     ratio: int = 200

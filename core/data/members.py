@@ -2,8 +2,11 @@
 
 import re
 import unicodedata
-from collections.abc import Iterable
+from array import array
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+
+import numpy as np
 
 from core.data.limits import Limits, check_limit
 from core.errors import DataError
@@ -68,14 +71,28 @@ def _legible(raw: str) -> str:
     return raw[:200].encode("utf-8", "backslashreplace").decode().replace("\0", "\\0")
 
 
-def check_members(members: Iterable[Member], limits: Limits) -> None:
+def check_members(members: Sequence[Member], limits: Limits) -> None:
     """Refuse an empty name, a name that occurs twice (case-folded), and sizes over the limits."""
-    seen: set[str] = set()
     total = 0
+    # Not the names themselves: a set of a million of them takes more memory than all else that is kept.
+    hashes = array("q")
     for member in members:
         if not member.name:
             raise DataError("a member has an empty name", code="unsafe_member_name", member="")
-        folded = unicodedata.normalize("NFC", member.name.casefold())
+        check_limit("member_bytes", member.size, limits.member_bytes, member.name)
+        total += member.size
+        check_limit("expanded_bytes", total, limits.expanded_bytes)
+        hashes.append(hash(_folded(member)))
+    values, counts = np.unique(np.array(hashes, np.int64), return_counts=True)
+    _check_twice(members, set(values[counts > 1].tolist()))
+
+
+def _check_twice(members: Iterable[Member], suspect_hashes: set[int]) -> None:
+    seen: set[str] = set()
+    for member in members if suspect_hashes else ():
+        folded = _folded(member)
+        if hash(folded) not in suspect_hashes:
+            continue
         if folded in seen:
             raise DataError(
                 f"member name {member.name!r} occurs twice (names that differ only in case count as one)",
@@ -83,6 +100,7 @@ def check_members(members: Iterable[Member], limits: Limits) -> None:
                 member=member.name,
             )
         seen.add(folded)
-        check_limit("member_bytes", member.size, limits.member_bytes, member.name)
-        total += member.size
-        check_limit("expanded_bytes", total, limits.expanded_bytes)
+
+
+def _folded(member: Member) -> str:
+    return unicodedata.normalize("NFC", member.name.casefold())

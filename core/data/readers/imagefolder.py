@@ -1,6 +1,7 @@
 """Class folders of image files, with or without split folders, in a zip or tar."""
 
 import functools
+from array import array
 from collections.abc import Sequence
 
 import numpy as np
@@ -29,50 +30,67 @@ def read(archive: Archive, limits: Limits) -> Source:
         DataError: `limit_exceeded` for an image of too many bytes or pixels, or too many images.
     """
     skipped = SkippedFiles()
-    images: list[tuple[list[str], Member]] = []
-    sizes: list[tuple[int, int]] = []
+    images: list[Member] = []
+    sizes = array("i")
     channels = 1
     for member, header in readable_images(archive, archive.members, skipped, limits):
-        images.append((member.name.split("/"), member))
-        sizes.append((header.height, header.width))
+        images.append(member)
+        sizes.extend((header.height, header.width))
         channels = channels if header.grey else 3
     check_limit("images", len(images), limits.images)
 
-    placed = _place([parts for parts, _ in images])
-    rows = sorted(
-        (place[0], place[1], images[i][1].name, i) for i, place in enumerate(placed) if place is not None
-    )
-    for i, place in enumerate(placed):
+    # In arrays: a million lists of path components would not fit beside the images.
+    top, with_splits = _layout(images)
+    kept, splits, provisional = array("q"), array("B"), array("q")
+    label_of: dict[str, int] = {}
+    for number, member in enumerate(images):
+        place = _place(member, top, with_splits)
         if place is None:
-            skipped.add(images[i][1].name, "not in a class folder")
-    classes = tuple(sorted({row[1] for row in rows}))
-    index = {name: label for label, name in enumerate(classes)}
-    members = [images[i][1] for *_, i in rows]
+            skipped.add(member.name, "not in a class folder")
+            continue
+        split, class_name = place
+        kept.append(number)
+        splits.append(split)
+        provisional.append(label_of.setdefault(class_name, len(label_of)))
+    classes = sorted(label_of)
+    label_by_provisional = np.empty(len(classes), np.int64)
+    label_by_provisional[[label_of[name] for name in classes]] = np.arange(len(classes))
+    labels_N, splits_N = label_by_provisional[np.array(provisional, np.int64)], np.array(splits, np.uint8)
+    # Stable, and members are in the order of their names.
+    order = np.lexsort((labels_N, splits_N))
+    rows = np.array(kept, np.int64)[order]
     return Source(
         source_format="imagefolder",
-        classes=classes,
-        labels_N=np.array([index[name] for _, name, *_ in rows], np.int64),
-        splits_N=np.array([split for split, *_ in rows], np.uint8),
-        sizes_N2=np.array([sizes[i] for *_, i in rows], np.int32).reshape(-1, 2),
+        classes=tuple(classes),
+        labels_N=labels_N[order],
+        splits_N=splits_N[order],
+        sizes_N2=np.array(sizes, np.int32).reshape(-1, 2)[rows],
         channels=channels,
         skipped=skipped,
-        batches=functools.partial(image_batches, archive, members, skipped),
+        batches=functools.partial(image_batches, archive, [images[row] for row in rows], skipped),
     )
 
 
-def _place(paths: Sequence[list[str]]) -> list[tuple[int, str] | None]:
-    """(split, class) of each path, or None where there is no class folder."""
-    start = 0
-    while paths and len({tuple(parts[: start + 1]) for parts in paths}) == 1:
+def _layout(images: Sequence[Member]) -> tuple[int, bool]:
+    """How many folders hold everything, and whether those below are splits."""
+    top = 0
+    while images and len({tuple(_parts(member)[: top + 1]) for member in images}) == 1:
         # A folder that holds everything is no class, as long as folders remain below it.
-        if max(len(parts) for parts in paths) - start < 3:
+        if max(len(_parts(member)) for member in images) - top < 3:
             break
-        start += 1
+        top += 1
     # In an archive a file may have the name of a folder, and end where the others go on.
-    with_splits = all(parts[start].lower() in SPLIT_ALIASES for parts in paths if len(parts) > start)
-    places: list[tuple[int, str] | None] = []
-    for parts in paths:
-        split = SPLIT_ALIASES[parts[start].lower()] if with_splits and len(parts) > start else TRAIN
-        folders = parts[start + with_splits : -1]
-        places.append((split, folders[0]) if folders else None)
-    return places
+    below = (_parts(member)[top : top + 1] for member in images)
+    return top, all(not part or part[0].lower() in SPLIT_ALIASES for part in below)
+
+
+def _place(image: Member, top: int, with_splits: bool) -> tuple[int, str] | None:
+    """Split and class, or None where there is no class folder."""
+    parts = _parts(image)
+    split = SPLIT_ALIASES[parts[top].lower()] if with_splits and len(parts) > top else TRAIN
+    folders = parts[top + with_splits : -1]
+    return (split, folders[0]) if folders else None
+
+
+def _parts(image: Member) -> list[str]:
+    return image.name.split("/")
