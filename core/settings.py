@@ -64,8 +64,14 @@ class Settings(BaseSettings):
     gpu_slots: int = Field(1, ge=1, description="Condensations that one worker runs at a time.")
 
     max_archive_members: int = Field(1_500_000, ge=1, description="Files in one uploaded archive.")
+    max_member_bytes: int = Field(16 * GiB, ge=1, description="Bytes one file of an archive may unpack to.")
     max_expanded_bytes: int = Field(64 * GiB, ge=1, description="Bytes an archive may unpack to.")
+    max_expansion_ratio: int = Field(200, ge=1, description="Bytes that a stored byte may unpack to.")
+    max_image_bytes: int = Field(64 * MiB, ge=1, description="Bytes of one image file.")
     max_image_pixels: int = Field(1 << 24, ge=1, description="Pixels of one image.")
+    max_images: int = Field(10_000_000, ge=1, description="Images of one data set.")
+    max_classes: int = Field(10_000, ge=2, description="Classes of one data set.")
+    max_canonical_bytes: int = Field(64 * GiB, ge=1, description="Pixels of one data set, once read in.")
     max_ipc: int = Field(10_000, ge=1, le=10_000, description="Images per class of one job.")
 
     import_dirs: list[Path] = Field(

@@ -27,8 +27,14 @@ def run(attempt: Attempt) -> None:
     source = _source(attempt, dataset)
     limits = Limits(
         members=settings.max_archive_members,
+        member_bytes=settings.max_member_bytes,
         expanded_bytes=settings.max_expanded_bytes,
+        ratio=settings.max_expansion_ratio,
+        image_bytes=settings.max_image_bytes,
         image_pixels=settings.max_image_pixels,
+        images=settings.max_images,
+        classes=settings.max_classes,
+        canonical_bytes=settings.max_canonical_bytes,
     )
 
     def report(done: int, total: int | None) -> None:
