@@ -182,12 +182,13 @@ async def append(
         await _receive_piece(request, settings, partial, upload, upload_offset, checksum)
 
         def end() -> Upload:
+            accepted = upload
             if checksum is not None:
                 with database.writing() as session:
-                    resumable.accept_piece(session, upload.id)
-            if partial.size < upload.size:
-                return upload
-            return resumable.complete(database, storage, partial, upload)
+                    accepted = resumable.accept_piece(session, caller.owner, upload.id)
+            if partial.size < accepted.size:
+                return accepted
+            return resumable.complete(database, storage, partial, accepted)
 
         upload = await run_in_threadpool(end)
     progress = resumable.progress(storage, upload, settings.upload_expiry_seconds)

@@ -98,11 +98,15 @@ def begin_piece(
     return upload
 
 
-def accept_piece(session: Session, upload_id: str) -> None:
-    """What has come holds."""
-    upload = session.get(Upload, upload_id)
-    if upload is not None:
-        upload.unverified_from = None
+def accept_piece(session: Session, owner: str, upload_id: str) -> Upload:
+    """What has come holds.
+
+    Raises:
+        NotFound: deleted meanwhile.
+    """
+    upload = rows.lock(session, Upload, owner, upload_id)
+    upload.unverified_from = None
+    return upload
 
 
 def complete(database: Database, storage: LocalStorage, partial: PartialFile, upload: Upload) -> Upload:

@@ -214,7 +214,8 @@ def test_longer_than_announced(http: TestClient, chunked: bool) -> None:
 @pytest.mark.parametrize("algorithm", ["sha256", "sha1", "md5"])
 def test_checksum_of_a_piece(http: TestClient, algorithm: str) -> None:
     path = begun(http)
-    assert patch(http, path, 0, CONTENT[:7], **checksum(CONTENT[:7], algorithm)).status_code == 204
+    taken = patch(http, path, 0, CONTENT[:7], **checksum(CONTENT[:7], algorithm))
+    assert (taken.status_code, taken.headers["upload-offset"]) == (204, "7")
     wrong = patch(http, path, 7, CONTENT[7:], **checksum(b"other", algorithm))
     assert problem_of(wrong, 460, "checksum_mismatch")["title"] == "Checksum Mismatch"
     assert offset(http, path) == 7
