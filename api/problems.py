@@ -52,6 +52,10 @@ class FieldError(BaseModel):
     detail: str
 
 
+#: How pydantic puts it that a body is no object, as one that is not announced as JSON is not.
+NOT_AN_OBJECT = ("dict_type", "model_attributes_type", "model_type")
+
+
 class Problem(BaseModel):
     """RFC 9457. `code` is stable; further members name limits and values."""
 
@@ -131,11 +135,20 @@ def _known(_request: Request, error: Exception) -> JSONResponse:
     return problem(status, error.code, error.detail, fields=fields, headers=headers, **error.context)
 
 
-def _invalid(_request: Request, error: Exception) -> JSONResponse:
+def _invalid(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
     fields = [FieldError(pointer=_pointer(e["loc"]), detail=_sentence(e)) for e in error.errors()]
     if any(e["type"] == "json_invalid" for e in error.errors()):
         return problem(400, "malformed", "the body is not JSON")
+    if any(e["type"] in NOT_AN_OBJECT and e["loc"] == ("body",) for e in error.errors()):
+        given = request.headers.get("content-type")
+        if (given or "").partition(";")[0].strip().lower() != "application/json":
+            detail = (
+                f"the body must be JSON, announced by Content-Type: application/json (got {given or 'none'})"
+            )
+            return problem(415, "unsupported_media_type", detail)
+    if len(fields) == 1 and not fields[0].pointer:
+        return problem(422, "invalid_request", fields[0].detail, fields=fields)
     named = ", ".join(field.pointer or "/" for field in fields)
     count = "1 field is" if len(fields) == 1 else f"{len(fields)} fields are"
     return problem(422, "invalid_request", f"{count} invalid: {named}", fields=fields)

@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from core.data.canonical import CanonicalSet
+from core.data.canonical import CanonicalSet, Manifest
 from core.db.models import Artifact, Dataset, Evaluation, Job
 from core.engine.estimate import flops_per_iteration
 from core.engine.images import LabelledImages
@@ -25,7 +25,7 @@ from worker.attempt import Attempt
 
 PROTOCOL = (
     "Fresh networks, SGD (lr 0.01, momentum 0.9, weight decay 5e-4, a tenth of the lr in the second half), "
-    "batch 256, DSA on every batch; tested once on the untouched test split, at the last epoch. png is "
+    "batch 256, DSA on every batch; tested once on the test split, at the last epoch. png is "
     "trained on the 8-bit pixels of the PNG files, normalised as the others are."
 )
 
@@ -45,13 +45,14 @@ def run(attempt: Attempt, job: Job, dataset: Dataset, canonical: CanonicalSet, t
         "micro_batch": state.micro_batch,
         "small_classes": small_classes(spec, list(zip(manifest.classes, counts, strict=True))),
     }
+    card = _card(job, dataset, spec, manifest, train, environment, evaluations)
     condensed = CondensedSet(
         images_NCHW=state.images_NCHW.numpy(),
         labels_N=synthetic_labels(train, spec.ipc).numpy(),
         classes=tuple(manifest.classes),
         mean=tuple(manifest.mean),
         std=tuple(manifest.std),
-        card={**_card(job, dataset, spec, train, environment, evaluations), "condensation": condensation},
+        card={**card, "condensation": condensation},
     )
     prefix = f"{attempt_prefix(job.id, attempt.lease.fence)}/artifacts"
     with attempt.storage.scratch() as folder:
@@ -97,6 +98,7 @@ def _card(
     job: Job,
     dataset: Dataset,
     spec: JobSpec,
+    manifest: Manifest,
     train: LabelledImages,
     environment: dict[str, Any],
     evaluations: list[Evaluation],
@@ -113,7 +115,7 @@ def _card(
         "compute": {"flops": flops * spec.iterations, "flops_per_iteration": flops},
         "evaluation": {
             "protocol": _protocol(spec),
-            "limits": _limits(spec),
+            "limits": _limits(spec, manifest),
             "results": [
                 {
                     "images": one["method"],
@@ -137,8 +139,16 @@ def _protocol(spec: JobSpec) -> str:
     )
 
 
-def _limits(spec: JobSpec) -> list[str]:
-    limits = [f"{spec.evaluation.networks} networks a method, on this set's own test split."]
+#: What the report of a data set warns of that a reader of accuracies has to know.
+GRAVE = ("test_leakage", "conflicting_labels", "untested_classes", "imbalanced", "small_classes")
+
+
+def _limits(spec: JobSpec, manifest: Manifest) -> list[str]:
+    networks, tested = spec.evaluation.networks, manifest.splits["test"].count
+    limits = [
+        f"Networks a method: {networks}. Test images: {tested:,} ({manifest.split_rule}).",
+        *(w["detail"] + "." for w in manifest.report.get("warnings", []) if w["code"] in GRAVE),
+    ]
     if not spec.evaluation.cross_architecture:
         limits.append("Evaluated on the network that it was condensed with: others may gain less.")
     return limits

@@ -35,7 +35,8 @@ def _own_dataset(dataset_id: str, caller: Reader, session: ReadSession) -> Datas
 def _ready(session: Session, owner: str, dataset_id: str) -> Dataset:
     dataset = rows.get(session, Dataset, owner, dataset_id)
     if dataset.state != "ready":
-        raise Conflict(f"{dataset.id} is {dataset.state}: only a ready data set has that")
+        why = f" ({dataset.problem['detail']})" if dataset.problem else ""
+        raise Conflict(f"{dataset.id} is {dataset.state}{why}: only a ready data set has that")
     return dataset
 
 
@@ -154,7 +155,8 @@ def read_report(dataset_id: str, caller: Reader, session: ReadSession) -> Report
         )
         for spec, one in usual_costs(data, report.get("suggestions", {}).get("ipc", [1]))
     ]
-    return ReportOut(classes=manifest["classes"], splits=manifest["splits"], costs=costs, **report)
+    facts = {name: manifest[name] for name in ReportOut.model_fields if name in manifest}
+    return ReportOut(**facts, costs=costs, **report)
 
 
 @router.get(

@@ -78,7 +78,8 @@ class CostOut(BaseModel):
     evaluation_flops: int = Field(description="Of all networks, on the condensed set and its baselines.")
     memory_bytes: int = Field(description="Images and activations; the libraries come on top.")
     seconds: float | None = Field(
-        description="Of condensation and evaluation, at the rate of the last job that ended; null before one."
+        description="Of condensation and evaluation, at the highest rate that recent jobs have shown; null "
+        "before the first. Small networks show less than a device can do."
     )
 
 
@@ -89,6 +90,12 @@ class ReportOut(BaseModel):
 
     warnings: list[Reason] = Field([], description="The gravest first, such as `test_leakage`.")
     suggestions: dict[str, Any] = Field({}, description="Image size, sensible ipc, and the choice of flips.")
+    source_format: str = Field(description="The layout that was found, such as `imagefolder`.")
     classes: list[str]
     splits: dict[str, Any] = Field(description="Of each split its images, in all and by class.")
+    split_rule: str = Field(description="How train and test came about.")
+    image_size: int
+    resize: dict[str, Any] = Field({}, description="The rule by which images became squares.")
+    channels: int
+    conversion: dict[str, Any] = Field({}, description="The rule by which they got their channels.")
     costs: list[CostOut] = Field(description="By recipe, then by ipc.")

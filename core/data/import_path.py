@@ -36,7 +36,11 @@ def resolve_import(path: str, import_dirs: Iterable[Path]) -> Path:
     # Not strict yet: the errors of that would tell what exists where nothing may be read.
     resolved = Path(os.path.realpath(path))
     if not any(resolved.is_relative_to(root) for root in roots):
-        raise _refused(f"{path!r} is not in a directory that may be imported from", "path_not_allowed")
+        raise _refused(
+            f"{path!r} is not in, or leads by a link out of, the directories that may be imported from "
+            "(the server's setting import_dirs)",
+            "path_not_allowed",
+        )
     try:
         mode = resolved.resolve(strict=True).stat().st_mode
     except PermissionError as error:

@@ -121,15 +121,17 @@ def _duplicates(train: SplitFacts, test: SplitFacts) -> dict[str, Any]:
     np.minimum.at(lowest, of_known, train.labels_N)
     np.maximum.at(highest, of_known, train.labels_N)
     leaked = np.flatnonzero(np.isin(test.digests_N, known))
-    shown = leaked[:NAMED]
-    at = np.searchsorted(known, test.digests_N[shown])
+    at = np.searchsorted(known, test.digests_N[leaked])
+    agree = (lowest[at] == test.labels_N[leaked]) & (highest[at] == test.labels_N[leaked])
     return {
         "train": len(train.digests_N) - len(known),
         "test": len(test.digests_N) - len(np.unique(test.digests_N)),
         "test_also_in_train": len(leaked),
         "train_with_other_label": int(images[lowest != highest].sum()),
+        "test_in_train_with_other_label": int((~agree).sum()),
         "first_leaked": [
-            {"test_row": int(row), "train_row": int(first_row[i])} for row, i in zip(shown, at, strict=True)
+            {"test_row": int(row), "train_row": int(first_row[i])}
+            for row, i in zip(leaked[:NAMED], at[:NAMED], strict=True)
         ],
     }
 
@@ -145,7 +147,8 @@ def _duplicate_warnings(duplicates: dict[str, Any], tested: int) -> list[dict[st
             _warning(
                 "test_leakage",
                 f"{leaked:,} of {tested:,} test images ({leaked / tested:.1%}) are in the training split, "
-                "pixel by pixel: accuracies on this test split flatter every method",
+                f"pixel by pixel, {duplicates['test_in_train_with_other_label']:,} under another label: "
+                "accuracies on this test split say little",
             )
         )
     if conflicting := duplicates["train_with_other_label"]:
@@ -195,7 +198,7 @@ def _source_warnings(
     if skipped.total:
         reason, files = skipped.by_reason.most_common(1)[0]
         found.append(
-            _warning("skipped_files", f"{skipped.total:,} files skipped, {files:,} of them: {reason}")
+            _warning("skipped_files", f"files skipped: {skipped.total:,}, of them {files:,}: {reason}")
         )
     for reason, images in assignment.left_out.items():
         found.append(_warning("left_out", f"{images:,} images left out: {reason}"))
@@ -227,4 +230,4 @@ def _source_warnings(
 def _named(classes: Sequence[str], labels: list[int]) -> str:
     names = ", ".join(repr(classes[label]) for label in labels[:NAMED])
     more = f" and {len(labels) - NAMED:,} more" if len(labels) > NAMED else ""
-    return f"{len(labels):,} classes ({names}{more})"
+    return f"{len(labels):,} {'class' if len(labels) == 1 else 'classes'} ({names}{more})"

@@ -14,7 +14,7 @@ from core.engine.images import LabelledImages, resident
 from core.engine.networks import skeleton
 from core.engine.state import CondenseState
 
-WARM_UP_SECONDS = 5.0
+WARM_UP_SECONDS = 60.0
 """An iteration quicker than this is done twice, and the second one counts."""
 
 

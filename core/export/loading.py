@@ -7,7 +7,7 @@ MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 
 
 def loading(condensed: CondensedSet) -> dict[str, list[str]]:
-    """Lines of Python by format; the folders named are the unpacked zips."""
+    """Lines of Python by format; the folders named are the zips, each unpacked into one of its own name."""
     return {
         "safetensors": [
             "from safetensors.numpy import load_file",
@@ -26,7 +26,7 @@ def loading(condensed: CondensedSet) -> dict[str, list[str]]:
         ],
         "parquet": [
             "from datasets import load_dataset",
-            'rows = load_dataset("condensed-parquet", split="train")  # the unpacked zip',
+            'rows = load_dataset("condensed-parquet", split="train")  # unzip … -d condensed-parquet',
             'images, labels = (rows.with_format("numpy")[column][:] for column in ("pixels", "label"))',
         ],
         "webdataset": [
@@ -43,7 +43,7 @@ def _image_folder(channels: int, full: bool) -> list[str]:
     if channels == 3:
         return [
             "from torchvision.datasets import ImageFolder",
-            f'dataset = ImageFolder("condensed-png"{empty})  # the unpacked zip',
+            f'dataset = ImageFolder("condensed-png"{empty})  # unzip condensed-png.zip -d condensed-png',
             "image, label = dataset[0]",
         ]
     loader = f'lambda path: Image.open(path).convert("{MODES[channels]}")'

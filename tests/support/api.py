@@ -71,6 +71,8 @@ def make_ready(
         "classes": [str(label) for label in range(len(per_class))],
         "image_size": image_size,
         "channels": 1,
+        "source_format": "imagefolder",
+        "split_rule": "the set's own splits: train, and test as test",
         "splits": {name: {"count": sum(each), "per_class": each} for name, each in counts.items()},
         "mean": [0.5],
         "std": [0.25],

@@ -45,7 +45,7 @@ def test_an_ordinary_set_is_reported_without_a_warning(tmp_path: Path) -> None:
 def test_leakage_and_conflicting_labels_are_found_by_pixels_and_named_by_row(tmp_path: Path) -> None:
     train, test = pixels(24), pixels(6, seed=1)
     train_labels, test_labels = np.arange(24) % 2, np.arange(6) % 2
-    test[[1, 4]] = train[[7, 2]]  # leaked
+    test[[1, 4]] = train[[7, 3]]  # leaked, the second one under another label
     train[20] = train[4]  # a repetition
     train[9] = train[6]  # a twin of the other class
     arrays = {
@@ -60,7 +60,8 @@ def test_leakage_and_conflicting_labels_are_found_by_pixels_and_named_by_row(tmp
         "test": 0,
         "test_also_in_train": 2,
         "train_with_other_label": 2,
-        "first_leaked": [{"test_row": 1, "train_row": 7}, {"test_row": 4, "train_row": 2}],
+        "test_in_train_with_other_label": 1,
+        "first_leaked": [{"test_row": 1, "train_row": 7}, {"test_row": 4, "train_row": 3}],
     }
     assert codes(report)[:3] == ["test_leakage", "conflicting_labels", "duplicates"]
     assert "2 of 6 test images (33.3%)" in report["warnings"][0]["detail"]
@@ -82,7 +83,7 @@ def test_what_is_odd_about_the_files_is_said(tmp_path: Path) -> None:
         "cropped",
     ]
     by_code = {warning["code"]: warning["detail"] for warning in report["warnings"]}
-    assert by_code["untested_classes"].startswith("1 classes ('few')")
+    assert by_code["untested_classes"].startswith("1 class ('few')")
     assert "'many', has 46 training images" in by_code["imbalanced"]
     assert "15.3 times" in by_code["imbalanced"]
     assert by_code["left_out"] == "2 images left out: of a class without training images"
