@@ -48,6 +48,7 @@ class Rows:
 
 @dataclass(frozen=True, kw_only=True)
 class _Group:
+    index: int
     first: int
     count: int
     batch_rows: int
@@ -100,6 +101,8 @@ class ParquetImages:
                     self._member,
                     f"row group {index} has {len(group.chunks):,} columns, the schema {len(paths):,}",
                 )
+            if not group.rows:
+                continue  # writers differ in where they place columns of nothing
             largest = held = 0
             for leaf in (image, label):
                 page, in_memory, total = self._check_pages(
@@ -110,7 +113,7 @@ class ParquetImages:
             check_limit("member_bytes", expanded, self._limits.member_bytes, self._member)
             # Each row of a dictionary page may be its largest, so only their number bounds a batch.
             batch_rows = max(1, min(BATCH_ROWS, BATCH_BYTES // max(1, largest)))
-            yield _Group(first=first, count=group.rows, batch_rows=batch_rows)
+            yield _Group(index=index, first=first, count=group.rows, batch_rows=batch_rows)
             first += group.rows
         if first != self.count:
             raise corrupt(self._member, f"its row groups hold {first:,} of its {self.count:,} rows")
@@ -154,23 +157,23 @@ class ParquetImages:
         Raises:
             DataError: `corrupt_parquet`, or `limit_exceeded` for an image of more than `image_bytes`.
         """
-        for index, group in enumerate(self._groups):
+        for group in self._groups:
             if wanted is not None:
                 begin, end = np.searchsorted(wanted, [group.first, group.first + group.count])
                 if begin == end:
                     continue
             first = group.first
-            for batch in self._record_batches(index, group):
+            for batch in self._record_batches(group):
                 yield self._rows(batch, first)
                 first += batch.num_rows
             if first != group.first + group.count:
-                raise corrupt(self._member, f"row group {index} ends after {first - group.first:,} rows")
+                raise corrupt(self._member, f"row group {group.index} ends after {first - group.first:,} rows")
 
-    def _record_batches(self, index: int, group: _Group) -> "Iterator[pa.RecordBatch]":
+    def _record_batches(self, group: _Group) -> "Iterator[pa.RecordBatch]":
         with _arrow_errors(self._member):
             batches = self._parquet.iter_batches(
                 batch_size=group.batch_rows,
-                row_groups=[index],
+                row_groups=[group.index],
                 columns=[self.columns.image_leaf, self.columns.label],
                 use_threads=False,
             )

@@ -128,7 +128,10 @@ class Compact:
             raise IndexError
 
     def _varint(self) -> int:
-        value = shift = 0
+        value = self._byte()
+        if value < 128:
+            return value
+        value, shift = value & 127, 7
         while True:
             byte = self._byte()
             value |= (byte & 127) << shift

@@ -15,14 +15,20 @@ class Struct:
     fields: list[list[Any]] = field(default_factory=list)
 
     def __getitem__(self, number: int) -> Any:
-        return next(value for found, _, value in self.fields if found == number)
+        return self._field(number)[2]
 
     def __contains__(self, number: int) -> bool:
         return any(found == number for found, *_ in self.fields)
 
     def __setitem__(self, number: int, value: Any) -> None:
         """Of a field that is there."""
-        next(one for one in self.fields if one[0] == number)[2] = value
+        self._field(number)[2] = value
+
+    def _field(self, number: int) -> list[Any]:
+        for one in self.fields:
+            if one[0] == number:
+                return one
+        raise KeyError(number)
 
     def add(self, number: int, kind: int, value: Any) -> None:
         self.fields.append([number, kind, value])
@@ -68,6 +74,8 @@ def _value(data: bytes, at: int, kind: int) -> tuple[Any, int]:
         return data[at : at + length], at + length
     if kind == STRUCT:
         return read(data, at)
+    if kind not in (LIST, SET):
+        raise ValueError(f"unknown type {kind}")
     header, at = data[at], at + 1
     count = header >> 4
     if count == 15:

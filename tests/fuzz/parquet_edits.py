@@ -32,9 +32,12 @@ Place = tuple[Struct | Items, int]
 def parquet_parts(rng: Random, data: bytes) -> bytes:
     """A page header, a page, or a field of the footer changed; sizes and offsets are mended around it."""
     try:
-        parts = take_apart(data)
-    except Exception:  # edited before
+        return _edited(rng, take_apart(data))
+    except Exception:  # edited before, so that it no longer is what it says
         return data
+
+
+def _edited(rng: Random, parts: Parquet) -> bytes:
     how = rng.random()
     pages = [page for chunk in parts.chunks for page in chunk]
     if how < 0.3 and pages:
@@ -44,8 +47,8 @@ def parquet_parts(rng: Random, data: bytes) -> bytes:
     elif how < 0.6:
         _shuffle_pages(rng, parts)
     elif how < 0.7 and KEY_VALUES in parts.footer:
-        pair = rng.choice(parts.footer[KEY_VALUES].values)
-        pair[2] = mutate(rng, pair[2], WORDS, pair[1])
+        for pair in parts.footer[KEY_VALUES].values:
+            pair[2] = mutate(rng, pair[2], WORDS, pair[1])
     laid = lay_out(parts)
     if how >= 0.7:
         for _ in range(rng.choice((1, 1, 1, 2))):

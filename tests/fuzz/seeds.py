@@ -17,7 +17,7 @@ from core.data.detect import READERS
 from tests.data.pack import tar_of, zip_of
 from tests.fuzz import edits, parquet_edits
 from tests.fuzz.mutate import Edit
-from tests.fuzz.seed_files import cifar_binary_sets, parquet_sets, table_sets, webdataset_sets
+from tests.data.small_sets import cifar_binary_sets, parquet_sets, table_sets, webdataset_sets
 from tests.unit.data.builders import (
     Files,
     cifar_files,
