@@ -1,8 +1,8 @@
 """The images and labels of one Parquet file, a few rows at a time, in memory that has a bound.
 
 pyarrow reads through a buffered stream and never a whole column chunk; what remains is the size of a page
-and what a dictionary may multiply. Both are looked up in the footer and the page headers before pyarrow sees them. It is
-imported on use: it takes as long to load as all of core.data.
+and what a dictionary may multiply. Both are looked up in the footer and the page headers before pyarrow sees
+them. It is imported on use: it takes as long to load as all of core.data.
 """
 
 from collections.abc import Iterator
@@ -87,7 +87,7 @@ class ParquetImages:
         self._groups = list(self._checked_groups(footer, member.size))
 
     def _checked_groups(self, footer: Footer, size: int) -> Iterator[_Group]:
-        # What it says of a column is never asked of pyarrow: the process would end where that is a contradiction.
+        # What it says of a column is never asked of pyarrow: a contradiction in it would end the process.
         schema = self._parquet.metadata.schema
         paths = [schema.column(i).path for i in range(len(schema))]
         wanted = (self.columns.image_leaf, self.columns.label)
@@ -167,7 +167,9 @@ class ParquetImages:
                 yield self._rows(batch, first)
                 first += batch.num_rows
             if first != group.first + group.count:
-                raise corrupt(self._member, f"row group {group.index} ends after {first - group.first:,} rows")
+                raise corrupt(
+                    self._member, f"row group {group.index} ends after {first - group.first:,} rows"
+                )
 
     def _record_batches(self, group: _Group) -> "Iterator[pa.RecordBatch]":
         with _arrow_errors(self._member):

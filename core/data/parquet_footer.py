@@ -64,8 +64,8 @@ KEY_VALUES = Each(NOTHING)
 SIZE_STATISTICS = Shape({2: Each(I64), 3: Each(I64)}, lambda _: None)
 GEOSPATIAL = Shape({2: Each(I32)}, lambda _: None)
 COLUMN = Shape({
-    2: Each(I32), 3: PATH, 5: I64, 7: I64, 8: KEY_VALUES, 9: I64, 11: I64, 13: Each(NOTHING), 16: SIZE_STATISTICS,
-    17: GEOSPATIAL,
+    2: Each(I32), 3: PATH, 5: I64, 7: I64, 8: KEY_VALUES, 9: I64, 11: I64, 13: Each(NOTHING),
+    16: SIZE_STATISTICS, 17: GEOSPATIAL,
 })  # fmt: skip
 COLUMN_KEY = Shape({2: Shape({1: PATH}, lambda _: None)}, lambda _: None)
 ROW_GROUP = Shape({1: Each(Shape({3: COLUMN, 8: COLUMN_KEY}, _chunk)), 3: I64, 4: Each(NOTHING)}, _group)
@@ -96,8 +96,8 @@ def read_footer(file: BinaryIO, member: Member) -> Footer:
         raise corrupt(member.name, f"its footer is malformed: {why}") from error
     except TooManyElements as error:
         raise DataError(
-            f"the footer of {member.name!r} lists more than {FOOTER_ELEMENTS:,} elements: write the file anew "
-            "with larger row groups or fewer columns, or in several files",
+            f"the footer of {member.name!r} lists more than {FOOTER_ELEMENTS:,} elements: write the file "
+            "anew with larger row groups or fewer columns, or in several files",
             code="limit_exceeded",
             limit_name="elements of the Parquet footer",
             limit=FOOTER_ELEMENTS,

@@ -75,10 +75,15 @@ def _read_header(file: BinaryIO, start: int, end: int, member: str) -> tuple[Pag
         details = [at for at in DETAILS.values() if at in fields]
         # A reader goes by the kind, and takes the details for zeros where they are another kind's.
         if kind not in DETAILS or details != [DETAILS[kind]]:
-            raise corrupt(member, f"the page header at byte {start:,} is not that of a data or dictionary page")
+            raise corrupt(
+                member, f"the page header at byte {start:,} is not that of a data or dictionary page"
+            )
         numbers = [fields.get(COMPRESSED), fields.get(UNCOMPRESSED), fields[details[0]].get(VALUES)]
         if any(number is None or number < 0 for number in numbers):
             raise corrupt(member, f"the page header at byte {start:,} lacks a size or has a negative one")
+        if kind == DICTIONARY and numbers[2] > numbers[1]:
+            # Memory is taken for as many as it says.
+            raise corrupt(member, f"a dictionary declares {numbers[2]:,} values in {numbers[1]:,} bytes")
         page = Page(
             compressed_bytes=numbers[0],
             uncompressed_bytes=numbers[1],

@@ -1,7 +1,7 @@
 """Thrift's compact protocol, read no further than asked and as strictly as its C++ reader is lenient.
 
 That one cuts a number down to the width of its type, lets a later field of the same number win, and takes the
-elements of a list for what they should be. A file could so say one thing here and another there; it is refused.
+elements of a list for what they should be. A file could so say one thing here and another there: refused.
 Layout: Apache Thrift, doc/specs/thrift-compact-protocol.md.
 """
 
@@ -25,7 +25,7 @@ class Each:
 
 @dataclass(frozen=True)
 class Shape:
-    """Fields of a struct by number: their types, numbers' or texts', or what is in them. Others are passed over.
+    """Fields of a struct by number: the type of a number or text, or what is in it. Others are passed over.
 
     `make` turns those found into what is kept of the struct; a text is kept as None.
     """

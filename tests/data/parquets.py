@@ -127,8 +127,10 @@ def _hidden_size(header: Struct) -> None:
 
 def _one_large_value() -> bytes:
     cells = [b"\x89PNG\r\n\x1a\n" + bytes(65 * MIB), *images()[1:]]
-    page_of_its_own = {"data_page_size": 1, "write_batch_size": 1}
-    return parquet({"image": cells, "label": LABELS}, compression="zstd", use_dictionary=False, **page_of_its_own)
+    page_of_its_own: dict[str, Any] = {"data_page_size": 1, "write_batch_size": 1}
+    return parquet(
+        {"image": cells, "label": LABELS}, compression="zstd", use_dictionary=False, **page_of_its_own
+    )
 
 
 def _repeated(**options: Any) -> bytes:
@@ -226,6 +228,8 @@ CASES: tuple[Case, ...] = (
     case("parquet-page-checksum", "a page whose checksum does not hold", _bad_checksum, BAD),
     case("parquet-dictionary-late", "a dictionary behind the first page",
          _pages(lambda pages: pages.reverse(), use_dictionary=True), BAD),
+    case("parquet-dictionary-values", "a dictionary of 2**31 - 1 values in a kilobyte",
+         _header(_set(raw.DICTIONARY_PAGE, 1, to=2**31 - 1), use_dictionary=True), BAD),
     case("parquet-dictionary-bomb", "54 MB of images that are one entry of a dictionary",
          lambda: _repeated(dictionary_pagesize_limit=2**30), LIMIT, limit_name="ratio"),
     case("parquet-delta-bomb", "54 MB of images that repeat their predecessor's bytes",
@@ -295,5 +299,3 @@ def _renamed(parts: Parquet) -> Parquet:
     for column in parts.columns():
         column[raw.PATH].values = [b"image" if one == b"imago" else one for one in column[raw.PATH].values]
     return parts
-
-

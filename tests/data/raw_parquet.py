@@ -13,7 +13,15 @@ COLUMNS, GROUP_ROWS = 1, 3
 META = 3
 ENCODINGS, PATH, CODEC, VALUES, UNCOMPRESSED, COMPRESSED = 2, 3, 4, 5, 6, 7
 DATA_AT, DICTIONARY_AT = 9, 11
-PAGE_TYPE, PAGE_UNCOMPRESSED, PAGE_COMPRESSED, PAGE_CRC, DATA_PAGE, DICTIONARY_PAGE, DATA_PAGE_2 = 1, 2, 3, 4, 5, 7, 8
+PAGE_TYPE, PAGE_UNCOMPRESSED, PAGE_COMPRESSED, PAGE_CRC, DATA_PAGE, DICTIONARY_PAGE, DATA_PAGE_2 = (
+    1,
+    2,
+    3,
+    4,
+    5,
+    7,
+    8,
+)
 PAGE_VALUES, PAGE_ENCODING = 1, 2
 
 
@@ -84,5 +92,3 @@ def with_footer(pages: bytes, footer: bytes, length: int | None = None) -> bytes
 
 def key_value(key: bytes, value: bytes) -> Struct:
     return Struct([[1, BINARY, key], [2, BINARY, value]])
-
-

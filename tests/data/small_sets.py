@@ -42,7 +42,9 @@ def parquet_sets() -> tuple[Files, ...]:
         parquet({"image": structs, "label": labels}, FEATURES),
         parquet(plain, use_dictionary=False, compression="none"),
         parquet(plain, data_page_version="2.0", compression="zstd", row_group_size=2),
-        parquet({"image": [*cells[:3], cells[0]], "label": labels}, compression="none", write_page_checksum=True),
+        parquet(
+            {"image": [*cells[:3], cells[0]], "label": labels}, compression="none", write_page_checksum=True
+        ),
         parquet(text, compression="none", data_page_version="2.0", row_group_size=3),
         parquet(
             plain,

@@ -120,7 +120,7 @@ def _written(kind: int, value: Any) -> bytes:
     if kind in INTEGERS:
         return zigzag(value)
     if kind == BINARY:
-        return varint(len(value)) + value
+        return varint(len(value)) + bytes(value)
     if kind == STRUCT:
         return write(value)
     if kind in (LIST, SET):

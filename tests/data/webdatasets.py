@@ -51,7 +51,6 @@ def _nested(depth: int) -> bytes:
     return data
 
 
-
 BAD, MISMATCH, LIMIT = "corrupt_label", "label_mismatch", "limit_exceeded"
 CLS: tuple[tuple[str, str, bytes, str], ...] = (
     ("word", "a word", b"cat", BAD),

@@ -130,7 +130,9 @@ def table_cell(rng: Random, data: bytes) -> bytes:
     line = rng.choice(lines)
     at = rng.randrange(len(line))
     cell = rng.choice(rng.choice(lines))
-    line[at] = rng.choice((cell, b'"' + cell + b'"', b'"' + cell, b"", (cell * 3000)[:2_000_000], b"../" + cell, b"/" + cell))
+    line[at] = rng.choice(
+        (cell, b'"' + cell + b'"', b'"' + cell, b"", (cell * 3000)[:2_000_000], b"../" + cell, b"/" + cell)
+    )
     return b"\n".join(b"".join(line) for line in lines)
 
 

@@ -21,10 +21,10 @@ from tests.data.thrift import Items, Struct
 from tests.fuzz.mutate import BOUNDARIES, mutate
 
 WORDS = (
-    *(b"PAR1", b"PARE", b"huggingface", b"ARROW:schema", b"ClassLabel", b'"names"', b"bytes", b"image", b"label"),
-    *(b"\x15\x00", b"\x15\x02", b"\x15\x04", b"\x15\x06", b"\x2c", b"\x5c", b"\x7c", b"\x19", b"\x1c", b"\x00"),
-    *(b"\x15\xfe\xff\xff\xff\x0f", b"\xff\xff\xff\xff\x0f", b"\x19\xfc\xff\xff\xff\xff\x07", b"\x18\x80\x80\x80\x40"),
-)  # fmt: skip
+    *(b"PAR1", b"PARE", b"huggingface", b"ARROW:schema", b"ClassLabel", b'"names"', b"bytes", b"image"),
+    *(b"\x15\x00", b"\x15\x02", b"\x15\x04", b"\x15\x06", b"\x2c", b"\x5c", b"\x7c", b"\x19", b"\x1c"),
+    *(b"\x15\xfe\xff\xff\xff\x0f", b"\xff\xff\xff\xff\x0f", b"\x18\x80\x80\x80\x40", b"label", b"\x00"),
+)
 #: What a leaf of a tree is in: a struct's field or a list, and its place there.
 Place = tuple[Struct | Items, int]
 
