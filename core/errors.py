@@ -22,14 +22,26 @@ class CondenseryError(Exception):
     def __init__(
         self, detail: str, *, code: str | None = None, pointer: str | None = None, **context: Any
     ) -> None:
-        super().__init__(detail)
-        self.detail = detail
+        self.detail = _legible(detail)
+        super().__init__(self.detail)
         self.code = code or self.code
         self.pointer = pointer
-        self.context = context
+        self.context = _legible(context)
 
     def as_dict(self) -> dict[str, Any]:
         return {"code": self.code, "detail": self.detail, **self.context}
+
+
+def _legible(value: Any) -> Any:
+    """Fit to be stored and sent: neither JSON nor a database takes half a surrogate pair or a NUL."""
+    match value:
+        case str():
+            return value.encode("utf-8", "backslashreplace").decode().replace("\0", "\\0")
+        case list() | tuple():
+            return [_legible(one) for one in value]
+        case dict():
+            return {key: _legible(one) for key, one in value.items()}
+    return value
 
 
 class InvalidRequest(CondenseryError):

@@ -49,7 +49,7 @@ def safe_name(raw: str, limits: Limits) -> str:
         DataError: `unsafe_member_name` or `limit_exceeded`.
     """
     size = len(raw.encode("utf-8", "surrogatepass"))
-    check_limit("name_bytes", size, limits.name_bytes, _legible(raw) if size > limits.name_bytes else None)
+    check_limit("name_bytes", size, limits.name_bytes, raw[:200])
     faults = (
         ("contains a NUL or another control character", CONTROL.search(raw)),
         ("contains a backslash", "\\" in raw),
@@ -60,15 +60,10 @@ def safe_name(raw: str, limits: Limits) -> str:
     for fault, found in faults:
         if found:
             shown = raw[:200]
-            raise DataError(f"member name {shown!r} {fault}", code="unsafe_member_name", member=_legible(raw))
+            raise DataError(f"member name {shown!r} {fault}", code="unsafe_member_name", member=shown)
     parts = [part for part in unicodedata.normalize("NFC", raw).split("/") if part not in ("", ".")]
     check_limit("name_depth", len(parts), limits.name_depth, raw[:200])
     return "/".join(parts)
-
-
-def _legible(raw: str) -> str:
-    """Fit to be stored and sent: neither JSON nor a database takes half a surrogate pair or a NUL."""
-    return raw[:200].encode("utf-8", "backslashreplace").decode().replace("\0", "\\0")
 
 
 def check_members(members: Sequence[Member], limits: Limits) -> None:

@@ -1,15 +1,14 @@
 """The images and labels of one Parquet file, a few rows at a time, in memory that has a bound.
 
 pyarrow reads through a buffered stream and never a whole column chunk; what remains is the size of a page
-and what a dictionary may multiply. Both are looked up in the page headers before pyarrow sees them. It is
-imported on use: it takes as long to load as all of core.data.
+and what a dictionary may multiply. Both are looked up in the footer and the page headers before pyarrow sees
+them. It is imported on use: it takes as long to load as all of core.data.
 """
 
-import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +17,7 @@ from core.data.archive import Archive
 from core.data.limits import MIB, Limits, check_limit
 from core.data.members import Member
 from core.data.parquet_columns import Columns, find_columns
+from core.data.parquet_footer import FOOTER_BYTES, FOOTER_ELEMENTS, Chunk, Footer, read_footer
 from core.data.parquet_pages import column_pages, corrupt
 from core.data.sniff import PARQUET_MAGIC
 from core.errors import DataError
@@ -25,8 +25,6 @@ from core.errors import DataError
 if TYPE_CHECKING:
     import pyarrow as pa
 
-FOOTER_BYTES = 16 * MIB
-THRIFT_ELEMENTS = 1_000_000
 BUFFER_BYTES = MIB
 BATCH_BYTES = 16 * MIB
 BATCH_ROWS = 256
@@ -34,6 +32,8 @@ BATCH_ROWS = 256
 PAGE_BYTES = 112 * MIB
 #: A page is held compressed, by Python and by Arrow, and expanded; a dictionary page beside it.
 PAGES_IN_MEMORY_BYTES = 352 * MIB
+#: The most that a page holds beside its values, in all and for each of them.
+LEVELS_BYTES, VALUE_HEADER_BYTES = 64 * 1024, 16
 REWRITE = "write the file anew with smaller row groups (100 rows, say) or pages"
 
 
@@ -48,6 +48,7 @@ class Rows:
 
 @dataclass(frozen=True, kw_only=True)
 class _Group:
+    index: int
     first: int
     count: int
     batch_rows: int
@@ -68,7 +69,7 @@ class ParquetImages:
         self._member = member.name
         self._limits = limits
         self._file = file
-        _check_footer(file, member)
+        footer = read_footer(file, member)
         with _arrow_errors(member.name):
             self._parquet = pq.ParquetFile(
                 file,
@@ -76,56 +77,63 @@ class ParquetImages:
                 pre_buffer=False,
                 page_checksum_verification=True,
                 thrift_string_size_limit=FOOTER_BYTES,
-                thrift_container_size_limit=THRIFT_ELEMENTS,
+                thrift_container_size_limit=FOOTER_ELEMENTS,
                 arrow_extensions_enabled=False,
             )
             schema = self._parquet.schema_arrow
-        self.count = self._parquet.metadata.num_rows
+        self.count = footer.rows
         check_limit("images", self.count, limits.images, member.name)
         self.columns: Columns = find_columns(schema, member.name, limits)
-        self._groups = list(self._checked_groups(member.size))
+        self._groups = list(self._checked_groups(footer, member.size))
 
-    def _checked_groups(self, size: int) -> Iterator[_Group]:
-        metadata = self._parquet.metadata
-        paths = [metadata.schema.column(i).path for i in range(metadata.num_columns)]
+    def _checked_groups(self, footer: Footer, size: int) -> Iterator[_Group]:
+        # What it says of a column is never asked of pyarrow: a contradiction in it would end the process.
+        schema = self._parquet.metadata.schema
+        paths = [schema.column(i).path for i in range(len(schema))]
         wanted = (self.columns.image_leaf, self.columns.label)
         if any(paths.count(path) != 1 for path in wanted):
             raise corrupt(self._member, f"{' or '.join(map(repr, wanted))} is not a single column of it")
-        leaves = [paths.index(path) for path in wanted]
+        image, label = (paths.index(path) for path in wanted)
         first = expanded = 0
-        for index in range(metadata.num_row_groups):
-            with _arrow_errors(self._member):
-                group = metadata.row_group(index)
-                chunks = [group.column(leaf) for leaf in leaves]
-                count = group.num_rows
+        for index, group in enumerate(footer.groups):
+            if len(group.chunks) != len(paths):
+                raise corrupt(
+                    self._member,
+                    f"row group {index} has {len(group.chunks):,} columns, the schema {len(paths):,}",
+                )
+            if not group.rows:
+                continue  # writers differ in where they place columns of nothing
             largest = held = 0
-            for chunk in chunks:
-                page, in_memory, total = self._check_pages(chunk, count, size)
+            for leaf in (image, label):
+                page, in_memory, total = self._check_pages(
+                    group.chunks[leaf], group.rows, size, images=leaf == image
+                )
                 largest, held, expanded = max(largest, page), held + in_memory, expanded + total
             self._refuse_above("bytes of its pages in memory", held, PAGES_IN_MEMORY_BYTES)
             check_limit("member_bytes", expanded, self._limits.member_bytes, self._member)
             # Each row of a dictionary page may be its largest, so only their number bounds a batch.
             batch_rows = max(1, min(BATCH_ROWS, BATCH_BYTES // max(1, largest)))
-            yield _Group(first=first, count=count, batch_rows=batch_rows)
-            first += count
+            yield _Group(index=index, first=first, count=group.rows, batch_rows=batch_rows)
+            first += group.rows
         if first != self.count:
             raise corrupt(self._member, f"its row groups hold {first:,} of its {self.count:,} rows")
 
-    def _check_pages(self, chunk: Any, rows: int, size: int) -> tuple[int, int, int]:
+    def _check_pages(self, chunk: Chunk, rows: int, size: int, *, images: bool) -> tuple[int, int, int]:
         """The largest page, the most that is in memory at once, and the sum, in bytes."""
-        start = chunk.data_page_offset
-        if chunk.has_dictionary_page and 0 < (chunk.dictionary_page_offset or 0) < start:
-            start = chunk.dictionary_page_offset
-        length, values = chunk.total_compressed_size, chunk.num_values
+        start, length, values = chunk
         if values != rows:
             raise corrupt(self._member, f"a column of {rows:,} rows declares {values:,} values")
         if start < len(PARQUET_MAGIC) or length < 0 or start + length > size:
             raise corrupt(self._member, "a column does not lie within the file")
         largest = most = dictionary = total = 0
         for page in column_pages(self._file, start=start, length=length, values=values, member=self._member):
+            if images and page.entries:
+                # Of so few values one must be too large; pyarrow would expand the page to tell.
+                mean = (page.uncompressed_bytes - LEVELS_BYTES) // page.entries - VALUE_HEADER_BYTES
+                check_limit("image_bytes", mean, self._limits.image_bytes, self._member)
             bigger = max(page.compressed_bytes, page.uncompressed_bytes)
             self._refuse_above("bytes of a page", bigger, PAGE_BYTES)
-            if not page.values:
+            if page.is_dictionary:
                 dictionary += page.uncompressed_bytes
             most = max(most, 2 * page.compressed_bytes + page.uncompressed_bytes)
             largest = max(largest, bigger)
@@ -149,23 +157,25 @@ class ParquetImages:
         Raises:
             DataError: `corrupt_parquet`, or `limit_exceeded` for an image of more than `image_bytes`.
         """
-        for index, group in enumerate(self._groups):
+        for group in self._groups:
             if wanted is not None:
                 begin, end = np.searchsorted(wanted, [group.first, group.first + group.count])
                 if begin == end:
                     continue
             first = group.first
-            for batch in self._record_batches(index, group):
+            for batch in self._record_batches(group):
                 yield self._rows(batch, first)
                 first += batch.num_rows
             if first != group.first + group.count:
-                raise corrupt(self._member, f"row group {index} ends after {first - group.first:,} rows")
+                raise corrupt(
+                    self._member, f"row group {group.index} ends after {first - group.first:,} rows"
+                )
 
-    def _record_batches(self, index: int, group: _Group) -> "Iterator[pa.RecordBatch]":
+    def _record_batches(self, group: _Group) -> "Iterator[pa.RecordBatch]":
         with _arrow_errors(self._member):
             batches = self._parquet.iter_batches(
                 batch_size=group.batch_rows,
-                row_groups=[index],
+                row_groups=[group.index],
                 columns=[self.columns.image_leaf, self.columns.label],
                 use_threads=False,
             )
@@ -203,21 +213,9 @@ def read_schema(archive: Archive, member: Member) -> "pa.Schema":
     import pyarrow.parquet as pq
 
     with archive.open(member) as file:
-        _check_footer(file, member)
+        read_footer(file, member)
         with _arrow_errors(member.name):
             return pq.read_schema(file)
-
-
-def _check_footer(file: BinaryIO, member: Member) -> None:
-    file.seek(max(0, member.size - 8))
-    tail = file.read(8)
-    if len(tail) < 8 or tail[4:] != PARQUET_MAGIC:
-        raise corrupt(member.name, "it does not end in a footer; is it cut short?")
-    (length,) = struct.unpack("<I", tail[:4])
-    check_limit("bytes of the Parquet footer", length, FOOTER_BYTES, member.name)
-    if length + 12 > member.size:
-        raise corrupt(member.name, f"its footer of {length:,} bytes is longer than the file")
-    file.seek(0)
 
 
 @contextmanager

@@ -14,12 +14,14 @@ SUPPORTED = (
 IMAGE_MAGIC = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF87a", b"GIF89a", b"BM")
 TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # the last two: BigTIFF
 PARQUET_MAGIC = b"PAR1"
+ENCRYPTED_PARQUET_MAGIC = b"PARE"
 KNOWN = (
     (b"\x93NUMPY", "a single .npy array (labels are missing: put both arrays in one npz)"),
     (b"BZh", "bzip2 data"),
     (b"7z\xbc\xaf\x27\x1c", "a 7z archive"),
     (b"Rar!", "a RAR archive"),
     (PARQUET_MAGIC, "a Parquet file"),
+    (ENCRYPTED_PARQUET_MAGIC, "an encrypted Parquet file"),
     (b"\x28\xb5\x2f\xfd", "Zstandard data"),
     (b"\x00\x00\x08", "a single IDX file (put images and labels in one zip)"),
     (b"%PDF", "a PDF"),

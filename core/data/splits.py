@@ -44,11 +44,13 @@ def assign(source: Source, *, seed: int, limits: Limits) -> Assignment:
         DataError: `no_images`, `no_training_split`, `too_few_classes` or `limit_exceeded`.
     """
     if not len(source.labels_N):
+        skipped = source.skipped
+        reasons = "; ".join(f"{count:,} × {reason}" for reason, count in skipped.by_reason.most_common(5))
         raise DataError(
-            "no readable image in a class folder" if source.skipped.total else "the set holds no images",
+            f"no image with a label can be read: {reasons}" if reasons else "the set holds no images",
             code="no_images",
-            skipped=source.skipped.total,
-            first_skipped=source.skipped.first[:10],
+            skipped=skipped.total,
+            first_skipped=skipped.first[:10],
         )
     in_train = source.splits_N == TRAIN
     if not in_train.any():

@@ -10,7 +10,7 @@ import numpy as np
 
 from core.data.limits import MIB, Limits
 from tests.data.case import Case, case
-from tests.data.pack import zip_of
+from tests.data.pack import tar_of, zip_of
 from tests.data.pickles import Calls
 from tests.unit.data.builders import idx_files, idx_images, idx_labels, npy, pixels
 
@@ -36,6 +36,11 @@ def _shaped(shape: str, *, descr: str = "'|u1'", order: str = "False") -> bytes:
 def _npz(images: bytes = IMAGES, labels: bytes = LABELS, **others: bytes) -> Callable[[], bytes]:
     arrays = {"images": images, "labels": labels, **others}
     return lambda: zip_of({f"{key}.npy": data for key, data in arrays.items()})
+
+
+def _object_array() -> bytes:
+    # numpy writes it as a pickle, which here would call.
+    return npy(np.array([Calls()] * 4, object))
 
 
 def _objects() -> bytes:
@@ -113,6 +118,12 @@ LABEL_ARRAYS: tuple[tuple[str, str, bytes, str], ...] = (
 )
 
 
+def _npy(**arrays: bytes) -> Callable[[], bytes]:
+    """Arrays beside one another in a tar; "__" in a name stands for the slash behind a folder."""
+    files = {f"{key.replace('__', '/')}.npy": data for key, data in arrays.items()}
+    return lambda: tar_of({**files, "README.md": b"text"})
+
+
 CASES: tuple[Case, ...] = (
     case("npz-objects", "images as pickled objects that would call", _objects, "object_array",
          member="images.npy"),
@@ -141,6 +152,30 @@ CASES: tuple[Case, ...] = (
     case("npz-classes", "10,001 classes",
          lambda: zip_of({"x.npy": npy(pixels(10_001, 1, 1)), "y.npy": npy(np.arange(10_001))}), LIMIT,
          limit_name="classes", value=10_001, limit=10_000),
+    case("npz-names-nul", "a class name with a NUL", _npz(classes=npy(np.array(["a\0b", "c"]))), "unsafe_class_name",
+         member="classes.npy"),
+    case("npy-floats", "float images in one of two splits",
+         _npy(train__images=IMAGES, train__labels=LABELS, val__images=npy(np.zeros((4, 8, 8))), val__labels=LABELS),
+         DTYPE, member="val/images.npy"),
+    case("npy-objects", "labels as pickled objects that would call",
+         lambda: _npy(x=IMAGES, y=_object_array())(), "object_array", member="y.npy"),
+    case("npy-signed", "images of signed 16-bit numbers", _npy(x=npy(np.zeros((4, 8, 8), np.int16)), y=LABELS), DTYPE,
+         member="x.npy"),
+    case("npy-no-labels", "a split without labels", _npy(x_train=IMAGES, y_train=LABELS, x_test=IMAGES), MISMATCH,
+         member="x_test.npy"),
+    case("npy-two-candidates", "two arrays that could be the training images",
+         _npy(train__images=IMAGES, x_train=IMAGES, train__labels=LABELS), "ambiguous_members", member="x_train.npy"),
+    case("npy-fortran", "16-bit images in Fortran order",
+         _npy(x=npy(np.asfortranarray(pixels(4).astype(np.uint16))), y=LABELS), SHAPE, member="x.npy"),
+    case("npy-shape", "a shape of one image more than there is", _npy(x=_shaped("(5, 16, 16, 3)"), y=LABELS), BAD_NPY,
+         member="x.npy"),
+    case("npy-shape-labels", "labels whose shape says four million",
+         _npy(x=IMAGES, y=npy_of("{'descr': '<i8', 'fortran_order': False, 'shape': (4000000,), }\n", bytes(32))),
+         BAD_NPY, member="y.npy"),
+    case("npy-channels-differ", "splits of one and of three channels",
+         _npy(x_train=IMAGES, y_train=LABELS, x_val=npy(pixels(4, 16, 1)), y_val=LABELS), SHAPE),
+    case("npy-unnamed", "arrays without a known name", _npy(first=IMAGES, second=LABELS), "unrecognised_format"),
+    case("npy-alone", "images and no labels", _npy(images=IMAGES), MISMATCH, member="images.npy"),
     case("idx-images-limit", "a header of 10,000,001 images", _idx(_idx_header(10_000_001, 1, 1), IDX_LABELS),
          LIMIT, limit_name="images", member="images"),
     case("idx-pixels-limit", "a header of 2**31 by 2**31 pixels",

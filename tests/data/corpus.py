@@ -4,11 +4,25 @@ import argparse
 import json
 from pathlib import Path
 
-from tests.data import arrays, images, kinds, names, pickles, sets, tars, zips
+from tests.data import (
+    arrays,
+    binary_cifars,
+    images,
+    kinds,
+    names,
+    parquets,
+    pickles,
+    sets,
+    tables,
+    tars,
+    webdatasets,
+    zips,
+)
 from tests.data.case import Case
 
+ARCHIVES, FORMATS = (names, zips, tars), (arrays, pickles, binary_cifars, parquets, webdatasets, tables)
 CASES: tuple[Case, ...] = tuple(
-    one for module in (names, zips, tars, images, arrays, pickles, sets, kinds) for one in module.CASES
+    one for module in (*ARCHIVES, images, *FORMATS, sets, kinds) for one in module.CASES
 )
 LIST_FILE = "corpus.jsonl"
 

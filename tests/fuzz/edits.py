@@ -4,6 +4,7 @@ import gzip
 import re
 import struct
 import zlib
+from collections.abc import Callable
 from random import Random
 
 from tests.fuzz.mutate import BOUNDARIES, mutate, number
@@ -104,11 +105,35 @@ def npy_header(rng: Random, data: bytes) -> bytes:
 
 def inside_gzip(rng: Random, data: bytes) -> bytes:
     """The expanded bytes edited, and compressed again."""
+    words = (b"\0\0\x08\1", b"\0\0\x08\3")
+    return _inside_gzip(data, lambda expanded: mutate(rng, expanded, words, data))
+
+
+def tar_shard(rng: Random, data: bytes) -> bytes:
+    """One field of one header of a tar, gzipped or not."""
+    return _inside_gzip(data, lambda expanded: tar_field(rng, expanded), tar_field(rng, data))
+
+
+def _inside_gzip(data: bytes, edit: Callable[[bytes], bytes], otherwise: bytes | None = None) -> bytes:
     try:
         expanded = gzip.decompress(data)
     except (OSError, EOFError, zlib.error):  # none, or edited before
+        return data if otherwise is None else otherwise
+    return gzip.compress(edit(expanded), 1)
+
+
+def table_cell(rng: Random, data: bytes) -> bytes:
+    """One cell of one line of a table put in the place of another, or in quotes, or dropped."""
+    if data.startswith(b"\x89PNG"):
         return data
-    return gzip.compress(mutate(rng, expanded, (b"\0\0\x08\1", b"\0\0\x08\3"), data), 1)
+    lines = [re.split(rb"([,;\t:])", line) for line in data.split(b"\n")]
+    line = rng.choice(lines)
+    at = rng.randrange(len(line))
+    cell = rng.choice(rng.choice(lines))
+    line[at] = rng.choice(
+        (cell, b'"' + cell + b'"', b'"' + cell, b"", (cell * 3000)[:2_000_000], b"../" + cell, b"/" + cell)
+    )
+    return b"\n".join(b"".join(line) for line in lines)
 
 
 def png_chunk(rng: Random, data: bytes) -> bytes:

@@ -15,7 +15,8 @@ from PIL import Image
 
 from core.data.detect import READERS
 from tests.data.pack import tar_of, zip_of
-from tests.fuzz import edits
+from tests.data.small_sets import cifar_binary_sets, parquet_sets, table_sets, webdataset_sets
+from tests.fuzz import edits, parquet_edits
 from tests.fuzz.mutate import Edit
 from tests.unit.data.builders import (
     Files,
@@ -127,6 +128,23 @@ PICKLE_WORDS = (
 )
 NPY_WORDS = (b"\x93NUMPY", b"'descr'", b"'shape'", b"(", b")", b",", b"-1", b"|O", b"2**99", b"True", b"None")
 IDX_WORDS = (b"\0\0\x08\1", b"\0\0\x08\3", b"\0\0\x08\4", b"\0\0\x0d\3", b"\x1f\x8b\x08", b"\xff\xff\xff\xff")
+WEBDATASET_WORDS = (
+    b'{"label": ',
+    b'"cls"',
+    b"[" * 5000,
+    b"1e999",
+    b"-1",
+    b"\xef\xbb\xbf",
+    b"null",
+    b"\n",
+    b"99",
+)
+TABLE_WORDS = (
+    *(b",", b";", b"\t", b'"', b'""', b"\n", b"\r\n", b"\0", b"\xef\xbb\xbf", b"file_name", b"label"),
+    *(b"split", b"test", b"NaN", b"1e999"),
+    *(b"{", b"}", b"[" * 5000, b"null", b"\\ud800", b"../", b"/", b"\\", b".png", b"e\xcc\x81"),
+)  # fmt: skip
+CIFAR_WORDS = (b"\0", b"\xff", b"\n", b"\r\n", b"frog", b"\xef\xbb\xbf", bytes(3073), bytes(3074))
 CONTAINER_WORDS = (
     *(b"PK\3\4", b"PK\1\2", b"PK\5\6", b"PK\6\6", b"PK\6\7", b"PK\7\x08", b"ustar\x0000", b"ustar  \0"),
     *(b"\x1f\x8b\x08", b"\xfd7zXZ\0", b"YZ", b"\x28\xb5\x2f\xfd", b"\x50\x2a\x4d\x18", b"../", b"\\", b"\0"),
@@ -196,6 +214,17 @@ def _npz_files() -> tuple[Files, ...]:
     return tuple({f"{k}.npy": npy(array) for k, array in one.items()} for one in (splits, plain, first))
 
 
+def _npy_files() -> Files:
+    deep, labels = pixels(6).astype(np.uint16) * 257, np.arange(6) % 2
+    arrays: Arrays = {
+        "train/images": deep[:4],
+        "train/labels": labels[:4],
+        "val/x": deep[4:],
+        "val/y": labels[4:],
+    }
+    return {f"{key}.npy": npy(array) for key, array in arrays.items()} | {"README.md": b"text"}
+
+
 def _in(containers: tuple[str, ...], *sets: Files) -> tuple[Seed, ...]:
     return tuple(Seed(container=container, files=files) for files in sets for container in containers)
 
@@ -204,8 +233,24 @@ def _targets() -> dict[str, Target]:
     containers = (_split_folder(), idx_files(), _npz_files()[1])
     targets = {
         "npz": Target(
-            seeds=_in(("zip", "zip", "tar"), *_npz_files()), words=NPY_WORDS, edits=(edits.npy_header,)
+            seeds=(*_in(("zip", "zip", "tar"), *_npz_files()), *_in(("zip", "tar"), _npy_files())),
+            words=NPY_WORDS,
+            edits=(edits.npy_header,),
         ),
+        "parquet": Target(
+            seeds=(*_in(("file",), *parquet_sets()[:-1]), *_in(("zip", "tar"), parquet_sets()[-1])),
+            words=parquet_edits.WORDS,
+            edits=(parquet_edits.parquet_parts, parquet_edits.parquet_parts),
+        ),
+        "webdataset": Target(
+            seeds=_in(("tar", "zip"), *webdataset_sets()),
+            words=(*CONTAINER_WORDS, *WEBDATASET_WORDS),
+            edits=(edits.tar_shard,),
+        ),
+        "table": Target(
+            seeds=_in(("zip", "tar"), *table_sets()), words=TABLE_WORDS, edits=(edits.table_cell,)
+        ),
+        "cifar_binary": Target(seeds=_in(("zip", "tar"), *cifar_binary_sets()), words=CIFAR_WORDS),
         "cifar": Target(
             seeds=_in(
                 ("tar", "tar", "zip"), *(cifar_files(pixels(12, 32), protocol) for protocol in (2, 3, 4))

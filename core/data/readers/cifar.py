@@ -20,6 +20,7 @@ from core.data.limits import Limits, check_limit
 from core.data.members import Member
 from core.data.plain_pickle import PickledArray, load_plain
 from core.data.source import PixelBatch, SkippedFiles, Source
+from core.data.text_labels import class_names
 from core.errors import DataError
 
 BATCH = re.compile(r"data_batch_\d{1,4}|test_batch|train|test")
@@ -47,7 +48,8 @@ def read(archive: Archive, limits: Limits) -> Source:
     """Batches in the order of their numbers, then the test batch; labels are the fine ones.
 
     Raises:
-        DataError: `unsafe_pickle`, `corrupt_pickle`, `corrupt_member`, `label_mismatch` or `limit_exceeded`.
+        DataError: `unsafe_pickle`, `corrupt_pickle`, `corrupt_member`, `label_mismatch`,
+            `unsafe_class_name` or `limit_exceeded`.
     """
     skipped = SkippedFiles()
     names: Sequence[str] | None = None
@@ -56,7 +58,7 @@ def read(archive: Archive, limits: Limits) -> Source:
         if BATCH.fullmatch(member.base_name):
             members.append(member)
         elif member.base_name in META:
-            names = _class_names(_load(archive, member, limits), member.name)
+            names = _class_names(_load(archive, member, limits), member.name, limits)
         else:
             skipped.add(member.name, "not part of the CIFAR layout")
     members.sort(key=batch_order)
@@ -129,11 +131,12 @@ def _labels(content: dict[Any, Any], member: str) -> NDArray[np.int64]:
     raise _unexpected(member, "there is no list of whole numbers under `labels` or `fine_labels`")
 
 
-def _class_names(content: dict[Any, Any], member: str) -> list[str]:
+def _class_names(content: dict[Any, Any], member: str, limits: Limits) -> tuple[str, ...]:
     for key in ("label_names", "fine_label_names"):
         names = _entry(content, key)
         if isinstance(names, list) and all(isinstance(name, bytes | str) for name in names):
-            return [name.decode("utf-8", "replace") if isinstance(name, bytes) else name for name in names]
+            texts = [name.decode("utf-8", "replace") if isinstance(name, bytes) else name for name in names]
+            return class_names(texts, member=member, limits=limits)
     raise _unexpected(member, "there are no class names under `label_names` or `fine_label_names`")
 
 

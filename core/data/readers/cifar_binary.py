@@ -19,6 +19,7 @@ from core.data.inflate import ByteStream
 from core.data.limits import Limits, check_limit
 from core.data.members import Member
 from core.data.source import PixelBatch, SkippedFiles, Source
+from core.data.text_labels import class_names
 from core.errors import DataError
 
 # How the batches are named, how many labels a record has, and where the names of the last label are.
@@ -59,18 +60,18 @@ def read(archive: Archive, limits: Limits) -> Source:
     """Batches in the order of their numbers, then the test batch; labels are the fine ones.
 
     Raises:
-        DataError: `corrupt_cifar`, `corrupt_member`, `ambiguous_members`, `label_mismatch` or
-            `limit_exceeded`.
+        DataError: `corrupt_cifar`, `corrupt_member`, `ambiguous_members`, `label_mismatch`,
+            `unsafe_class_name` or `limit_exceeded`.
     """
     skipped = SkippedFiles()
-    names: dict[str, list[str]] = {}
+    names: dict[str, tuple[str, ...]] = {}
     found: list[tuple[Member, int, str]] = []
     for member in archive.members:
         kind = next((k for k in (CIFAR_10, CIFAR_100) if k[0].fullmatch(member.base_name)), None)
         if kind is not None:
             found.append((member, kind[1], kind[2]))
         elif member.base_name in (CIFAR_10[2], CIFAR_100[2]):
-            names[member.base_name] = _class_names(archive, member)
+            names[member.base_name] = _class_names(archive, member, limits)
         elif member.base_name not in UNUSED:
             skipped.add(member.name, "not part of the CIFAR layout")
     if len({label_bytes for _, label_bytes, _ in found}) > 1:
@@ -116,10 +117,10 @@ def read(archive: Archive, limits: Limits) -> Source:
     )
 
 
-def _class_names(archive: Archive, member: Member) -> list[str]:
+def _class_names(archive: Archive, member: Member, limits: Limits) -> tuple[str, ...]:
     check_limit("bytes of the class names", member.size, NAMES_BYTES, member.name)
     lines = archive.read(member).decode("utf-8", "replace").splitlines()
-    return [line.strip() for line in lines if line.strip()]
+    return class_names((line for line in lines if line.strip()), member=member.name, limits=limits)
 
 
 def _records(archive: Archive, batch: _Batch) -> Iterator[tuple[int, NDArray[np.uint8]]]:

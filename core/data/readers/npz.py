@@ -23,6 +23,7 @@ from core.data.members import Member
 from core.data.npy_header import MAGIC, NpyHeader, read_npy_header
 from core.data.sniff import is_image
 from core.data.source import SPLIT_ALIASES, SPLIT_NAMES, TRAIN, PixelBatch, SkippedFiles, Source
+from core.data.text_labels import class_names
 from core.errors import DataError
 
 IMAGE_WORDS = ("images", "image", "x", "data")
@@ -66,7 +67,8 @@ def read(archive: Archive, limits: Limits) -> Source:
 
     Raises:
         DataError: `object_array`, `unsupported_dtype`, `unsupported_shape`, `corrupt_npy`,
-            `corrupt_member`, `label_mismatch`, `ambiguous_members`, `no_images` or `limit_exceeded`.
+            `corrupt_member`, `label_mismatch`, `unsafe_class_name`, `ambiguous_members`,
+            `no_images` or `limit_exceeded`.
     """
     skipped = SkippedFiles()
     images: dict[int, _Array] = {}
@@ -218,7 +220,7 @@ def _content(archive: Archive, array: _Array) -> bytes:
     return stream.read(array.member.size)
 
 
-def _text(archive: Archive, array: _Array, limits: Limits) -> list[str]:
+def _text(archive: Archive, array: _Array, limits: Limits) -> tuple[str, ...]:
     header, name = array.header, array.member.name
     if header.descr.lstrip("|<>=")[0] not in "SU" or len(header.shape) != 1:
         raise DataError(
@@ -234,11 +236,12 @@ def _text(archive: Archive, array: _Array, limits: Limits) -> list[str]:
             # numpy answers a code point outside Unicode with a SystemError.
             content.decode("utf-32-be" if header.descr.startswith(">") else "utf-32-le")
         values = np.frombuffer(content, header.descr).tolist() if header.shape[0] else []
-        return [value.decode("utf-8") if isinstance(value, bytes) else str(value) for value in values]
+        texts = [value.decode("utf-8") if isinstance(value, bytes) else str(value) for value in values]
     except ValueError as error:
         raise DataError(
             f"{name!r} holds a class name that is not valid text", code="corrupt_npy", member=name
         ) from error
+    return class_names(texts, member=name, limits=limits)
 
 
 def _batches(archive: Archive, parts: Sequence[_Part], rows: NDArray[np.int64]) -> Iterator[PixelBatch]:

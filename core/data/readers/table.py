@@ -10,7 +10,7 @@ import itertools
 import posixpath
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -105,10 +105,13 @@ class _Entry:
 def matches(archive: Archive) -> bool:
     """Whether a table has a file and a label column, and names files that are in the archive.
 
-    With all images in one folder there can be no class folders: then the columns are enough, so that the
-    error will name the missing files.
+    With all images in one folder there can be no class folders: then the columns are enough, or a table that
+    cannot be read, so that the error will name the missing files, or the line.
     """
-    return any(True for _ in _tables(archive, _Files(archive))) if _candidates(archive) else False
+    if not _candidates(archive):
+        return False
+    tables, fault = _tables(archive, _Files(archive))
+    return bool(tables) or fault is not None
 
 
 def read(archive: Archive, limits: Limits) -> Source:
@@ -122,7 +125,9 @@ def read(archive: Archive, limits: Limits) -> Source:
     """
     skipped = SkippedFiles()
     files = _Files(archive)
-    tables = list(_tables(archive, files))
+    tables, fault = _tables(archive, files)
+    if fault is not None and not tables:
+        raise fault
     entries: dict[Member, _Entry | None] = {}
     for table in tables:
         _read_table(archive, table, files, entries, limits)
@@ -167,18 +172,23 @@ def _candidates(archive: Archive) -> list[Member]:
     ]
 
 
-def _tables(archive: Archive, files: _Files) -> Iterator[_Table]:
+def _tables(archive: Archive, files: _Files) -> tuple[list[_Table], DataError | None]:
+    """Those to be read; and what is wrong with another one, if there can be no class folders."""
+    tables: list[_Table] = []
+    fault: DataError | None = None
     images = (member.name for member in archive.members if named_as_image(member.name))
     one_folder = len({name.rpartition("/")[0] for name in images}) == 1
     for member in _candidates(archive):
         try:
             rows = [row for _, row in itertools.islice(table_rows(archive, member), PROBED_ROWS)]
             table = _table(member, rows, files, one_folder)
-        except DataError:
+        except DataError as error:
             # A stray file beside class folders may hold anything.
+            fault = fault or (error if one_folder else None)
             continue
         if table is not None:
-            yield table
+            tables.append(table)
+    return tables, fault
 
 
 def _table(member: Member, rows: Sequence[Row], files: _Files, one_folder: bool) -> _Table | None:

@@ -47,6 +47,8 @@ def test_refused(seen: dict[str, dict[str, Any]], case: Case) -> None:
     assert found["code"] == case.code, found["detail"]
     assert {key: found["context"].get(key) for key in case.context} == case.context
     assert len(found["detail"]) > 20 or not case.make()
+    stored = json.dumps([found["detail"], found["context"]], ensure_ascii=False)
+    assert stored.encode() and "\\u0000" not in stored, "no database takes it"
     assert found["left"] == found["left_before"]
     assert found["seconds"] < SECONDS
     assert found["growth"] < GROWTH_BYTES

@@ -174,7 +174,8 @@ def test_compressed_bytes_of_any_kind_expand_or_give_a_data_error(kind: Any, chu
     try:
         assert all(isinstance(chunk, bytes) for chunk in expanded)
     except DataError as error:
-        assert error.code in ("truncated_archive", "corrupt_archive")
+        # The last one is the window that Zstandard asks for.
+        assert error.code in ("truncated_archive", "corrupt_archive", "limit_exceeded")
 
 
 @QUICK

@@ -142,7 +142,7 @@ FAULTS: list[tuple[str, bytes, str, str]] = [
     ("t.csv", csv("file,label", "../../etc/passwd,a", "0.png,b"), "missing_files", "passwd"),
     ("t.csv", csv("file,label", "0.png,a", "1.png,b", "0,b"), "conflicting_labels", "line 4"),
     ("t.csv", csv("file,label", "0.png,a", ",b"), "corrupt_table", "line 3"),
-    ("t.csv", csv("file,label", "0.png,a,b"), "no_images", ""),
+    ("t.csv", csv("file,label", "0.png,a,b"), "corrupt_table", "line 2"),
     ("t.csv", csv("file,label", *["0.png,a"] * 150, "0.png,a,b"), "corrupt_table", "line 152"),
     ("t.csv", csv("file,label", *["0.png,a"] * 150) + b"1.png,\xff", "corrupt_table", "UTF-8"),
     ("t.csv", csv("file,label", *["0.png,a"] * 150, f"1.png,{LONG}"), "limit_exceeded", "line 152"),
