@@ -46,7 +46,10 @@ def test_nothing_outside_is_given_away(tmp_path: Path) -> None:
     for path in ("secret/there", "secret/absent", "sets/way-out/there", "sets/way-out/absent"):
         error = refused(tmp_path / path, sets)
         assert error.code == "path_not_allowed"
-        assert error.detail == f"{str(tmp_path / path)!r} is not in a directory that may be imported from"
+        assert error.detail == (
+            f"{str(tmp_path / path)!r} is not in, or leads by a link out of, the directories that may be "
+            "imported from (the server's setting import_dirs)"
+        )
     for path in ("sets/file-out", "sets/nowhere", "sets2", ""):
         assert refused(tmp_path / path, sets).code == "path_not_allowed"
 
