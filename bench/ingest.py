@@ -8,20 +8,17 @@ its own, whose peak of memory and share of the cores are then its own.
 
 import argparse
 import json
-import resource
 import subprocess
 import sys
 import tempfile
-import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
+from bench.ingest_once import Reading
 from bench.ingest_sets import made_sets, real_sets
 from bench.machine import machine
 from bench.page import write_section
-from core.data.ingest import ingest
-from core.data.limits import Limits
 
 ROOT = Path(__file__).parents[1]
 RUNS = 3
@@ -30,29 +27,12 @@ MADE_SIDE, MADE_SIZE, MADE_IMAGES = 160, 64, 20_000
 
 
 @dataclass(frozen=True, kw_only=True)
-class Reading:
-    """One ingest: images written, their side in pixels, wall and processor seconds, most memory in bytes."""
+class Row:
+    """A set, its bytes, and its runs."""
 
-    images: int
-    image_size: int
-    seconds: float
-    processor_seconds: float
-    peak: int
-
-
-def measure(source: Path, image_size: int | None) -> Reading:
-    """In this process: read a set in, and forget it."""
-    with tempfile.TemporaryDirectory(dir=source.parent) as folder:
-        began, busy = time.perf_counter(), time.process_time()
-        manifest = ingest(source, Path(folder) / "out", limits=Limits(), image_size=image_size)
-        seconds, processor_seconds = time.perf_counter() - began, time.process_time() - busy
-    return Reading(
-        images=sum(split.count for split in manifest.splits.values()),
-        image_size=manifest.image_size,
-        seconds=seconds,
-        processor_seconds=processor_seconds,
-        peak=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
-    )
+    name: str
+    size: int
+    readings: list[Reading]
 
 
 def in_a_process(source: Path, image_size: int | None) -> Reading:
@@ -61,24 +41,24 @@ def in_a_process(source: Path, image_size: int | None) -> Reading:
     Raises:
         RuntimeError: the process failed.
     """
-    command = [sys.executable, "-m", "bench.ingest", "--one", str(source), str(image_size or 0)]
+    command = [sys.executable, "-m", "bench.ingest_once", str(source), str(image_size or 0)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)  # noqa: S603
     if done.returncode:
         raise RuntimeError(f"bench: {source.name}: {done.stderr.strip()}")
     return Reading(**json.loads(done.stdout))
 
 
-def section(rows: list[tuple[str, Path, list[Reading]]]) -> str:
+def section(rows: list[Row]) -> str:
     """Markdown: of each set the median run."""
     lines = []
-    for name, source, readings in rows:
-        middle = median(one.seconds for one in readings)
-        one = next(one for one in readings if one.seconds == middle)
+    for row in rows:
+        middle = median(one.seconds for one in row.readings)
+        one = next(one for one in row.readings if one.seconds == middle)
         lines.append(
-            f"| {name} | {size_of(source) / MIB:,.0f} MiB | {one.images:,} | {one.image_size} "
+            f"| {row.name} | {row.size / MIB:,.0f} MiB | {one.images:,} | {one.image_size} "
             f"| {one.seconds:.2f} | {one.images / one.seconds:,.0f} "
             f"| {one.processor_seconds / one.seconds:.2f} "
-            f"| {max(each.peak for each in readings) / MIB:.0f} MiB |"
+            f"| {max(each.peak for each in row.readings) / MIB:.0f} MiB |"
         )
     return f"""## Reading data sets in
 
@@ -106,12 +86,7 @@ def main() -> None:
     arguments = argparse.ArgumentParser(prog="python -m bench.ingest", description=__doc__)
     arguments.add_argument("--data", type=Path, help="folder with the real sets")
     arguments.add_argument("--images", type=int, default=MADE_IMAGES, help="of the made set")
-    arguments.add_argument("--one", nargs=2, help=argparse.SUPPRESS)
     chosen = arguments.parse_args()
-    if chosen.one:
-        source, image_size = chosen.one
-        print(json.dumps(asdict(measure(Path(source), int(image_size) or None))))  # noqa: T201
-        return
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
         sets: list[tuple[str, Path, int | None]] = []
@@ -122,7 +97,7 @@ def main() -> None:
         rows = []
         for name, source, image_size in sets:
             readings = [in_a_process(source, image_size) for _ in range(RUNS)]
-            rows.append((name, source, readings))
+            rows.append(Row(name=name, size=size_of(source), readings=readings))
             print(name, *(f"{one.images / one.seconds:,.0f}/s" for one in readings), flush=True)  # noqa: T201
     write_section("ingest", section(rows))
 

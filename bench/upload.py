@@ -15,6 +15,7 @@ from pathlib import Path
 from statistics import median
 
 from bench.machine import machine
+from bench.page import write_section
 from tests.support.service import Service
 
 PAIRS = 5
@@ -83,13 +84,16 @@ def table(size: int, pairs: list[Pair], grown: int) -> str:
         median(getattr(one, name) for one in pairs) for name in ("upload", "sha256sum", "cp")
     )
     ratios = sorted(one.ratio for one in pairs)
-    return f"""| | seconds | MB/s |
+    return f"""## Receiving uploads
+
+| | seconds | MB/s |
 |---|---|---|
 | `curl -T`, stored, hashed and synced | {upload:.2f} | {size / MB / upload:.0f} |
 | `sha256sum` | {hashed:.2f} | {size / MB / hashed:.0f} |
 | `cp`, and fsync of the copy | {copied:.2f} | {size / MB / copied:.0f} |
 
-{size / MB:,.0f} MB, medians of {len(pairs)} alternating pairs. Upload ÷ (`sha256sum` + `cp`): median
+`sha256sum` is that of coreutils. {size / MB:,.0f} MB, medians of {len(pairs)} alternating pairs. Upload ÷
+(`sha256sum` + `cp`): median
 {median(ratios):.2f}, from {ratios[0]:.2f} to {ratios[-1]:.2f}. The server's memory grew
 by {grown / 2**20:.1f} MiB.
 
@@ -121,7 +125,9 @@ def main() -> None:
             grown = resident(service.api_pid, "VmHWM") - before
         finally:
             service.stop()
-    print(table(size, pairs, grown))  # noqa: T201
+    text = table(size, pairs, grown)
+    print(text)  # noqa: T201
+    write_section("upload", text)
 
 
 if __name__ == "__main__":
