@@ -1,5 +1,6 @@
 """Image files in an archive: their headers, and their bytes in batches for decoding."""
 
+import functools
 from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
@@ -10,7 +11,7 @@ from core.data.decode import Header, UndecodableImage, read_header
 from core.data.limits import Limits, check_limit
 from core.data.members import Member
 from core.data.sniff import is_image
-from core.data.source import BATCH_ROWS, EncodedBatch, SkippedFiles
+from core.data.source import BATCH_ROWS, EncodedBatch, SkippedFiles, Source
 from core.errors import DataError
 
 BATCH_BYTES = 16 * 1024**2
@@ -86,6 +87,29 @@ def _read(
             skipped.add(member.name, "corrupt in the archive")
             continue
         yield int(row), member.name, data
+
+
+def source_of_files(
+    source_format: str,
+    archive: Archive,
+    rows: Sequence[tuple[int, Member, Header]],
+    *,
+    classes: tuple[str, ...],
+    labels_N: NDArray[np.int64],
+    skipped: SkippedFiles,
+) -> Source:
+    """A set of one image file a row: its split, its member, and what its header says."""
+    members = [member for _, member, _ in rows]
+    return Source(
+        source_format=source_format,
+        classes=classes,
+        labels_N=labels_N,
+        splits_N=np.array([split for split, *_ in rows], np.uint8),
+        sizes_N2=np.array([(h.height, h.width) for *_, h in rows], np.int32).reshape(-1, 2),
+        channels=1 if all(header.grey for *_, header in rows) else 3,
+        skipped=skipped,
+        batches=functools.partial(image_batches, archive, members, skipped),
+    )
 
 
 def in_batches(images: Iterable[tuple[int, str, bytes]]) -> Iterator[EncodedBatch]:

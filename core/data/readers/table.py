@@ -5,7 +5,6 @@ on Kaggle (train.csv with id and label, the id without its suffix). The split of
 split column, else in the name or folder of the table, else in the folder of the image.
 """
 
-import functools
 import itertools
 import posixpath
 import unicodedata
@@ -16,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from core.data.archive import Archive
-from core.data.image_files import image_batches, is_noise, named_as_image, readable_images
+from core.data.image_files import is_noise, named_as_image, readable_images, source_of_files
 from core.data.label_table import Row, is_table, table_rows
 from core.data.limits import Limits, check_limit
 from core.data.members import Member
@@ -151,17 +150,8 @@ def read(archive: Archive, limits: Limits) -> Source:
     index = LabelIndex(limits)
     labels = [index.add(name, member.name) for _, name, member, _ in rows]
     classes, labels_N = index.sort(np.array(labels, np.int64))
-    members = [member for _, _, member, _ in rows]
-    return Source(
-        source_format="table",
-        classes=classes,
-        labels_N=labels_N,
-        splits_N=np.array([split for split, *_ in rows], np.uint8),
-        sizes_N2=np.array([(h.height, h.width) for *_, h in rows], np.int32).reshape(-1, 2),
-        channels=1 if all(header.grey for *_, header in rows) else 3,
-        skipped=skipped,
-        batches=functools.partial(image_batches, archive, members, skipped),
-    )
+    placed = [(split, member, header) for split, _, member, header in rows]
+    return source_of_files("table", archive, placed, classes=classes, labels_N=labels_N, skipped=skipped)
 
 
 def _candidates(archive: Archive) -> list[Member]:

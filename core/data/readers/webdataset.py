@@ -6,7 +6,6 @@ decimal number); in a set without, its `json` under label, class, cls or categor
 Layout: https://github.com/webdataset/webdataset.
 """
 
-import functools
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,7 +15,7 @@ from numpy.typing import NDArray
 
 from core.data.archive import Archive
 from core.data.array_rows import label_names
-from core.data.image_files import IMAGE_SUFFIXES, image_batches, is_noise, named_as_image, readable_images
+from core.data.image_files import IMAGE_SUFFIXES, is_noise, named_as_image, readable_images, source_of_files
 from core.data.limits import MIB, Limits, check_limit
 from core.data.members import Member
 from core.data.shards import NO_SPLIT, SHARD_SUFFIXES, open_shards, splits_of, tar_shards
@@ -94,7 +93,8 @@ def read(archive: Archive, limits: Limits) -> Source:
             code="no_images",
         )
     folders = sorted({sample.folder for sample in samples})
-    split_of = dict(zip(folders, splits_of(folders), strict=True))
+    by_folder = zip(folders, splits_of(folders), strict=True)
+    split_of = {folder: split for folder, split in by_folder if split is not None}
     labels = _Labels(archive, part, names, limits)
     usable = {sample.images[0]: sample for sample in samples if _usable(sample, part, split_of, skipped)}
     rows = [
@@ -104,17 +104,8 @@ def read(archive: Archive, limits: Limits) -> Source:
     rows.sort(key=lambda row: (row[0], row[1].name))
     check_limit("images", len(rows), limits.images)
     classes, labels_N = labels.classes(np.array([label for _, _, label, _ in rows], np.int64))
-    members = [member for _, member, _, _ in rows]
-    return Source(
-        source_format="webdataset",
-        classes=classes,
-        labels_N=labels_N,
-        splits_N=np.array([split for split, *_ in rows], np.uint8),
-        sizes_N2=np.array([(h.height, h.width) for *_, h in rows], np.int32).reshape(-1, 2),
-        channels=1 if all(header.grey for *_, header in rows) else 3,
-        skipped=skipped,
-        batches=functools.partial(image_batches, archive, members, skipped),
-    )
+    files = [(split, member, header) for split, member, _, header in rows]
+    return source_of_files("webdataset", archive, files, classes=classes, labels_N=labels_N, skipped=skipped)
 
 
 def _samples(members: Sequence[Member]) -> list[_Sample]:
@@ -140,8 +131,8 @@ def _label_part(archive: Archive, samples: Sequence[_Sample]) -> str | None:
     return None
 
 
-def _usable(sample: _Sample, part: str, split_of: Mapping[str, int | None], skipped: SkippedFiles) -> bool:
-    if split_of[sample.folder] is None:
+def _usable(sample: _Sample, part: str, split_of: Mapping[str, int], skipped: SkippedFiles) -> bool:
+    if sample.folder not in split_of:
         reason = NO_SPLIT
     elif len(sample.images) != 1:
         reason = "several images in one sample" if sample.images else "no image in the sample"
