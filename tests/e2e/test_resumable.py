@@ -46,7 +46,7 @@ def test_a_server_that_is_killed_twice_gets_every_byte(
             ).upload()
         )
         for more in (SIZE // 3, 1 << 40):
-            received = wait_for(lambda: _received(own_service, proxy))
+            received = wait_for(_Settled(own_service, proxy))
             own_service.kill_api()
             assert not sending.done()
             own_service.start_api()
@@ -72,12 +72,16 @@ def test_a_server_that_is_killed_twice_gets_every_byte(
     assert (own_service.partial(), own_service.temporary()) == ({}, [])
 
 
-def _received(service: Service, proxy: HoldingProxy) -> int:
-    """Bytes in the partial file once nothing more comes; 0 until then."""
-    if proxy.sent < proxy.allowed:
-        return 0
-    sizes = []
-    for _ in range(3):
-        sizes.append(sum(service.partial().values()))
-        time.sleep(0.05)
-    return sizes[0] if len(set(sizes)) == 1 else 0
+class _Settled:
+    """Bytes in the partial file, once all that may have come and six looks (0.1 s) saw no more; 0 before."""
+
+    def __init__(self, service: Service, proxy: HoldingProxy) -> None:
+        self._service, self._proxy = service, proxy
+        self._seen: list[int] = []
+
+    def __call__(self) -> int:
+        if self._proxy.sent < self._proxy.allowed:
+            return 0
+        self._seen.append(sum(self._service.partial().values()))
+        settled = len(self._seen) >= 6 and len(set(self._seen[-6:])) == 1
+        return self._seen[-1] if settled else 0

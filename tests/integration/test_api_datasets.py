@@ -163,6 +163,11 @@ def test_report_says_what_jobs_will_cost_and_how_long_once_one_has_ended(
     bring(database, job, "running")
     with database.writing() as session:
         assert move(session, Job, job, "succeeded", result={"flops_per_second": 1e12})
+    # A later one that shows less says nothing of what the device can do.
+    slower = http.post("/v1/jobs", json={"dataset_id": dataset_id, **SMALL}).json()["id"]
+    bring(database, slower, "running")
+    with database.writing() as session:
+        assert move(session, Job, slower, "succeeded", result={"flops_per_second": 1e9})
     first = http.get(path).json()["costs"][0]
     assert first["seconds"] == (first["condensation_flops"] + first["evaluation_flops"]) / 1e12
 

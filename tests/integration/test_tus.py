@@ -1,77 +1,34 @@
 """Resumable uploads: every rule of tus 1.0 that we announce."""
 
 import asyncio
-import base64
 import hashlib
-import os
-import time
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-import httpx2
 import pytest
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
-from core.catalogue.resumable import forget_expired
-from core.db.models import Upload
 from core.db.session import Database
 from core.settings import Settings
 from core.storage.local import LocalStorage
 from tests.support.api import client_of, problem_of, token_of
-
-TUS = {"Tus-Resumable": "1.0.0"}
-CONTENT = bytes(range(256)) * 1000
-SHA256 = hashlib.sha256(CONTENT).hexdigest()
-DAY = 86_400
-
-
-def metadata(**values: str | bytes) -> dict[str, str]:
-    pairs = []
-    for key, value in values.items():
-        raw = value.encode() if isinstance(value, str) else value
-        pairs.append(f"{key} {base64.b64encode(raw).decode()}")
-    return {"Upload-Metadata": ",".join(pairs)}
-
-
-def post(http: TestClient, **headers: str) -> httpx2.Response:
-    return http.post("/v1/uploads", headers={**TUS, "Upload-Length": str(len(CONTENT)), **headers})
-
-
-def begun(http: TestClient, headers: dict[str, str] | None = None) -> str:
-    """The path of a new upload."""
-    made = post(http, **(headers or {}))
-    assert made.status_code == 201, made.text
-    return str(made.headers["location"])
-
-
-def patch(http: TestClient, path: str, offset: int, body: Any, **headers: str) -> httpx2.Response:
-    piece = {"Upload-Offset": str(offset), "Content-Type": "application/offset+octet-stream"}
-    return http.patch(path, content=body, headers={**TUS, **piece, **headers})
-
-
-def head(http: TestClient, path: str) -> httpx2.Response:
-    return http.head(path, headers=TUS)
-
-
-def offset(http: TestClient, path: str) -> int:
-    answer = head(http, path)
-    assert answer.status_code == 200
-    return int(answer.headers["upload-offset"])
-
-
-def id_of(path: str) -> str:
-    return path.rpartition("/")[2]
-
-
-def partial_files(settings: Settings) -> dict[str, int]:
-    return {path.name: path.stat().st_size for path in (settings.data_dir / "partial").iterdir()}
-
-
-def checksum(body: bytes, algorithm: str = "sha1") -> dict[str, str]:
-    digest = base64.b64encode(hashlib.new(algorithm, body).digest()).decode()
-    return {"Upload-Checksum": f"{algorithm} {digest}"}
+from tests.support.tus import (
+    CONTENT,
+    DAY,
+    SHA256,
+    TUS,
+    begun,
+    checksum,
+    head,
+    id_of,
+    metadata,
+    offset,
+    partial_files,
+    patch,
+    post,
+)
 
 
 def test_what_is_spoken(http: TestClient, settings: Settings) -> None:
@@ -238,98 +195,6 @@ def test_other_bytes_than_announced_can_be_sent_again(http: TestClient, storage:
     assert list(storage.keys()) == []
     assert patch(http, path, 0, CONTENT).status_code == 204
     assert http.get(path).json()["state"] == "complete"
-
-
-def arrive(settings: Settings, path: str, content: bytes) -> None:
-    """What a process that died at once had received."""
-    with (settings.data_dir / "partial" / id_of(path)).open("ab") as file:
-        file.write(content)
-
-
-def test_what_came_before_a_crash_holds(http: TestClient, settings: Settings) -> None:
-    path = begun(http)
-    arrive(settings, path, CONTENT[:1000])
-    assert http.get(path).json()["offset"] == offset(http, path) == 1000
-    assert patch(http, path, 1000, CONTENT[1000:]).status_code == 204
-    assert http.get(path).json()["sha256"] == SHA256
-
-
-def test_what_came_of_a_piece_with_a_checksum_before_a_crash_does_not(
-    http: TestClient, settings: Settings, database: Database
-) -> None:
-    path = begun(http)
-    patch(http, path, 0, CONTENT[:7])
-    with database.writing() as session:
-        session.get_one(Upload, id_of(path)).unverified_from = 7
-    arrive(settings, path, bytes(len(CONTENT) - 7))
-    assert http.get(path).json()["offset"] == offset(http, path) == 7
-    assert patch(http, path, 7, CONTENT[7:]).status_code == 204
-    assert http.get(path).json()["sha256"] == SHA256
-
-
-def test_what_a_crash_left_whole_is_completed_by_asking(http: TestClient, settings: Settings) -> None:
-    """A client that is told that all has come sends nothing more."""
-    path = begun(http)
-    arrive(settings, path, CONTENT)
-    assert http.get(path).json()["state"] == "receiving"
-    assert offset(http, path) == len(CONTENT)
-    upload = http.get(path).json()
-    assert (upload["state"], upload["sha256"]) == ("complete", SHA256)
-    assert partial_files(settings) == {}
-
-    wrong = begun(http, metadata(sha256=SHA256))
-    arrive(settings, wrong, CONTENT[::-1])
-    assert offset(http, wrong) == 0
-
-
-def test_one_at_a_time(http: TestClient, settings: Settings, storage: LocalStorage) -> None:
-    path = begun(http)
-    arrive(settings, path, CONTENT[:7])
-    with storage.partial.lock(id_of(path)):
-        problem_of(patch(http, path, 7, CONTENT[7:]), 423, "locked")
-        problem_of(http.delete(path, headers=TUS), 423, "locked")
-        assert offset(http, path) == 7
-        arrive(settings, path, CONTENT[7:])
-        assert head(http, path).status_code == 423, "whole, but not checked yet"
-    assert offset(http, path) == len(CONTENT)
-
-
-def test_terminated(http: TestClient, settings: Settings, database: Database) -> None:
-    path = begun(http)
-    patch(http, path, 0, CONTENT[:7])
-    answer = http.delete(path, headers=TUS)
-    assert (answer.status_code, answer.headers["tus-resumable"]) == (204, "1.0.0")
-    assert head(http, path).status_code == 404
-    problem_of(patch(http, path, 7, CONTENT[7:]), 404, "not_found")
-    assert partial_files(settings) == {}
-    with database.reading() as session:
-        assert session.query(Upload).count() == 0
-
-
-def test_expired(http: TestClient, settings: Settings, database: Database, storage: LocalStorage) -> None:
-    paths = [begun(http) for _ in range(4)]
-    old, fresh, busy, lost = paths
-    for path in paths:
-        patch(http, path, 0, CONTENT[:7])
-    for path in (old, busy):
-        then = time.time() - DAY - 60
-        os.utime(settings.data_dir / "partial" / id_of(path), (then, then))
-    (settings.data_dir / "partial" / id_of(lost)).unlink()
-    with database.writing() as session:
-        session.get_one(Upload, id_of(lost)).created_at = datetime.now(UTC) - timedelta(days=2)
-    for path in (old, lost):
-        assert head(http, path).status_code == 410
-        problem_of(patch(http, path, 7, CONTENT[7:]), 410, "gone")
-        assert http.get(path).json()["state"] == "receiving"
-    with storage.partial.lock(id_of(busy)):
-        forget_expired(database, storage, DAY)
-    for path in (old, lost):
-        assert head(http, path).status_code == 404
-    assert set(partial_files(settings)) == {id_of(fresh), id_of(busy)}
-    assert patch(http, fresh, 7, CONTENT[7:]).status_code == 204
-    forget_expired(database, storage, DAY)
-    assert partial_files(settings) == {}
-    assert [one["id"] for one in http.get("/v1/uploads").json()["data"]] == [id_of(fresh)]
 
 
 def test_behind_a_proxy_that_knows_no_patch(http: TestClient) -> None:
