@@ -5,7 +5,7 @@ from fastapi import FastAPI
 from api import problems
 from api.plain_errors import PlainErrors
 from api.request_context import RequestContext
-from api.routes import artifacts, datasets, health, jobs, keys, tus, uploads
+from api.routes import artifacts, datasets, health, jobs, keys, tus, uploads, usage
 from api.tus import Tus
 from core.db.session import Database, get_database
 from core.settings import Settings, get_settings
@@ -34,7 +34,7 @@ def create_app(
     app.state.database = database or get_database()
     app.state.storage = storage or get_storage()
     problems.install(app)
-    for module in (health, uploads, tus, datasets, jobs, artifacts, keys):
+    for module in (health, uploads, tus, datasets, jobs, artifacts, keys, usage):
         app.include_router(module.router)
     problems.describe(app)
     # Outside of all that Starlette puts around an application: its own refusals, and the answer to an

@@ -28,6 +28,7 @@ _STATUS: dict[type[errors.CondenseryError], int] = {
     errors.TooLarge: 413,
     errors.InvalidRequest: 422,
     errors.Locked: 423,
+    errors.QuotaExceeded: 429,
     errors.ChecksumMismatch: 460,
     errors.StorageFull: 507,
 }

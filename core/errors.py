@@ -92,6 +92,12 @@ class Locked(CondenseryError):
     code = "locked"
 
 
+class QuotaExceeded(CondenseryError):
+    """The owner has as much of something as may be had."""
+
+    code = "quota_exceeded"
+
+
 class ChecksumMismatch(CondenseryError):
     """The bytes of a request are not those that it announced."""
 

@@ -51,8 +51,11 @@ class Settings(BaseSettings):
     )
     checkpoint_seconds: float = Field(60, ge=0, description="Time between checkpoints.")
     progress_seconds: float = Field(1, ge=0, description="Time between progress events.")
+    stop_poll_seconds: float = Field(
+        2, gt=0, description="How often a worker looks whether a job is to be cancelled or paused."
+    )
     stop_grace_seconds: float = Field(
-        20, gt=0, description="Time a running job has to checkpoint before it is killed."
+        8, gt=0, description="Time a running job has to checkpoint before it is killed."
     )
     stall_seconds: float = Field(
         1800, gt=0, description="A job that reports nothing this long is killed and tried again."
@@ -61,7 +64,18 @@ class Settings(BaseSettings):
 
     device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="Where condensation runs.")
     cpu_slots: int = Field(1, ge=1, description="Ingests that one worker runs at a time.")
+    poll_seconds: float = Field(
+        30,
+        gt=0,
+        description="How often a worker looks for waiting rows without the broker.",
+    )
     gpu_slots: int = Field(1, ge=1, description="Condensations that one worker runs at a time.")
+
+    owner_queued_jobs: int = Field(1000, ge=1, description="Jobs of one owner that are queued or paused.")
+    owner_running_jobs: int = Field(100, ge=1, description="Jobs of one owner in work at a time.")
+    owner_stored_bytes: int | None = Field(
+        None, ge=1, description="Bytes of one owner's uploads, data sets, checkpoints and artifacts."
+    )
 
     max_archive_members: int = Field(1_500_000, ge=1, description="Files in one uploaded archive.")
     max_member_bytes: int = Field(16 * GiB, ge=1, description="Bytes one file of an archive may unpack to.")

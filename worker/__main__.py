@@ -16,10 +16,12 @@ from core import logs
 from core.catalogue.blobs import forget_orphans
 from core.catalogue.resumable import forget_expired
 from core.db.session import get_database
+from core.jobs.line import somebody_waits
 from core.jobs.queue import QUEUES
 from core.jobs.reaper import reap
 from core.settings import Settings, get_settings
 from core.storage.local import get_storage
+from worker import slots
 from worker.health import beat
 
 log = structlog.get_logger(__name__)
@@ -44,30 +46,53 @@ def main(queues: list[str]) -> int:
 
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
         signal.signal(number, ask_to_stop)
-    workers = {queue: _start(queue) for queue in queues or QUEUES}
+    descriptor = slots.make()
+    workers = {queue: _start("worker.celery_main", queue, descriptor) for queue in queues or QUEUES}
+    pollers: dict[str, subprocess.Popen[bytes]] = {}
     log.info("worker started", queues=list(workers))
     next_sweep = next_tidying = 0.0
+    next_poll = time.monotonic() + settings.poll_seconds
     while not stop.wait(min(1.0, settings.reap_seconds)):
         for queue, process in workers.items():
             if process.poll() is not None:
                 log.error("celery worker died; starting another", queue=queue, status=process.returncode)
                 stop.wait(_RESTART_SECONDS)
-                workers[queue] = _start(queue)
+                workers[queue] = _start("worker.celery_main", queue, descriptor)
         beat(settings)
         if time.monotonic() >= next_sweep:
             _sweep(settings)
             # Jitter: several workers share one database.
             next_sweep = time.monotonic() + settings.reap_seconds * random.uniform(0.8, 1.2)  # noqa: S311
+        if time.monotonic() >= next_poll:
+            for queue in workers:
+                if (queue not in pollers or pollers[queue].poll() is not None) and _unserved(queue, settings):
+                    log.warning("rows wait and nobody was woken: looking without the broker", queue=queue)
+                    pollers[queue] = _start("worker.poll", queue, descriptor)
+            next_poll = time.monotonic() + settings.poll_seconds
         if time.monotonic() >= next_tidying:
             _tidy()
             next_tidying = time.monotonic() + _TIDY_SECONDS
-    return _stop(list(workers.values()), settings)
+    return _stop([*workers.values(), *pollers.values()], settings)
 
 
-def _start(queue: str) -> "subprocess.Popen[bytes]":
+def _start(module: str, queue: str, descriptor: int) -> "subprocess.Popen[bytes]":
     # A session of its own, so that Ctrl-C reaches this process only, which passes it on in order.
-    command = [sys.executable, "-m", "worker.celery_main", queue, str(os.getpid())]
-    return subprocess.Popen(command, start_new_session=True)  # noqa: S603
+    command = [sys.executable, "-m", module, queue, str(os.getpid()), str(descriptor)]
+    return subprocess.Popen(command, start_new_session=True, pass_fds=[descriptor])  # noqa: S603
+
+
+def _unserved(queue: str, settings: Settings) -> bool:
+    """Whether rows wait for this queue while one of its slots is free."""
+    with slots.slot(queue, settings, tries=1) as free:
+        pass  # only looking: who is woken this very moment tries again
+    if not free:
+        return False
+    try:
+        with get_database().reading() as session:
+            return somebody_waits(session, queue, running_limit=settings.owner_running_jobs)
+    except SQLAlchemyError as error:
+        log.warning("not polled: the database does not answer", error=str(error))
+        return False
 
 
 def _sweep(settings: Settings) -> None:

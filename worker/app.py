@@ -27,7 +27,7 @@ _draining = mmap.mmap(-1, 1)
 
 
 @worker_shutting_down.connect
-def _drain(**_kwargs: Any) -> None:
+def drain(**_kwargs: Any) -> None:
     _draining[0] = 1
 
 

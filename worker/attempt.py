@@ -20,7 +20,7 @@ from worker.lease import Lease
 
 
 class StopRequested(Exception):
-    """The user cancelled, or the worker is being stopped: save, then end."""
+    """The user cancels or pauses, or the worker is being stopped: save, then end."""
 
 
 @dataclass
@@ -45,6 +45,8 @@ class Attempt:
 
     @contextmanager
     def writing(self) -> Iterator[Session]:
+        """One transaction. A database that is away is waited for as long as the lease surely holds."""
+        self.database.wait_until_reachable(self.settings.lease_seconds * 2 / 3)
         with self.database.writing() as session:
             yield session
 

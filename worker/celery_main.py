@@ -1,21 +1,22 @@
-"""`python -m worker.celery_main QUEUE PARENT`: one Celery worker, for one queue."""
+"""`python -m worker.celery_main QUEUE PARENT SLOTS`: one Celery worker, for one queue."""
 
 import sys
 
 from core.processes import die_with_parent
+from worker import slots
 from worker.app import app, settings
 
 
-def main(queue: str, parent: int) -> None:
+def main(queue: str, parent: int, descriptor: int) -> None:
     die_with_parent(parent)
-    slots = {"cpu": settings.cpu_slots, "gpu": settings.gpu_slots}[queue]
+    slots.use(descriptor)
     app.worker_main(
         [
             "worker",
             f"--queues={queue}",
             f"--hostname={queue}@%h",
             "--pool=prefork",  # solo would block and repeat messages, threads cannot be killed
-            f"--concurrency={slots}",
+            f"--concurrency={slots.slots_of(queue, settings)}",
             "--without-gossip",
             "--without-mingle",
             "--without-heartbeat",
@@ -25,4 +26,4 @@ def main(queue: str, parent: int) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]))
+    main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))

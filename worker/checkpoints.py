@@ -34,7 +34,7 @@ def save(attempt: Attempt, state: CondenseState) -> None:
     with attempt.writing() as session:
         attempt.record(
             session, "checkpoint", {"iteration": state.iteration, "bytes": size},
-            iteration=state.iteration, failures=0,
+            iteration=state.iteration, setbacks={},
         )  # fmt: skip
         job = attempt.job(session)
         session.merge(

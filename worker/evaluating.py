@@ -95,7 +95,7 @@ def _keep(attempt: Attempt, job: Job, entry: Entry, train_images: int, score: Sc
     }
     few = len(score.confusion) <= CONFUSION_CLASSES
     with attempt.writing() as session:
-        attempt.record(session, "evaluated", found, failures=0)
+        attempt.record(session, "evaluated", found, setbacks={})
         session.add(
             Evaluation(
                 id=new_id("ev"),

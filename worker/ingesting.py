@@ -56,6 +56,7 @@ def run(attempt: Attempt) -> None:
             seed=dataset.seed,
             progress=report,
         )
+        size = sum(file.stat().st_size for file in out.rglob("*") if file.is_file())
         storage.put(prefix, out)
     facts = json.loads(manifest.to_json())
     count = sum(split["count"] for split in facts["splits"].values())
@@ -64,7 +65,7 @@ def run(attempt: Attempt) -> None:
             session, Dataset, dataset.id, "ready", *held_by(Dataset, attempt.lease.fence),
             data={"images": count, "classes": len(facts["classes"])},
             manifest=facts, content_hash=facts["content_hash"], image_size=facts["image_size"],
-            channels=facts["channels"], images_done=count, images_total=count, blob_prefix=prefix,
+            channels=facts["channels"], images_done=count, images_total=count, blob_prefix=prefix, size=size,
         )  # fmt: skip
         require(published, dataset.id, attempt.lease.fence)
 

@@ -3,11 +3,13 @@
 import time
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, func, update
+from sqlalchemy import ColumnElement, func, select, update
 from sqlalchemy.orm import Session
 
+from core.db.locks import serialise
 from core.db.models import Dataset, Job
 from core.db.types import db_now
+from core.jobs.line import next_dataset, next_job
 from core.jobs.transitions import Leased, held_by, move, record
 
 
@@ -20,6 +22,39 @@ class Lease:
     fence: int
 
 
+def claim_next(
+    session: Session,
+    model: Leased,
+    *,
+    worker: str,
+    seconds: float,
+    phases: tuple[str, ...],
+    running_limit: int,
+) -> Lease | None:
+    """Take whichever waiting row is next. None if no row waits that may be worked on.
+
+    Args:
+        phases: the phases of a job that this kind of task serves.
+        running_limit: jobs of one owner that may be in work at a time.
+    """
+    # Two workers that look at once would take the same row, or one job too many of an owner.
+    serialise(session, f"claims of {model.__tablename__}")
+
+    def look() -> str | None:
+        return (
+            next_job(session, phases, running_limit=running_limit) if model is Job else next_dataset(session)
+        )
+
+    while row_id := look():
+        fence = session.scalar(select(model.fence).where(model.id == row_id))
+        if fence is None:
+            continue  # deleted meanwhile
+        lease = claim(session, model, row_id, fence, worker=worker, seconds=seconds, phases=phases)
+        if lease is not None:
+            return lease
+    return None
+
+
 def claim(
     session: Session,
     model: Leased,
@@ -30,14 +65,13 @@ def claim(
     seconds: float,
     phases: tuple[str, ...],
 ) -> Lease | None:
-    """Take a waiting row for a new attempt. None if there is nothing to take.
+    """Take a waiting row for a new attempt. None if it does not wait any more.
 
     Args:
-        fence: the row's fence when the wake-up was sent; an old or doubled message meets a newer one.
-        phases: the phases of a job that this kind of task serves.
+        fence: the row's fence when it was chosen; if anybody has had it since, there is a newer one.
     """
     waiting: tuple[ColumnElement[bool], ...] = (model.fence == fence, model.lease_until.is_(None))
-    taken = {"fence": model.fence + 1, "lease_until": db_now(seconds), "worker": worker}
+    taken = {"fence": model.fence + 1, "lease_until": db_now(seconds), "worker": worker, "retry_at": None}
     data = {"attempt": fence + 1, "worker": worker}
     if model is Job:
         started = func.coalesce(Job.started_at, db_now())

@@ -59,12 +59,15 @@ def run(attempt: Attempt) -> None:
         raise JobError(f"{error}: {advice}", code="out_of_memory") from error
     with attempt.writing() as session:
         # Another queue serves the export: the device is free for the next job meanwhile.
+        target = "paused" if attempt.row(session).state == "pausing" else "queued"
         handed_over = move(
-            session, Job, job.id, "queued", *held_by(Job, attempt.lease.fence),
-            data={"phase": "export"}, phase="export", failures=0, result={"environment": environment(device)},
+            session, Job, job.id, target, *held_by(Job, attempt.lease.fence),
+            data={"phase": "export"}, phase="export", setbacks={},
+            result={"environment": environment(device)},
         )  # fmt: skip
         require(handed_over, job.id, attempt.lease.fence)
-        queue.ring(session, session.get_one(Job, job.id))
+        if target == "queued":
+            queue.ring(session, session.get_one(Job, job.id))
 
 
 def _enter(attempt: Attempt, phase: str) -> None:

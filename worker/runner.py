@@ -8,23 +8,27 @@ import os
 import sys
 
 import structlog
+from sqlalchemy.exc import OperationalError
 
 from core import logs
 from core.db.models import Dataset, Job
 from core.db.session import get_database
-from core.errors import CondenseryError, DataError, JobError, LeaseLost
+from core.errors import CondenseryError, DataError, JobError, LeaseLost, StorageFull
 from core.jobs.files import keep_only_published
-from core.jobs.transitions import held_by, move, record
+from core.jobs.reaper import release, wait_again
+from core.jobs.setbacks import Cause
+from core.jobs.transitions import held_by, move
 from core.processes import die_with_parent
 from core.settings import get_settings
 from core.storage.local import get_storage
 from worker.attempt import Attempt, StopRequested
 from worker.lease import Lease
+from worker.runner_environment import EX_DATABASE_AWAY
 
 log = structlog.get_logger(__name__)
 
 
-def main(kind: str, row_id: str, fence: int, parent: int) -> None:
+def main(kind: str, row_id: str, fence: int, parent: int) -> int:
     die_with_parent(parent)
     os.umask(0o077)
     settings = get_settings()
@@ -36,6 +40,10 @@ def main(kind: str, row_id: str, fence: int, parent: int) -> None:
         _run(attempt)
     except LeaseLost as error:
         log.warning("gave up", detail=error.detail)
+    except OperationalError as error:
+        log.warning("gave up: the database is away", error=str(error.orig))
+        return EX_DATABASE_AWAY
+    return 0
 
 
 def _run(attempt: Attempt) -> None:
@@ -48,6 +56,8 @@ def _run(attempt: Attempt) -> None:
         _stopped(attempt)
     except (DataError, JobError) as error:
         _failed(attempt, error)
+    except StorageFull as error:
+        _set_back(attempt, "storage_full", error)
 
 
 def _ingest(attempt: Attempt) -> None:
@@ -63,22 +73,25 @@ def _work(attempt: Attempt) -> None:
 
 
 def _stopped(attempt: Attempt) -> None:
-    """Cancelled: nothing is left behind. Otherwise the worker is being stopped: wait for another."""
-    lease, mine = attempt.lease, held_by(attempt.lease.model, attempt.lease.fence)
-    data = {"reason": "the worker was stopped"}
+    """As its owner asked: cancelled, nothing left behind, or paused; else the worker is being stopped."""
+    mine = held_by(attempt.lease.model, attempt.lease.fence)
     with attempt.writing() as session:
         row = attempt.row(session)
-        if lease.model is Dataset:
-            record(
-                session, Dataset, row.id, "requeued", data, *mine,
-                lease_until=None, worker=None, dispatched_at=None,
-            )  # fmt: skip
-        elif row.state == "cancelling":
+        if row.state == "cancelling":
             if move(session, Job, row.id, "cancelled", *mine):
                 keep_only_published(session, attempt.storage, row.id)
+        elif row.state == "pausing":
+            move(session, Job, row.id, "paused", *mine)
         else:
-            move(session, Job, row.id, "queued", *mine, data=data, dispatched_at=None)
+            wait_again(session, row, *mine, data={"reason": "the worker was stopped"}, dispatched_at=None)
     log.info("stopped on request")
+
+
+def _set_back(attempt: Attempt, cause: Cause, error: CondenseryError) -> None:
+    """Not the row's fault: try again later."""
+    log.warning("set back", code=error.code, detail=error.detail)
+    with attempt.writing() as session:
+        release(session, attempt.storage, attempt.row(session), attempt.settings, cause, error.detail)
 
 
 def _failed(attempt: Attempt, error: CondenseryError) -> None:
@@ -90,4 +103,4 @@ def _failed(attempt: Attempt, error: CondenseryError) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))
+    sys.exit(main(sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])))

@@ -1,9 +1,14 @@
-"""The environment that a runner's process starts with: what must be set before libraries load.
+"""What supervisor and runner agree on: the environment it starts with, and what its exit status says.
+
+The environment is what must be set before libraries load.
 
 The benchmark runs under it too, so that it times what the service does.
 """
 
 from collections.abc import Mapping
+
+EX_DATABASE_AWAY = 75
+"""EX_TEMPFAIL of sysexits.h: nothing is wrong with the work, and the row could not be written."""
 
 RUNNER_ENVIRONMENT: Mapping[str, str] = {
     # glibc maps and unmaps every large tensor anew, and the page faults cost a third of the time on CPUs;

@@ -11,22 +11,25 @@ import sys
 import time
 
 import structlog
+from sqlalchemy import select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from core.db.models import Dataset, Job
 from core.db.session import Database
-from core.jobs.reaper import release_dead
+from core.jobs.reaper import release, wait_again
+from core.jobs.setbacks import Cause
 from core.jobs.states import JOB_HELD
-from core.jobs.transitions import find, move, record
+from core.jobs.transitions import find
 from core.settings import Settings
 from core.storage.local import LocalStorage
 from worker.app import draining
 from worker.lease import Heartbeat, Lease
-from worker.runner_environment import RUNNER_ENVIRONMENT
+from worker.runner_environment import EX_DATABASE_AWAY, RUNNER_ENVIRONMENT
 
 log = structlog.get_logger(__name__)
 
+STALLED = "stalled"
 _TICK_SECONDS = 0.2
 
 
@@ -45,6 +48,8 @@ def supervise(lease: Lease, settings: Settings, database: Database, storage: Loc
             process.kill()
             process.wait()
     log.info("attempt ended", status=process.returncode, reason=reason)
+    # Should it stay away, the lease runs out and the reaper does the same.
+    database.wait_until_reachable(settings.lease_seconds)
     with database.writing() as session:
         _settle(session, lease, settings, storage, process.returncode, reason)
 
@@ -55,6 +60,7 @@ def _watch(
     """Until the process ends, or must be killed. Returns why we made it end, if we did."""
     heartbeat = Heartbeat(lease, settings.lease_seconds)
     next_renewal = time.monotonic() + settings.heartbeat_seconds
+    next_look = time.monotonic() + settings.stop_poll_seconds
     events, last_event = -1, time.monotonic()
     kill_at, reason = float("inf"), None
     while True:
@@ -72,15 +78,19 @@ def _watch(
                 state, seen, next_renewal = "not held", events, float("inf")
             else:
                 state, seen = held
-            if state in ("cancelling", "pausing", "not held") and reason is None:
-                reason, kill_at = state, now + settings.stop_grace_seconds
-                process.send_signal(signal.SIGTERM)
             if seen != events:
                 events, last_event = seen, now
             elif now - last_event > settings.stall_seconds:
-                return f"nothing was reported for {settings.stall_seconds:g} seconds"
-        if draining() and reason is None:
-            reason, kill_at = "drain", now + settings.stop_grace_seconds
+                return STALLED
+        elif now >= next_look:
+            next_look = now + settings.stop_poll_seconds
+            state = _state(lease, database)
+        else:
+            state = "unknown"
+        if draining():
+            state = "drain"
+        if state in ("cancelling", "pausing", "drain", "not held") and reason is None:
+            reason, kill_at = state, now + settings.stop_grace_seconds
             process.send_signal(signal.SIGTERM)
         if now >= kill_at:
             return reason
@@ -95,25 +105,39 @@ def _renew(heartbeat: Heartbeat, database: Database) -> tuple[str, int] | None:
         return None if heartbeat.overdue else ("unknown", -1)
 
 
+def _state(lease: Lease, database: Database) -> str:
+    try:
+        with database.reading() as session:
+            return (
+                session.scalar(select(lease.model.state).where(lease.model.id == lease.row_id)) or "unknown"
+            )
+    except DBAPIError:
+        return "unknown"
+
+
 def _settle(
     session: Session, lease: Lease, settings: Settings, storage: LocalStorage, status: int, reason: str | None
 ) -> None:
-    """Put the row right if the attempt still holds it: its process died before it could."""
+    """Put the row right if the attempt still holds it: its process ended before it could."""
     row = find(session, lease.model, lease.row_id)
     if row is None or row.fence != lease.fence or row.lease_until is None:
         return
     if isinstance(row, Job) and row.state not in JOB_HELD:
         return
-    if reason == "drain" and row.state != "cancelling":
-        data = {"reason": "the worker was stopped"}
-        if isinstance(row, Job):
-            move(session, Job, row.id, "queued", Job.fence == row.fence, data=data, dispatched_at=None)
-        else:
-            mine = (Dataset.fence == row.fence, Dataset.state == "ingesting")
-            record(
-                session, Dataset, row.id, "requeued", data, *mine,
-                lease_until=None, worker=None, dispatched_at=None,
-            )  # fmt: skip
+    if reason == "drain" and row.state in ("running", "ingesting"):
+        wait_again(
+            session, row, type(row).fence == row.fence,
+            data={"reason": "the worker was stopped"}, dispatched_at=None,
+        )  # fmt: skip
         return
+    cause, sentence = _why(status, reason, settings)
+    release(session, storage, row, settings, cause, sentence)
+
+
+def _why(status: int, reason: str | None, settings: Settings) -> tuple[Cause, str]:
+    if reason == STALLED:
+        return "stalled", f"nothing was reported for {settings.stall_seconds:g} seconds"
+    if status == EX_DATABASE_AWAY:
+        return "database_unavailable", "the database did not answer"
     ended = f"killed by signal {-status}" if status < 0 else f"ended with status {status}"
-    release_dead(session, storage, row, settings, f"its process {ended}" + (f" ({reason})" if reason else ""))
+    return "worker_lost", f"its process {ended}" + (f" ({reason})" if reason else "")

@@ -1,4 +1,7 @@
-"""The tasks: a doorbell rings, a row is claimed, a process of its own does the work."""
+"""The task: a doorbell rings, and a row after the other is claimed and worked on until none waits.
+
+The work itself is done in a process of its own (worker/supervise.py).
+"""
 
 import os
 import socket
@@ -9,46 +12,54 @@ from core.db.models import Dataset, Job
 from core.db.session import get_database
 from core.jobs import queue
 from core.jobs.reaper import reap
+from core.jobs.states import phases_of
 from core.jobs.transitions import Leased
-from core.settings import get_settings
+from core.settings import Settings, get_settings
 from core.storage.local import get_storage
-from worker.app import app
-from worker.lease import claim
+from worker.app import app, draining
+from worker.lease import Lease, claim_next
+from worker.slots import slot
 from worker.supervise import supervise
 
 log = structlog.get_logger(__name__)
 
-
-@app.task(name=queue.INGEST)
-def ingest(row_id: str, fence: int) -> None:
-    """Make a data set from its upload."""
-    _attempt(Dataset, row_id, fence, ())
+#: What each queue serves, in the order in which it looks: an export finishes a job.
+_SERVES: dict[str, tuple[Leased, ...]] = {"cpu": (Job, Dataset), "gpu": (Job,)}
 
 
-@app.task(name=queue.CONDENSE)
-def condense(row_id: str, fence: int) -> None:
-    """Condense, then evaluate."""
-    _attempt(Job, row_id, fence, ("condense", "evaluate"))
+@app.task(name=queue.WORK)
+def work(queue: str) -> None:
+    work_through(queue)
 
 
-@app.task(name=queue.EXPORT)
-def export(row_id: str, fence: int) -> None:
-    """Write the artifacts and publish."""
-    _attempt(Job, row_id, fence, ("export",))
-
-
-def _attempt(model: Leased, row_id: str, fence: int, phases: tuple[str, ...]) -> None:
+def work_through(queue: str) -> None:
+    """Work on what waits in a queue's line until nothing does, no slot is free, or the worker stops."""
     settings, database, storage = get_settings(), get_database(), get_storage()
+    with slot(queue, settings) as free:
+        if not free:
+            return
+        while not draining():
+            lease = _next(queue, settings)
+            if lease is None:
+                return
+            with structlog.contextvars.bound_contextvars(row=lease.row_id, attempt=lease.fence):
+                supervise(lease, settings, database, storage)
+            with database.writing() as session:
+                reap(session, storage, settings)
+
+
+def _next(queue: str, settings: Settings) -> Lease | None:
     worker = f"{socket.gethostname()}:{os.getpid()}"
-    with database.writing() as session:
-        lease = claim(
-            session, model, row_id, fence, worker=worker, seconds=settings.lease_seconds, phases=phases
-        )
-    if lease is None:
-        log.info("nothing to claim", row=row_id, fence=fence)
-        return
-    with structlog.contextvars.bound_contextvars(row=row_id, attempt=lease.fence):
-        supervise(lease, settings, database, storage)
-    # Whoever finishes a row looks for the next: a lost wake-up then costs no waiting.
-    with database.writing() as session:
-        reap(session, storage, settings)
+    for model in _SERVES[queue]:
+        with get_database().writing() as session:
+            lease = claim_next(
+                session,
+                model,
+                worker=worker,
+                seconds=settings.lease_seconds,
+                phases=phases_of(queue),
+                running_limit=settings.owner_running_jobs,
+            )
+        if lease is not None:
+            return lease
+    return None

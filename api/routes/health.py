@@ -31,7 +31,14 @@ class Index(BaseModel):
     name: Literal["condensery"] = "condensery"
     version: str = __version__
     openapi: str = "/openapi.json"
-    resources: list[str] = ["/v1/uploads", "/v1/datasets", "/v1/jobs", "/v1/artifacts", "/v1/keys"]
+    resources: list[str] = [
+        "/v1/uploads",
+        "/v1/datasets",
+        "/v1/jobs",
+        "/v1/artifacts",
+        "/v1/keys",
+        "/v1/usage",
+    ]
 
 
 @router.get("/")

@@ -19,10 +19,11 @@ from core.catalogue import rows
 from core.catalogue.artifacts import artifacts_of
 from core.db.models import Event, Job
 from core.db.session import Database
+from core.jobs.control import cancel_job, delete_job, pause_job, resume_job
 from core.jobs.results import evaluations_of, loss_curve, summarise
 from core.jobs.spec import JobSpec
 from core.jobs.states import JOB_TERMINAL
-from core.jobs.submission import cancel_job, create_job
+from core.jobs.submission import create_job
 from core.jobs.transitions import events_after
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
@@ -36,7 +37,7 @@ def _own_job(job_id: str, caller: Reader, session: ReadSession) -> Job:
 OwnJob = Annotated[Job, Depends(_own_job)]
 
 
-@router.post("", status_code=202, responses={200: {"model": JobOut}, **responses(400, 404, 409, 413)})
+@router.post("", status_code=202, responses={200: {"model": JobOut}, **responses(400, 404, 409, 413, 429)})
 def create(
     body: JobCreate,
     response: Response,
@@ -51,8 +52,9 @@ def create(
         caller.owner,
         dataset_id=body.dataset_id,
         name=body.name,
-        spec=JobSpec.model_validate(body.model_dump(exclude={"dataset_id", "name"})),
-        max_ipc=settings.max_ipc,
+        spec=JobSpec.model_validate(body.model_dump(exclude={"dataset_id", "name", "priority"})),
+        priority=body.priority,
+        settings=settings,
         idempotency_key=idempotency_key,
     )
     response.status_code = 202 if new else 200
@@ -91,6 +93,24 @@ def read_job(job_id: str, caller: Reader, session: ReadSession) -> JobOut:
 def cancel(job_id: str, caller: Writer, session: WriteSession, storage: Storage) -> JobOut:
     """Stop: at once while it waits, within a step while it runs."""
     return _full(session, cancel_job(session, storage, rows.get(session, Job, caller.owner, job_id)))
+
+
+@router.post("/{job_id}/pause", status_code=202, responses=responses(404, 409))
+def pause(job_id: str, caller: Writer, session: WriteSession) -> JobOut:
+    """Save its state and free the device, until it is resumed."""
+    return _full(session, pause_job(session, rows.get(session, Job, caller.owner, job_id)))
+
+
+@router.post("/{job_id}/resume", status_code=202, responses=responses(404, 409))
+def resume(job_id: str, caller: Writer, session: WriteSession) -> JobOut:
+    """Queue a paused job again: it goes on from where it was."""
+    return _full(session, resume_job(session, rows.get(session, Job, caller.owner, job_id)))
+
+
+@router.delete("/{job_id}", status_code=204, responses=responses(404, 409))
+def remove(job_id: str, caller: Writer, session: WriteSession, storage: Storage) -> None:
+    """Delete a job that has ended, with its events, metrics and artifacts."""
+    delete_job(session, storage, rows.get(session, Job, caller.owner, job_id))
 
 
 @router.get("/{job_id}/events", responses=responses(404))

@@ -15,6 +15,7 @@ from api.security import Reader, Writer
 from api.streaming import OWN_LIMIT, receive_body
 from core.catalogue import resumable, rows
 from core.catalogue.resumable import Progress
+from core.catalogue.usage import admit_bytes
 from core.db.models import Upload
 from core.errors import ChecksumMismatch, InvalidRequest, Malformed, TooLarge
 from core.settings import Settings
@@ -47,7 +48,7 @@ def describe(response: Response, _caller: Reader, settings: AppSettings) -> None
 @router.post(
     "",
     status_code=201,
-    responses=responses(400, 412, 413, 507) | _answer(201, "Begun; nothing has come yet.", _EXPIRES),
+    responses=responses(400, 412, 413, 429, 507) | _answer(201, "Begun; nothing has come yet.", _EXPIRES),
 )
 def begin(
     response: Response,
@@ -79,6 +80,7 @@ def begin(
         )
     if upload_length == 0:
         raise InvalidRequest("the upload is empty", code="empty_file")
+    admit_bytes(session, caller.owner, upload_length, settings)
     file_name, sha256 = tus.parse_metadata(upload_metadata)
     with full_disk_is_named():
         upload = resumable.begin(

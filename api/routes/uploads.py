@@ -17,6 +17,7 @@ from api.streaming import OWN_LIMIT, check_digest, receive_body
 from core.catalogue import resumable, rows
 from core.catalogue.blobs import file_key_of
 from core.catalogue.uploads import create_upload, delete_upload
+from core.catalogue.usage import admit_bytes
 from core.db.models import Upload
 from core.db.session import Database
 from core.errors import Gone, InvalidRequest
@@ -31,7 +32,7 @@ router = APIRouter(prefix="/v1/uploads", tags=["uploads"])
     "",
     status_code=201,
     max_body_size=OWN_LIMIT,
-    responses=responses(400, 413, 507),
+    responses=responses(400, 413, 429, 507),
     openapi_extra={
         "requestBody": {
             "required": True,
@@ -66,6 +67,8 @@ async def _store(
     file_name: str | None,
     content_digest: str | None,
 ) -> Upload:
+    announced = int(request.headers.get("content-length", 1))
+    await run_in_threadpool(_admit, database, owner, announced, settings)
     upload_id = new_id("up")
     with storage.receive() as receiver:
         await receive_body(request, receiver, settings.max_upload_bytes, settings.upload_idle_seconds)
@@ -82,6 +85,7 @@ async def _store(
             receiver.store(file_key_of(upload_id))
             with database.writing() as session:
                 try:
+                    admit_bytes(session, owner, receiver.size, settings)
                     return create_upload(
                         session,
                         storage,
@@ -97,6 +101,11 @@ async def _store(
                     raise
 
         return await run_in_threadpool(keep)
+
+
+def _admit(database: Database, owner: str, size: int, settings: Settings) -> None:
+    with database.reading() as session:
+        admit_bytes(session, owner, size, settings)
 
 
 @router.get("", responses=responses())

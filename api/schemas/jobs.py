@@ -1,13 +1,16 @@
 """Jobs, their evaluations and their loss curve."""
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from api.schemas.common import Name, Reason, Resource
 from core.jobs.results import CONFUSION_CLASSES, NAMED_CLASSES
 from core.jobs.spec import JobSpec
+from core.jobs.states import PRIORITIES
+
+Priority = Literal["low", "normal", "high"]
 
 
 class JobCreate(JobSpec):
@@ -43,6 +46,9 @@ class JobCreate(JobSpec):
 
     dataset_id: str = Field(max_length=64)
     name: Name | None = None
+    priority: Priority = Field(
+        "normal", description="Jobs of a higher one go first; within one, owners take turns."
+    )
 
 
 class EvaluationOut(BaseModel):
@@ -113,9 +119,17 @@ class JobOut(Resource):
     phase: Literal["condense", "evaluate", "export"] = Field(
         description="What it is, or was last, busy with."
     )
+    priority: Annotated[Priority, BeforeValidator(PRIORITIES.__getitem__)]
     iteration: int = Field(description="Iterations done.")
     progress: dict[str, Any] | None = Field(description="The newest progress event.")
     resumes: int = Field(description="How often it went on from a checkpoint.")
+    attempts: int = Field(
+        validation_alias="fence", description="How often a worker has taken it; at least once for each queue."
+    )
+    setbacks: dict[str, int] = Field(
+        description="Attempts that ended early since the last progress, by cause, such as `worker_lost`."
+    )
+    retry_at: datetime | None = Field(description="Before this it is not tried again after a setback.")
     spec: JobSpec
     evaluations: list[EvaluationOut] = []
     result: ResultOut | None

@@ -10,6 +10,7 @@ from sqlalchemy import (
     Index,
     Integer,
     MetaData,
+    SmallInteger,
     String,
     Text,
     UniqueConstraint,
@@ -17,7 +18,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from core.db.types import Json, UTCDateTime, db_now
-from core.jobs.states import DATASET_STATES, JOB_STATES, PHASES
+from core.jobs.states import DATASET_STATES, JOB_STATES, PHASES, PRIORITIES
 
 Id = String(40)
 
@@ -53,14 +54,16 @@ class Leased:
 
     `fence` counts the claims; everything that an attempt writes is guarded by it, so an attempt that
     lost its lease can write nothing more. `lease_until` is null unless a worker holds the row.
-    `failures` counts attempts in a row that died without progress. `dispatched_at` is when the last
+    `setbacks` counts, by cause, the attempts that ended early since the last progress
+    (core/jobs/setbacks.py); before `retry_at` nobody takes the row again. `dispatched_at` is when the last
     wake-up was sent; null asks the reaper for one at once.
     """
 
     fence: Mapped[int] = mapped_column(default=0)
     lease_until: Mapped[datetime | None]
     worker: Mapped[str | None] = mapped_column(String(255))
-    failures: Mapped[int] = mapped_column(default=0)
+    setbacks: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    retry_at: Mapped[datetime | None]
     dispatched_at: Mapped[datetime | None]
     event_seq: Mapped[int] = mapped_column(default=0)
     problem: Mapped[dict[str, Any] | None]
@@ -150,6 +153,7 @@ class Dataset(Owned, Leased, Base):
     images_total: Mapped[int | None] = mapped_column(BigInteger)
     manifest: Mapped[dict[str, Any] | None]
     content_hash: Mapped[str | None] = mapped_column(String(64))
+    size: Mapped[int] = mapped_column(BigInteger, default=0)
     blob_prefix: Mapped[str | None] = mapped_column(String(255))
 
 
@@ -160,8 +164,12 @@ class Job(Owned, Leased, Base):
     __table_args__ = (
         _one_of("state", JOB_STATES),
         _one_of("phase", PHASES),
+        CheckConstraint(f"priority BETWEEN 0 AND {len(PRIORITIES) - 1}", name="priority_known"),
         Index(None, "owner", "id"),
+        Index(None, "owner", "started_at"),
         Index(None, "state", "lease_until"),
+        # The whole of what core/jobs/line.py reads of a waiting job.
+        Index(None, "state", "priority", "owner", "phase", "retry_at", "id"),
     )
     id_prefix: ClassVar = "job"
 
@@ -172,6 +180,7 @@ class Job(Owned, Leased, Base):
     spec: Mapped[dict[str, Any]]
     state: Mapped[str] = mapped_column(String(16))
     phase: Mapped[str] = mapped_column(String(16))
+    priority: Mapped[int] = mapped_column(SmallInteger, default=PRIORITIES.index("normal"))
     iteration: Mapped[int] = mapped_column(default=0)
     progress: Mapped[dict[str, Any] | None]
     resumes: Mapped[int] = mapped_column(default=0)

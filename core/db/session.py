@@ -12,8 +12,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
+from tenacity import RetryError, Retrying, retry_if_exception_type, stop_after_delay, wait_exponential
 
 from core.settings import get_settings
 
@@ -62,6 +64,23 @@ class Database:
     def __init__(self, url: str) -> None:
         self.engine = make_engine(url)
         self._writer = self.engine.execution_options(writes=True)
+
+    def wait_until_reachable(self, seconds: float) -> bool:
+        """Whether the database answers: now, or within `seconds`."""
+        attempts = Retrying(
+            retry=retry_if_exception_type(OperationalError),
+            stop=stop_after_delay(seconds),
+            wait=wait_exponential(multiplier=0.1, max=2),
+        )
+        try:
+            attempts(self._ping)
+        except RetryError:
+            return False
+        return True
+
+    def _ping(self) -> None:
+        with self.engine.connect() as connection:
+            connection.execute(text("SELECT 1"))
 
     @contextmanager
     def reading(self) -> Iterator[Session]:

@@ -22,11 +22,11 @@ def seconds_by_phase(session: Session, job: Job) -> dict[str, float]:
     seconds = dict.fromkeys(PHASES, 0.0)
     phase, since = PHASES[0], None
     for kind, at, data in session.execute(statement):
-        # A release from a dead attempt says how many failed; it is written by another process, and later.
-        if since is not None and "failures" not in data:
+        # A release from an attempt that ended early says why; it is written by another process, and later.
+        if since is not None and "cause" not in data:
             seconds[phase] += (at - since).total_seconds()
-        since = None if kind == "queued" else at
-        if kind in ("phase", "queued"):
+        since = None if kind in ("queued", "paused") else at
+        if kind in ("phase", "queued", "paused"):
             phase = data.get("phase", phase)
     if since is not None:
         now = session.scalars(select(db_now())).one()

@@ -1,8 +1,8 @@
 """The one place that talks to the broker.
 
-A message is a doorbell: `{id, fence}` says that a row may be waiting, and losing, delaying or
-doubling it is harmless, because the worker claims the row itself. So a broker that is down is never
-an error of a request: the reaper rings again.
+A message is a doorbell: it says that a row may be waiting, and losing, delaying or doubling it is
+harmless, because the worker looks up who is next (core/jobs/line.py) and claims that row. So a broker
+that is down is never an error of a request: the reaper rings again, and workers look by themselves.
 """
 
 from typing import Any
@@ -17,15 +17,13 @@ from sqlalchemy.orm import Session
 from core.db.models import Dataset, Job
 from core.db.session import after_commit
 from core.db.types import db_now
-from core.jobs.states import PHASE_QUEUE
+from core.jobs.states import DATASET_QUEUE, PHASE_QUEUE
 from core.settings import Settings, get_settings
 
 log = structlog.get_logger(__name__)
 
 QUEUES = ("cpu", "gpu")
-INGEST = "condensery.ingest"
-CONDENSE = "condensery.condense"
-EXPORT = "condensery.export"
+WORK = "condensery.work"
 PUBLISH_SECONDS = 1.0
 
 _producer: Celery | None = None
@@ -82,30 +80,26 @@ def _transport_options(settings: Settings) -> dict[str, Any]:
 
 def ring(session: Session, row: Job | Dataset) -> None:
     """Wake a worker for `row` once the session's transaction is committed."""
-    task, queue = doorbell(row)
+    queue = queue_of(row)
     session.execute(
         update(type(row))
         .where(type(row).id == row.id)
         .values(dispatched_at=db_now())
         .execution_options(synchronize_session=False)
     )
-    row_id, fence = row.id, row.fence
-    after_commit(session, lambda: _send(task, queue, row_id, fence))
+    row_id = row.id
+    after_commit(session, lambda: _send(queue, row_id))
 
 
-def doorbell(row: Job | Dataset) -> tuple[str, str]:
-    """The task and the queue that serve a waiting row."""
-    if isinstance(row, Dataset):
-        return INGEST, "cpu"
-    return (EXPORT if row.phase == "export" else CONDENSE), PHASE_QUEUE[row.phase]
+def queue_of(row: Job | Dataset) -> str:
+    """Which queue serves a waiting row."""
+    return DATASET_QUEUE if isinstance(row, Dataset) else PHASE_QUEUE[row.phase]
 
 
-def _send(task: str, queue: str, row_id: str, fence: int) -> None:
+def _send(queue: str, row_id: str) -> None:
     global _producer
     _producer = _producer or make_producer(get_settings())
     try:
-        _producer.send_task(
-            task, kwargs={"row_id": row_id, "fence": fence}, queue=queue, ignore_result=True, retry=False
-        )
+        _producer.send_task(WORK, kwargs={"queue": queue}, queue=queue, ignore_result=True, retry=False)
     except (OperationalError, OSError) as error:
         log.warning("wake-up not sent; the reaper will", row=row_id, queue=queue, error=str(error))

@@ -1,17 +1,17 @@
-"""Making a job, and asking one to stop."""
+"""Making a job."""
 
 from sqlalchemy.orm import Session
 
 from core.catalogue import idempotency, rows
+from core.catalogue.usage import admit_job
 from core.db.models import Dataset, Job
 from core.errors import Conflict, InvalidRequest
 from core.ids import new_id
 from core.jobs import queue
-from core.jobs.files import keep_only_published
 from core.jobs.spec import JobSpec, NetworkSpec
-from core.jobs.states import JOB_TERMINAL
-from core.jobs.transitions import first_event, move
-from core.storage.local import LocalStorage
+from core.jobs.states import PRIORITIES
+from core.jobs.transitions import first_event
+from core.settings import Settings
 
 
 def create_job(
@@ -21,7 +21,8 @@ def create_job(
     dataset_id: str,
     name: str | None,
     spec: JobSpec,
-    max_ipc: int,
+    priority: str,
+    settings: Settings,
     idempotency_key: str | None,
 ) -> tuple[Job, bool]:
     """A queued job on a data set that is ready, and whether it is new.
@@ -30,9 +31,15 @@ def create_job(
         NotFound: no such data set.
         Conflict: it is not ready.
         InvalidRequest: the set cannot be condensed so.
+        QuotaExceeded: the owner has too many jobs or bytes already.
     """
     fresh = new_id("job")
-    request = {"dataset_id": dataset_id, "name": name, "spec": spec.model_dump(mode="json")}
+    request = {
+        "dataset_id": dataset_id,
+        "name": name,
+        "spec": spec.model_dump(mode="json"),
+        "priority": priority,
+    }
     job_id = idempotency.remember(session, owner, idempotency_key, request, fresh)
     if job_id != fresh:
         return rows.get(session, Job, owner, job_id), False
@@ -43,7 +50,8 @@ def create_job(
             code="dataset_not_ready",
             dataset_state=dataset.state,
         )
-    fitted = _fitted(spec, dataset.manifest, max_ipc)
+    admit_job(session, owner, settings)
+    fitted = _fitted(spec, dataset.manifest, settings.max_ipc)
     job = Job(
         id=fresh,
         owner=owner,
@@ -53,6 +61,7 @@ def create_job(
         spec=fitted.model_dump(mode="json"),
         state="queued",
         phase="condense",
+        priority=PRIORITIES.index(priority),
         fence=0,
     )
     session.add(job)
@@ -61,25 +70,6 @@ def create_job(
     queue.ring(session, job)
     session.refresh(job)
     return job, True
-
-
-def cancel_job(session: Session, storage: LocalStorage, job: Job) -> Job:
-    """Ask a job to stop: one that waits is cancelled at once, one that runs within a step.
-
-    Cancelling a job that is cancelled or being cancelled changes nothing.
-
-    Raises:
-        Conflict: it has succeeded or failed already.
-    """
-    done = move(session, Job, job.id, "cancelled", Job.lease_until.is_(None))
-    if done:
-        keep_only_published(session, storage, job.id)
-    else:
-        done = move(session, Job, job.id, "cancelling")
-    session.refresh(job)
-    if not done and job.state in JOB_TERMINAL and job.state != "cancelled":
-        raise Conflict(f"{job.id} has {job.state} already", job_state=job.state)
-    return job
 
 
 def _fitted(spec: JobSpec, manifest: dict[str, object], max_ipc: int) -> JobSpec:

@@ -95,11 +95,11 @@ def test_a_micro_batch_that_was_found_to_fit_comes_back(attempt: Attempt) -> Non
     assert found is not None and found.micro_batch == 16
 
 
-def test_progress_forgives_earlier_failures(attempt: Attempt) -> None:
+def test_progress_forgives_earlier_setbacks(attempt: Attempt) -> None:
     with attempt.writing() as session:
-        session.get_one(Job, attempt.lease.row_id).failures = 2
+        session.get_one(Job, attempt.lease.row_id).setbacks = {"worker_lost": 2}
     checkpoints.save(attempt, state_at(1))
-    assert job_of(attempt.database, attempt.lease.row_id).failures == 0
+    assert job_of(attempt.database, attempt.lease.row_id).setbacks == {}
 
 
 def test_only_two_are_kept(attempt: Attempt) -> None:

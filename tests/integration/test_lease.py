@@ -51,7 +51,7 @@ def test_a_claim_takes_the_row(database: Database) -> None:
     lease = try_claim(database, Job, job_id)
     assert lease == Lease(model=Job, row_id=job_id, fence=1)
     job = job_of(database, job_id)
-    assert (job.state, job.fence, job.worker, job.failures) == ("running", 1, WORKER, 0)
+    assert (job.state, job.fence, job.worker, job.setbacks) == ("running", 1, WORKER, {})
     assert job.started_at is not None and job.lease_until is not None
     assert timedelta(seconds=55) < job.lease_until - job.started_at < timedelta(seconds=61)
     assert event_types(database, job_id) == ["queued", "running"]
@@ -208,7 +208,7 @@ def _checkpoint(attempt: Attempt, session: Session) -> None:
     row = {"job_id": attempt.lease.row_id, "owner": OWNER, "fence": attempt.lease.fence}
     session.add(Checkpoint(**row, iteration=99, blob_key="k", size=1, sha256="0" * 64))
     session.flush()
-    attempt.record(session, "checkpoint", {}, iteration=99, failures=0)
+    attempt.record(session, "checkpoint", {}, iteration=99, setbacks={})
 
 
 def _publish(attempt: Attempt, session: Session) -> None:

@@ -16,6 +16,7 @@ from kombu import Connection
 from core.db.models import Dataset, Job
 from core.db.session import Database
 from core.jobs import queue
+from core.jobs.states import phases_of
 from core.settings import get_settings
 from tests.support.leased import add_dataset, add_job, job_of, process_settings
 from tests.support.servers import free_port
@@ -56,19 +57,19 @@ def received(name: str) -> list[tuple[str, dict[str, Any]]]:
 
 
 @pytest.mark.parametrize(
-    ("phase", "task", "served_by"),
+    ("phase", "served_by"),
     [
-        ("condense", "condensery.condense", "gpu"),
-        ("evaluate", "condensery.condense", "gpu"),
-        ("export", "condensery.export", "cpu"),
+        ("condense", "gpu"),
+        ("evaluate", "gpu"),
+        ("export", "cpu"),
     ],
 )
 @pytest.mark.usefixtures("any_broker")
-def test_the_wake_up_of_a_job_arrives(database: Database, phase: str, task: str, served_by: str) -> None:
+def test_the_wake_up_of_a_job_arrives(database: Database, phase: str, served_by: str) -> None:
     with database.writing() as session:
         job = add_job(session, phase=phase, fence=3)
         queue.ring(session, job)
-    assert received(served_by) == [(task, {"row_id": job.id, "fence": 3})]
+    assert received(served_by) == [(queue.WORK, {"queue": served_by})]
     assert received("gpu" if served_by == "cpu" else "cpu") == []
     assert job_of(database, job.id).dispatched_at is not None
 
@@ -78,7 +79,7 @@ def test_the_wake_up_of_a_data_set_arrives(database: Database) -> None:
     with database.writing() as session:
         dataset = add_dataset(session)
         queue.ring(session, dataset)
-    assert received("cpu") == [("condensery.ingest", {"row_id": dataset.id, "fence": 0})]
+    assert received("cpu") == [(queue.WORK, {"queue": "cpu"})]
     assert received("gpu") == []
 
 
@@ -91,10 +92,11 @@ def test_nothing_is_sent_before_the_commit_or_after_a_rollback(database: Databas
     assert received("gpu") == []
 
 
-def test_every_wake_up_has_a_task_that_serves_it() -> None:
+def test_every_waiting_row_has_a_queue_that_serves_it() -> None:
     for phase in ("condense", "evaluate", "export"):
-        assert queue.doorbell(Job(phase=phase))[1] in queue.QUEUES
-    assert queue.doorbell(Dataset())[1] in queue.QUEUES
+        served_by = queue.queue_of(Job(phase=phase))
+        assert served_by in queue.QUEUES and phase in phases_of(served_by)
+    assert queue.queue_of(Dataset()) in queue.QUEUES
 
 
 @contextmanager

@@ -47,7 +47,7 @@ def test_a_job_that_diverges_fails_as_such_at_once(place: Workplace) -> None:
     assert job.state == "failed"
     assert job.problem is not None and job.problem["code"] == "numerical"
     assert "not finite" in job.problem["detail"] and "a smaller lr may help" in job.problem["detail"]
-    assert (job.failures, job.lease_until) == (0, None)
+    assert (job.setbacks, job.lease_until) == ({}, None)
     assert event_types(place.database, job_id)[-1] == "failed"
     with place.database.reading() as session:
         infinite = select(func.count()).select_from(Metric).where(Metric.loss > 1e38)
@@ -71,7 +71,7 @@ def test_a_job_that_does_not_fit_into_memory_fails_as_such_at_once(embedded: Wor
     with address_space(64 << 30):
         embedded.attempt(job_id)
     job = job_of(embedded.database, job_id)
-    assert (job.state, job.failures, job.iteration) == ("failed", 0, 0)
+    assert (job.state, job.setbacks, job.iteration) == ("failed", {}, 0)
     assert job.problem is not None and job.problem["code"] == "out_of_memory"
     detail = job.problem["detail"]
     assert detail.startswith("out of memory on cpu in iteration 1 with a micro-batch of 65536")
@@ -111,7 +111,7 @@ def test_an_upload_that_is_no_data_set_is_invalid_at_once(place: Workplace) -> N
     dataset_id = place.new_upload_dataset(upload(place, b"not an archive at all" * 100))
     place.attempt(dataset_id, Dataset)
     dataset = dataset_of(place.database, dataset_id)
-    assert (dataset.state, dataset.failures, dataset.lease_until) == ("invalid", 0, None)
+    assert (dataset.state, dataset.setbacks, dataset.lease_until) == ("invalid", {}, None)
     assert dataset.problem is not None and dataset.problem["code"] != "worker_lost"
     assert list(place.storage.keys("datasets")) == []
     assert list((place.settings.data_dir / "tmp").iterdir()) == []
@@ -133,8 +133,8 @@ def gone(pids: set[int]) -> bool:
 
 def test_a_runner_dies_with_its_supervisor(embedded: Workplace) -> None:
     job_id = embedded.new_job(iterations=ENDLESS)
-    task = "import sys; from worker.tasks import condense; condense(sys.argv[1], 0)"
-    supervisor = subprocess.Popen([sys.executable, "-c", task, job_id], cwd=ROOT)
+    task = "from worker import slots, tasks; slots.make(); tasks.work_through('gpu')"
+    supervisor = subprocess.Popen([sys.executable, "-c", task], cwd=ROOT)
     try:
         embedded.wait_for_event(job_id, "progress")
         runner = wait_for(lambda: runner_of(job_id))

@@ -11,9 +11,9 @@ from sqlalchemy import func, select
 
 from core.db.models import Artifact, Checkpoint, Evaluation, Job, Metric
 from core.db.session import Database
+from core.jobs.control import cancel_job
 from core.jobs.files import checkpoint_key, checkpoints_of
 from core.jobs.reaper import reap
-from core.jobs.submission import cancel_job
 from core.storage.local import sha256_file
 from tests.support.leased import event_types, events_of, expire, job_of, take
 from tests.support.processes import runner_of, wait_for
@@ -39,7 +39,7 @@ def test_a_job_runs_to_its_end(
         job_id = place.new_job()
         place.attempt(job_id)
         job = job_of(database, job_id)
-        assert (job.state, job.phase, job.iteration, job.failures) == ("queued", "export", 20, 0)
+        assert (job.state, job.phase, job.iteration, job.setbacks) == ("queued", "export", 20, {})
         assert job.result is not None and job.result["environment"]["deterministic"] is True
         assert job.lease_until is None and job.dispatched_at is not None
         place.attempt(job_id)
@@ -78,19 +78,19 @@ def test_a_killed_runner_is_noticed_at_once(embedded: Workplace) -> None:
 
     embedded.attempt(job_id, meanwhile=meanwhile)
     job = job_of(embedded.database, job_id)
-    assert (job.state, job.failures, job.lease_until, job.dispatched_at) == ("queued", 1, None, None)
+    assert (job.state, job.setbacks, job.lease_until) == ("queued", {"worker_lost": 1}, None)
     assert job.iteration > 0
     last = events_of(embedded.database, job_id)[-1]
-    assert last.data == {"reason": "its process killed by signal 9", "failures": 1}
+    assert last.data == {"reason": "its process killed by signal 9", "cause": "worker_lost", "setbacks": 1}
     assert runner_of(job_id) is None
     assert embedded.blobs_of(job_id), "its checkpoints stay"
 
 
 def test_a_job_that_kills_its_runner_every_time_fails(embedded: Workplace) -> None:
     job_id = embedded.new_job(iterations=ENDLESS)
-    for failures in range(1, embedded.settings.max_attempts + 1):
+    for setbacks in range(1, embedded.settings.max_attempts + 1):
         embedded.attempt(job_id, meanwhile=lambda: kill_runner(job_id))
-        assert job_of(embedded.database, job_id).state == ("queued" if failures < 3 else "failed")
+        assert job_of(embedded.database, job_id).state == ("queued" if setbacks < 3 else "failed")
     job = job_of(embedded.database, job_id)
     assert job.finished_at is not None
     assert job.problem is not None and job.problem["code"] == "worker_lost"
@@ -140,7 +140,7 @@ def test_a_drained_job_goes_on_elsewhere_as_if_undisturbed(embedded: Workplace) 
 
     embedded.attempt(job_id, meanwhile=drained)
     job = job_of(embedded.database, job_id)
-    assert (job.state, job.phase, job.failures, job.lease_until) == ("queued", "condense", 0, None)
+    assert (job.state, job.phase, job.setbacks, job.lease_until) == ("queued", "condense", {}, None)
     assert 0 < job.iteration < 200
     last = events_of(embedded.database, job_id)[-1]
     assert last.data == {"reason": "the worker was stopped"}

@@ -93,7 +93,7 @@ def drain() -> None:
     """What SIGTERM to the worker does to the processes of its pool."""
     from worker import app
 
-    app._draining[0] = 1
+    app.drain()
 
 
 def _or_stop(meanwhile: Callable[[], object]) -> None:

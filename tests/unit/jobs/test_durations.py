@@ -21,7 +21,7 @@ DISTURBED: list[tuple[float, str, dict[str, Any]]] = [
     (11, "estimate", {"micro_batch": 16}),
     (15, "progress", {"phase": "condense"}),
     # The worker dies, and its lease runs out.
-    (75, "queued", {"reason": "silent", "failures": 1}),
+    (75, "queued", {"reason": "silent", "cause": "worker_lost"}),
     (100, "running", {"attempt": 2}),
     (103, "resumed", {"iteration": 3}),
     (110, "phase", {"phase": "evaluate"}),

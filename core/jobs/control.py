@@ -1,0 +1,80 @@
+"""What an owner may ask of a job that is there: stop, pause, go on, be gone.
+
+Asking twice changes nothing more. A request that comes too late, because the job has ended meanwhile, is a
+Conflict that names the state which it is in.
+"""
+
+from sqlalchemy import delete
+from sqlalchemy.orm import Session
+
+from core.db.models import Event, Job
+from core.db.session import after_commit
+from core.errors import Conflict
+from core.jobs import queue
+from core.jobs.files import keep_only_published
+from core.jobs.states import JOB_TERMINAL
+from core.jobs.transitions import move
+from core.storage.local import LocalStorage
+
+
+def cancel_job(session: Session, storage: LocalStorage, job: Job) -> Job:
+    """A job that waits is cancelled at once, one that runs within a step.
+
+    Raises:
+        Conflict: it has succeeded or failed already.
+    """
+    if move(session, Job, job.id, "cancelled", Job.lease_until.is_(None)):
+        keep_only_published(session, storage, job.id)
+    else:
+        move(session, Job, job.id, "cancelling")
+    return _now_in(session, job, "cancelling", "cancelled")
+
+
+def pause_job(session: Session, job: Job) -> Job:
+    """A job that waits pauses at once; one that runs saves its state first, and frees its device.
+
+    Raises:
+        Conflict: it has ended, or is being cancelled.
+    """
+    if not move(session, Job, job.id, "paused", Job.lease_until.is_(None)):
+        move(session, Job, job.id, "pausing")
+    return _now_in(session, job, "pausing", "paused")
+
+
+def resume_job(session: Session, job: Job) -> Job:
+    """A paused job waits for a worker again, and goes on from its last checkpoint.
+
+    Raises:
+        Conflict: it is still pausing, has ended, or is being cancelled.
+    """
+    if move(session, Job, job.id, "queued", Job.state == "paused", setbacks={}, retry_at=None):
+        session.refresh(job)
+        queue.ring(session, job)
+    return _now_in(session, job, "queued", "running")
+
+
+def delete_job(session: Session, storage: LocalStorage, job: Job) -> None:
+    """Delete a job that has ended, with its history, results and files.
+
+    Raises:
+        Conflict: it has not ended.
+    """
+    session.refresh(job, with_for_update=True)
+    if job.state not in JOB_TERMINAL:
+        raise Conflict(
+            f"{job.id} is {job.state}: only a job that has ended can be deleted; cancel it first",
+            job_state=job.state,
+        )
+    session.execute(delete(Event).where(Event.subject_id == job.id))
+    session.delete(job)
+    session.flush()
+    prefix = f"jobs/{job.id}"
+    after_commit(session, lambda: storage.delete_prefix(prefix))
+
+
+def _now_in(session: Session, job: Job, *wanted: str) -> Job:
+    session.refresh(job)
+    if job.state in wanted:
+        return job
+    already = " already" if job.state in JOB_TERMINAL else ""
+    raise Conflict(f"{job.id} is {job.state}{already}", job_state=job.state)
