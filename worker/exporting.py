@@ -13,6 +13,7 @@ from core.engine.state import synthetic_labels
 from core.errors import JobError
 from core.export.artifacts import write_all
 from core.export.condensed import CondensedSet
+from core.failpoints import reach
 from core.ids import new_id
 from core.jobs.durations import seconds_by_phase
 from core.jobs.files import attempt_prefix, keep_only_published
@@ -59,7 +60,9 @@ def run(attempt: Attempt, job: Job, dataset: Dataset, canonical: CanonicalSet, t
         out = folder / "artifacts"
         written = write_all(condensed, out)
         attempt.stop_if_told()
+        reach("artifacts.written")
         attempt.storage.put(prefix, out)
+    reach("artifacts.stored")
     with attempt.database.reading() as session:
         seconds = seconds_by_phase(session, job)
         rate = measured_rate(session, job)
@@ -92,6 +95,7 @@ def run(attempt: Attempt, job: Job, dataset: Dataset, canonical: CanonicalSet, t
         )
         session.flush()
         keep_only_published(session, attempt.storage, job.id)
+    reach("artifacts.published")
 
 
 def _card(

@@ -11,6 +11,7 @@ from core.data.ingest import ingest
 from core.data.limits import Limits
 from core.db.models import Blob, Dataset, Upload
 from core.errors import DataError, InvalidRequest
+from core.failpoints import reach
 from core.jobs.transitions import held_by, move, require
 from worker.attempt import Attempt
 
@@ -57,7 +58,9 @@ def run(attempt: Attempt) -> None:
             progress=report,
         )
         size = sum(file.stat().st_size for file in out.rglob("*") if file.is_file())
+        reach("ingest.written")
         storage.put(prefix, out)
+    reach("ingest.stored")
     facts = json.loads(manifest.to_json())
     count = sum(split["count"] for split in facts["splits"].values())
     with attempt.writing() as session:

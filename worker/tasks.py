@@ -10,6 +10,7 @@ import structlog
 
 from core.db.models import Dataset, Job
 from core.db.session import get_database
+from core.failpoints import reach
 from core.jobs import queue
 from core.jobs.reaper import reap
 from core.jobs.states import phases_of
@@ -42,6 +43,7 @@ def work_through(queue: str) -> None:
             lease = _next(queue, settings)
             if lease is None:
                 return
+            reach("claim.committed")
             with structlog.contextvars.bound_contextvars(row=lease.row_id, attempt=lease.fence):
                 supervise(lease, settings, database, storage)
             with database.writing() as session:

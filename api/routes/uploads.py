@@ -21,6 +21,7 @@ from core.catalogue.usage import admit_bytes
 from core.db.models import Upload
 from core.db.session import Database
 from core.errors import Gone, InvalidRequest
+from core.failpoints import reach
 from core.ids import new_id
 from core.settings import Settings
 from core.storage.local import LocalStorage
@@ -81,8 +82,11 @@ async def _store(
                 sha256=receiver.sha256,
             )
 
+        reach("upload.received")
+
         def keep() -> Upload:
             receiver.store(file_key_of(upload_id))
+            reach("upload.stored")
             with database.writing() as session:
                 try:
                     admit_bytes(session, owner, receiver.size, settings)

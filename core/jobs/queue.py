@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 from core.db.models import Dataset, Job
 from core.db.session import after_commit
 from core.db.types import db_now
+from core.failpoints import reach
 from core.jobs.states import DATASET_QUEUE, PHASE_QUEUE
 from core.settings import Settings, get_settings
 
@@ -98,6 +99,7 @@ def queue_of(row: Job | Dataset) -> str:
 
 def _send(queue: str, row_id: str) -> None:
     global _producer
+    reach("job.committed")
     _producer = _producer or make_producer(get_settings())
     try:
         _producer.send_task(WORK, kwargs={"queue": queue}, queue=queue, ignore_result=True, retry=False)

@@ -14,6 +14,7 @@ from core.db.session import Database
 from core.db.types import db_now
 from core.jobs.files import checkpoint_key
 from core.jobs.reaper import RING_AT_ONCE, Reaped, reap, release
+from core.jobs.setbacks import PATIENCE
 from core.jobs.transitions import Leased, find, move
 from core.settings import Settings
 from core.storage.local import LocalStorage
@@ -144,6 +145,26 @@ def test_a_row_that_kills_its_workers_fails(
     assert "host:1 fell silent" in row.problem["detail"]
     assert events_of(database, row_id)[-1].data == row.problem
     assert sweep(database, storage, settings) == Reaped()
+
+
+def test_each_cause_has_a_patience_of_its_own(
+    database: Database, settings: Settings, storage: LocalStorage
+) -> None:
+    """A full disk is waited for, ever longer, and takes nothing of the patience with lost workers."""
+    row_id = new_row(database, Job)
+    waits: list[float] = []
+    for _ in range(PATIENCE["storage_full"].attempts or 0):
+        take(database, row_id)
+        with database.writing() as session:
+            outcome = release(
+                session, storage, session.get_one(Job, row_id), settings, "storage_full", "full"
+            )
+        if outcome == "queued":
+            waits.append(events_of(database, row_id)[-1].data["wait_seconds"])
+    assert waits == [15.0, 30.0, 60.0, 120.0, 240.0, 480.0, *[600.0] * 5]
+    job = job_of(database, row_id)
+    assert (job.state, job.setbacks) == ("failed", {"storage_full": 12})
+    assert job.problem is not None and job.problem["code"] == "storage_full"
 
 
 def test_a_dead_attempt_of_a_job_that_was_to_pause_is_paused(

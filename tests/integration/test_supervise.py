@@ -11,10 +11,11 @@ from sqlalchemy import func, select
 
 from core.db.models import Artifact, Checkpoint, Evaluation, Job, Metric
 from core.db.session import Database
-from core.jobs.control import cancel_job
+from core.jobs.control import cancel_job, pause_job, resume_job
 from core.jobs.files import checkpoint_key, checkpoints_of
 from core.jobs.reaper import reap
 from core.storage.local import sha256_file
+from tests.support.disks import fill, small_disk
 from tests.support.leased import event_types, events_of, expire, job_of, take
 from tests.support.processes import runner_of, wait_for
 from tests.support.workplace import ENDLESS, Workplace, drain, embedded_workplace, workplace
@@ -161,6 +162,81 @@ def test_a_drained_job_goes_on_elsewhere_as_if_undisturbed(embedded: Workplace) 
         scores = select(Evaluation.method, Evaluation.accuracy).order_by(Evaluation.method)
         one, other = (session.execute(scores.where(Evaluation.job_id == of)) for of in (job_id, undisturbed))
         assert one.all() == other.all()
+
+
+def test_a_paused_job_frees_its_device_and_goes_on_from_there(embedded: Workplace) -> None:
+    job_id = embedded.new_job(iterations=ENDLESS)
+
+    def meanwhile() -> None:
+        embedded.wait_for_event(job_id, "checkpoint")
+        with embedded.database.writing() as session:
+            assert pause_job(session, session.get_one(Job, job_id)).state == "pausing"
+
+    embedded.attempt(job_id, meanwhile=meanwhile)
+    paused = job_of(embedded.database, job_id)
+    assert (paused.state, paused.lease_until, paused.setbacks) == ("paused", None, {})
+    assert runner_of(job_id) is None
+    with embedded.database.reading() as session:
+        assert checkpoints_of(session, paused)[0].iteration == paused.iteration > 0
+
+    def again() -> None:
+        embedded.wait_for_event(job_id, "resumed")
+        with embedded.database.writing() as session:
+            cancel_job(session, embedded.storage, session.get_one(Job, job_id))
+
+    with embedded.database.writing() as session:
+        assert resume_job(session, session.get_one(Job, job_id)).state == "queued"
+    embedded.attempt(job_id, meanwhile=again)
+    resumed = next(e for e in events_of(embedded.database, job_id) if e.type == "resumed")
+    assert resumed.data == {"iteration": paused.iteration}
+
+
+def test_a_job_that_does_not_react_to_a_cancel_is_killed(embedded: Workplace) -> None:
+    job_id = embedded.new_job(iterations=ENDLESS)
+
+    def meanwhile() -> None:
+        embedded.wait_for_event(job_id, "checkpoint")
+        pid = wait_for(lambda: runner_of(job_id))
+        assert pid is not None
+        os.kill(pid, signal.SIGSTOP)  # as one that is stuck in a call of the driver
+        with embedded.database.writing() as session:
+            cancel_job(session, embedded.storage, session.get_one(Job, job_id))
+
+    embedded.attempt(job_id, meanwhile=meanwhile)
+    assert job_of(embedded.database, job_id).state == "cancelled"
+    assert runner_of(job_id) is None
+    assert embedded.blobs_of(job_id) == []
+
+
+def test_a_full_disk_sets_a_job_back_and_it_waits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not its fault: it keeps its last checkpoint, and goes on when there is room."""
+    data_dir = tmp_path / "data"
+    with small_disk(data_dir, 4), embedded_workplace(tmp_path, monkeypatch) as place:
+        job_id = place.new_job(iterations=ENDLESS)
+
+        def meanwhile() -> None:
+            place.wait_for_event(job_id, "checkpoint")
+            fill(data_dir)
+
+        place.attempt(job_id, meanwhile=meanwhile)
+        job = job_of(place.database, job_id)
+        assert (job.state, job.setbacks) == ("queued", {"storage_full": 1})
+        assert job.retry_at is not None
+        assert events_of(place.database, job_id)[-1].data["wait_seconds"] == 15.0
+        with place.database.reading() as session:
+            newest = checkpoints_of(session, job)[0]
+        assert sha256_file(place.storage.path(newest.blob_key)) == newest.sha256
+        (data_dir / "filler").unlink()
+
+        def again() -> None:
+            place.wait_for_event(job_id, "resumed")
+            with place.database.writing() as session:
+                cancel_job(session, place.storage, session.get_one(Job, job_id))
+
+        with place.database.writing() as session:
+            session.get_one(Job, job_id).retry_at = None
+        place.attempt(job_id, meanwhile=again)
+        assert job_of(place.database, job_id).state == "cancelled"
 
 
 def test_an_attempt_whose_lease_is_taken_over_writes_nothing_more(embedded: Workplace) -> None:

@@ -37,12 +37,17 @@ def runner_of(row_id: str) -> int | None:
     )
 
 
+def parent_of(pid: int) -> int:
+    """Raises FileNotFoundError or ProcessLookupError: it is gone."""
+    # pid (name) state ppid …, and a name may hold anything.
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+
+
 def descendants(root: int) -> set[int]:
     children: dict[int, set[int]] = {}
     for pid in commands():
         try:
-            # pid (name) state ppid …, and a name may hold anything.
-            parent = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+            parent = parent_of(pid)
         except (FileNotFoundError, ProcessLookupError):
             continue
         children.setdefault(parent, set()).add(pid)

@@ -34,13 +34,13 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _binary(name: str) -> str | None:
+def binary(name: str) -> str | None:
     return shutil.which(name) or next(
         (str(p) for p in sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"), reverse=True)), None
     )
 
 
-def _unprivileged() -> str | None:
+def unprivileged() -> str | None:
     """PostgreSQL refuses to run as root."""
     if os.geteuid() != 0:
         return None
@@ -54,11 +54,11 @@ def postgres() -> Iterator[str]:
     if address := os.environ.get(POSTGRES_VARIABLE):
         yield address
         return
-    initdb, server = _binary("initdb"), _binary("postgres")
+    initdb, server = binary("initdb"), binary("postgres")
     if initdb is None or server is None:
         missing("PostgreSQL", POSTGRES_VARIABLE)
         return
-    user = _unprivileged()
+    user = unprivileged()
     with tempfile.TemporaryDirectory(prefix="condensery-pg-") as folder:
         data = Path(folder) / "data"
         if user:
@@ -75,7 +75,7 @@ def postgres() -> Iterator[str]:
         )  # fmt: skip
         try:
             address = f"postgresql+psycopg://condensery@127.0.0.1:{port}/postgres"
-            _connect(address)
+            connect(address)
             yield address
         finally:
             process.send_signal(signal.SIGINT)  # "fast": open connections are cut
@@ -88,7 +88,7 @@ def postgres() -> Iterator[str]:
     retry=retry_if_exception_type(psycopg.Error),
     reraise=True,
 )
-def _connect(address: str) -> None:
+def connect(address: str) -> None:
     psycopg.connect(address.replace("+psycopg", "")).close()
 
 
@@ -110,7 +110,7 @@ def redis_server() -> Iterator[str]:
         )  # fmt: skip
         try:
             address = f"redis://127.0.0.1:{port}/0"
-            _ping(address)
+            ping(address)
             yield address
         finally:
             process.terminate()
@@ -123,6 +123,6 @@ def redis_server() -> Iterator[str]:
     retry=retry_if_exception_type(redis.RedisError),
     reraise=True,
 )
-def _ping(address: str) -> None:
+def ping(address: str) -> None:
     with redis.Redis.from_url(address) as client:
         client.ping()

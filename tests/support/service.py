@@ -64,11 +64,11 @@ class Service:
         )
 
     def start_api(self) -> None:
-        self._api = self._spawn("api")
+        self._api = self.spawn("api")
         self._wait_until_ready()
 
     def start_worker(self) -> None:
-        self._worker = self._spawn("worker")
+        self._worker = self.spawn("worker")
 
     def stop_worker(self) -> int:
         """SIGTERM, and wait. Returns the exit status."""
@@ -109,6 +109,11 @@ class Service:
     def api_pid(self) -> int:
         assert self._api is not None
         return self._api.pid
+
+    @property
+    def worker_pid(self) -> int:
+        assert self._worker is not None
+        return self._worker.pid
 
     @property
     def up_command(self) -> list[str]:
@@ -168,7 +173,7 @@ class Service:
     def temporary(self) -> list[str]:
         return sorted(p.name for p in (self.data_dir / "tmp").iterdir())
 
-    def _spawn(self, module: str) -> "subprocess.Popen[bytes]":
+    def spawn(self, module: str) -> "subprocess.Popen[bytes]":
         with self.log.open("ab") as log:
             return subprocess.Popen(
                 [sys.executable, "-m", module], env=self.environment, cwd=ROOT, stdout=log, stderr=log,

@@ -1,0 +1,175 @@
+"""The invariants, checked from outside: plain SQL and files, none of the product's own code.
+
+`violations` returns sentences; an empty list is what every fault must leave behind.
+"""
+
+import hashlib
+import sqlite3
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+#: Written down here once more on purpose: a fault of the product's table must not hide itself.
+ALLOWED = {
+    "queued": {"running", "paused", "cancelled", "failed"},
+    "running": {"queued", "pausing", "cancelling", "succeeded", "failed"},
+    "pausing": {"paused", "cancelling", "succeeded", "failed"},
+    "paused": {"queued", "cancelled"},
+    "cancelling": {"cancelled", "failed"},
+    "cancelled": set(),
+    "succeeded": set(),
+    "failed": set(),
+}
+ENDED = ("cancelled", "succeeded", "failed")
+
+
+class Evidence:
+    """A service's database and files, as they lie there."""
+
+    def __init__(self, data_dir: Path, database_url: str | None) -> None:
+        self.data_dir = data_dir
+        self._url = database_url
+
+    def rows(self, table: str) -> list[dict[str, Any]]:
+        query = f"SELECT * FROM {table}"
+        if self._url is None:
+            with sqlite3.connect(self.data_dir / "condensery.db") as connection:
+                connection.row_factory = sqlite3.Row
+                return [dict(row) for row in connection.execute(query)]
+        with psycopg.connect(self._url.replace("+psycopg", ""), row_factory=psycopg.rows.dict_row) as found:
+            return list(found.execute(query.encode()))
+
+    def blob(self, key: str) -> Path:
+        return self.data_dir / "blobs" / key
+
+    def blobs(self) -> set[str]:
+        root = self.data_dir / "blobs"
+        return {path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()}
+
+
+def violations(evidence: Evidence) -> list[str]:
+    """Of everything that must hold once nothing is being worked on."""
+    return [
+        *_every_job_has_ended(evidence),
+        *_histories_are_paths(evidence),
+        *_published_once_and_whole(evidence),
+        *_fences_do_not_overlap(evidence),
+        *_every_blob_has_its_row(evidence),
+        *_nothing_temporary(evidence),
+    ]
+
+
+def _every_job_has_ended(evidence: Evidence) -> Iterator[str]:
+    """I1, for a service at rest."""
+    for job in evidence.rows("jobs"):
+        if job["state"] not in (*ENDED, "paused"):
+            yield f"{job['id']} is stuck in {job['state']}"
+        if job["lease_until"] is not None:
+            yield f"{job['id']} is {job['state']} and still leased by {job['worker']}"
+        if job["state"] in ENDED and job["finished_at"] is None:
+            yield f"{job['id']} has {job['state']} at no time"
+    for dataset in evidence.rows("datasets"):
+        if dataset["state"] not in ("ready", "invalid") or dataset["lease_until"] is not None:
+            yield f"{dataset['id']} is stuck in {dataset['state']}"
+
+
+def _histories_are_paths(evidence: Evidence) -> Iterator[str]:
+    """I5, and that no event is missing or there twice."""
+    by_subject: dict[str, list[dict[str, Any]]] = {}
+    for event in evidence.rows("events"):
+        by_subject.setdefault(event["subject_id"], []).append(event)
+    for row in (*evidence.rows("jobs"), *evidence.rows("datasets")):
+        events = sorted(by_subject.pop(row["id"], []), key=lambda event: event["seq"])
+        if [event["seq"] for event in events] != list(range(1, row["event_seq"] + 1)):
+            yield f"{row['id']} has the events {[event['seq'] for event in events]} of {row['event_seq']}"
+        if "spec" not in row:
+            continue
+        states = [event["type"] for event in events if event["type"] in ALLOWED]
+        for before, after in pairwise(states):
+            if after not in ALLOWED[before]:
+                yield f"{row['id']} went from {before} to {after}: {states}"
+        if states and states[-1] != row["state"]:
+            yield f"{row['id']} is {row['state']}, but its history ends in {states[-1]}"
+    yield from (f"events of {subject}, which is gone" for subject in by_subject)
+
+
+def _published_once_and_whole(evidence: Evidence) -> Iterator[str]:
+    """I2 and I3: what is offered is there, byte for byte, and of one attempt."""
+    artifacts: dict[str, list[dict[str, Any]]] = {}
+    for one in evidence.rows("artifacts"):
+        artifacts.setdefault(one["job_id"], []).append(one)
+        yield from _differs(evidence, one["id"], one["blob_key"], one["size"], one["sha256"])
+    for job in evidence.rows("jobs"):
+        offered = artifacts.pop(job["id"], [])
+        if (job["state"] == "succeeded") != bool(offered):
+            yield f"{job['id']} is {job['state']} and offers {len(offered)} artifacts"
+        if len({one["fence"] for one in offered}) > 1:
+            yield f"{job['id']} offers artifacts of several attempts"
+    yield from (f"artifacts of {job_id}, which is gone" for job_id in artifacts)
+    for blob in evidence.rows("blobs"):
+        yield from _differs(evidence, blob["file_key"], blob["file_key"], blob["size"], blob["sha256"])
+    for checkpoint in evidence.rows("checkpoints"):
+        yield from _differs(
+            evidence,
+            f"checkpoint {checkpoint['iteration']} of {checkpoint['job_id']}",
+            checkpoint["blob_key"],
+            checkpoint["size"],
+            checkpoint["sha256"],
+        )
+
+
+def _differs(evidence: Evidence, name: str, key: str, size: int, sha256: str) -> Iterator[str]:
+    try:
+        content = evidence.blob(key).read_bytes()
+    except FileNotFoundError:
+        yield f"{name}: its file {key} is gone"
+        return
+    if len(content) != size:
+        yield f"{name}: {len(content)} bytes instead of {size}"
+    elif hashlib.sha256(content).hexdigest() != sha256:
+        yield f"{name}: its bytes are not those of its SHA-256"
+
+
+def _fences_do_not_overlap(evidence: Evidence) -> Iterator[str]:
+    """I4: once attempt k + 1 has written, attempt k writes nothing more."""
+    spans: dict[str, dict[int, tuple[Any, Any]]] = {}
+    for metric in evidence.rows("metrics"):
+        of_job = spans.setdefault(metric["job_id"], {})
+        at = metric["created_at"]
+        first, last = of_job.get(metric["fence"], (at, at))
+        of_job[metric["fence"]] = (min(first, at), max(last, at))
+    for job_id, by_fence in spans.items():
+        fences = sorted(by_fence)
+        for before, after in pairwise(fences):
+            if by_fence[before][1] > by_fence[after][0]:
+                yield f"{job_id}: attempt {before} wrote metrics after attempt {after} had begun to"
+
+
+def _every_blob_has_its_row(evidence: Evidence) -> Iterator[str]:
+    known = {row["file_key"] for row in evidence.rows("blobs")}
+    known |= {row["blob_key"] for table in ("artifacts", "checkpoints") for row in evidence.rows(table)}
+    folders = {row["blob_prefix"] for row in evidence.rows("datasets") if row["blob_prefix"]}
+    for key in sorted(evidence.blobs() - known):
+        if not any(key.startswith(f"{folder}/") for folder in folders):
+            yield f"the blob {key} belongs to nothing"
+
+
+def _nothing_temporary(evidence: Evidence) -> Iterator[str]:
+    """I7, for files."""
+    for entry in sorted((evidence.data_dir / "tmp").iterdir()):
+        yield f"tmp/{entry.name} was left behind"
+
+
+def processes_of(data_dir: Path) -> list[str]:
+    """I7, for processes: whatever still runs with this service's data directory in its environment."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*/environ"):
+        try:
+            if str(data_dir).encode() in entry.read_bytes():
+                found.append((entry.parent / "cmdline").read_text().replace("\0", " "))
+        except OSError:
+            continue
+    return found

@@ -1,0 +1,175 @@
+"""A service to which faults are done: real processes, its own database and broker, small real jobs."""
+
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from tenacity import RetryError
+
+from examples.digits import write_zip
+from tests.faults.checker import Evidence, violations
+from tests.faults.daemons import Postgres, Redis
+from tests.support.processes import descendants, runner_of, wait_for
+from tests.support.service import Service, finish, upload_dataset
+
+#: How long a service may take to put everything right: here a lease lasts four seconds, not sixty.
+SETTLE_SECONDS = 90
+
+#: Two seconds or so of condensation with a few checkpoints, then one small network.
+JOB: dict[str, Any] = {
+    "ipc": 2,
+    "iterations": 150,
+    "batch_real": 32,
+    "network": {"width": 8, "depth": 2},
+    "evaluation": {"networks": 1, "epochs": 3, "baselines": []},
+    "seed": 11,
+}
+HASTE = {
+    "CONDENSERY_CHECKPOINT_SECONDS": "0.3",
+    "CONDENSERY_POLL_SECONDS": "2",
+    "CONDENSERY_REDISPATCH_SECONDS": "3",
+    "CONDENSERY_STOP_POLL_SECONDS": "0.5",
+    "CONDENSERY_STALL_SECONDS": "8",
+    "CONDENSERY_DEVICE": "cpu",
+}
+
+
+class Place:
+    """The service, what must come out of an undisturbed job, and the means to disturb it."""
+
+    def __init__(
+        self,
+        kind: str,
+        service: Service,
+        armed: Path,
+        digits: Path,
+        postgres: Postgres | None,
+        redis: Redis | None,
+    ) -> None:
+        self.kind = kind
+        self.service = service
+        self.digits = digits
+        self.postgres = postgres
+        self.redis = redis
+        self._armed = armed
+        self.client = service.client()
+        self.dataset_id = str(upload_dataset(self.client, digits)["id"])
+        self.undisturbed = self.digests(finish(self.client, self.submit())["id"])
+
+    # What users do.
+
+    def submit(self, **changes: Any) -> str:
+        made = self.client.post("/v1/jobs", {"dataset_id": self.dataset_id, **JOB, **changes})
+        return str(made["id"])
+
+    def job(self, job_id: str) -> dict[str, Any]:
+        return self.client.get(f"/v1/jobs/{job_id}")
+
+    def digests(self, job_id: str) -> dict[str, str]:
+        offered = self.client.get(f"/v1/jobs/{job_id}/artifacts")["data"]
+        return {one["format"]: one["sha256"] for one in offered}
+
+    def events(self, job_id: str) -> list[str]:
+        page = self.client.get(f"/v1/jobs/{job_id}/events", limit=1000)
+        return [event["type"] for event in page["data"]]
+
+    def wait_for(self, job_id: str, *wanted: str) -> None:
+        """Until one of these events has happened."""
+        for kind, _ in self.client.follow(f"/v1/jobs/{job_id}"):
+            if kind in wanted:
+                return
+        raise AssertionError(f"{job_id} ended without {' or '.join(wanted)}")
+
+    # What goes wrong.
+
+    def arm(self, point: str, action: str) -> None:
+        """The next process that reaches the failpoint fails there (core/failpoints.py)."""
+        pending = self._armed.with_name("pending")
+        pending.write_text(action)
+        pending.rename(self._armed / point)
+
+    def disarm(self, point: str) -> None:
+        (self._armed / point).unlink(missing_ok=True)
+
+    def wait_until_sprung(self, point: str) -> None:
+        wait_for(lambda: not (self._armed / point).exists())
+
+    def runner(self, row_id: str) -> int:
+        """The process that works on a row, once there is one."""
+        pid = wait_for(lambda: runner_of(row_id))
+        assert pid is not None
+        return pid
+
+    def processes(self) -> set[int]:
+        """Every process of the worker."""
+        return {self.service.worker_pid, *descendants(self.service.worker_pid)}
+
+    def kill(self, pid: int, number: int = signal.SIGKILL) -> None:
+        os.kill(pid, number)
+
+    # What must be true afterwards.
+
+    def settle(self, *job_ids: str, state: str = "succeeded") -> None:
+        """Wait until these jobs have ended, as if nothing had happened to them."""
+        for job_id in job_ids:
+            wait_for(partial(self._has_ended, job_id), seconds=SETTLE_SECONDS)
+            job = self.job(job_id)
+            assert job["state"] == state, (job["state"], job["problem"], self.events(job_id))
+            if state == "succeeded":
+                assert self.digests(job_id) == self.undisturbed, f"{job_id}: other bytes"
+
+    def _has_ended(self, job_id: str) -> bool:
+        return self.job(job_id)["finished_at"] is not None
+
+    def verdict(self) -> list[str]:
+        """What is wrong, with everything at rest."""
+        evidence = Evidence(self.service.data_dir, self.service.environment.get("CONDENSERY_DATABASE_URL"))
+        found: list[str] = []
+
+        def clean() -> bool:
+            self.service.run("core.admin", "storage", "check", "--delete-orphans", "--older-than", "0")
+            found[:] = violations(evidence)
+            return not found
+
+        try:
+            wait_for(clean, seconds=20)
+        except RetryError:
+            return found
+        return []
+
+
+@contextmanager
+def place(kind: str, folder: Path, **settings: str) -> Iterator[Place]:
+    """`embedded`: SQLite and files. `production`: PostgreSQL and Redis of its own."""
+    with ExitStack() as stack:
+        armed = folder / "failpoints"
+        armed.mkdir(parents=True)
+        chosen = HASTE | {"CONDENSERY_FAILPOINTS": str(armed)} | settings
+        postgres = redis = None
+        if kind == "production":
+            for name in ("postgres", "redis"):
+                (folder / name).mkdir()
+            postgres, redis = Postgres(folder / "postgres"), Redis(folder / "redis")
+            for daemon in (postgres, redis):
+                stack.callback(daemon.stop)
+                daemon.start()
+            chosen |= {
+                "CONDENSERY_DATABASE_URL": postgres.address,
+                "CONDENSERY_BROKER_URL": redis.address,
+            }
+        service = Service(folder / "data", **chosen)
+        stack.callback(service.stop)
+        service.start()
+        digits = folder / "digits.zip"
+        write_zip(digits)
+        yield Place(kind, service, armed, digits, postgres, redis)
+
+
+def other_worker(service: Service) -> "subprocess.Popen[bytes]":
+    """A second worker beside the service's own, as on another machine."""
+    return service.spawn("worker")
