@@ -6,10 +6,11 @@ from api import problems
 from api.plain_errors import PlainErrors
 from api.request_context import RequestContext
 from api.routes import artifacts, datasets, health, jobs, keys, tus, uploads, usage
+from api.tidying import tidying
 from api.tus import Tus
 from core.db.session import Database, get_database
 from core.settings import Settings, get_settings
-from core.storage.local import LocalStorage, get_storage
+from core.storage import Storage, get_storage
 from core.version import __version__
 
 DESCRIPTION = """Dataset condensation as a service: upload a labelled image set, get a few synthetic images
@@ -18,7 +19,7 @@ per class that train a network almost as well. Errors are RFC 9457 problems; lis
 
 
 def create_app(
-    settings: Settings | None = None, database: Database | None = None, storage: LocalStorage | None = None
+    settings: Settings | None = None, database: Database | None = None, storage: Storage | None = None
 ) -> FastAPI:
     """The application on the given parts; by default on those of the environment."""
     settings = settings or get_settings()
@@ -29,6 +30,7 @@ def create_app(
         max_body_size=settings.max_body_bytes,
         docs_url=None,  # they would load scripts from another host
         redoc_url=None,
+        lifespan=tidying,
     )
     app.state.settings = settings
     app.state.database = database or get_database()

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from core.db.session import Database
 from core.settings import Settings
-from core.storage.local import LocalStorage
+from core.storage import Storage
 
 
 def _reading(request: Request) -> Iterator[Session]:
@@ -28,8 +28,8 @@ def _settings(request: Request) -> Settings:
     return settings
 
 
-def _storage(request: Request) -> LocalStorage:
-    storage: LocalStorage = request.app.state.storage
+def _storage(request: Request) -> Storage:
+    storage: Storage = request.app.state.storage
     return storage
 
 
@@ -44,7 +44,7 @@ WriteSession = Annotated[Session, Depends(_writing, scope="function")]
 AppSettings = Annotated[Settings, Depends(_settings)]
 #: For transactions that do not last as long as the request.
 AppDatabase = Annotated[Database, Depends(_database)]
-Storage = Annotated[LocalStorage, Depends(_storage)]
+AppStorage = Annotated[Storage, Depends(_storage)]
 IdempotencyKey = Annotated[
     str | None,
     Header(

@@ -30,7 +30,12 @@ _STATUS: dict[type[errors.CondenseryError], int] = {
     errors.Locked: 423,
     errors.QuotaExceeded: 429,
     errors.ChecksumMismatch: 460,
+    errors.StorageUnavailable: 503,
     errors.StorageFull: 507,
+}
+_HEADERS = {
+    401: {"WWW-Authenticate": 'Bearer realm="condensery"'},
+    503: {"Retry-After": "5"},
 }
 _CODES = {
     400: "malformed",
@@ -131,7 +136,7 @@ def install(app: FastAPI) -> None:
 def _known(_request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, errors.CondenseryError)
     status = next((s for kind, s in _STATUS.items() if isinstance(error, kind)), 500)
-    headers = {"WWW-Authenticate": 'Bearer realm="condensery"'} if status == 401 else None
+    headers = _HEADERS.get(status)
     fields = [FieldError(pointer=error.pointer, detail=error.detail)] if error.pointer else None
     return problem(status, error.code, error.detail, fields=fields, headers=headers, **error.context)
 
@@ -191,7 +196,7 @@ def _database_away(_request: Request, error: Exception) -> JSONResponse:
     cause = error.orig if isinstance(error, DBAPIError) else error
     log.error("database not available", error=str(cause))
     return problem(
-        503, "database_unavailable", "the database does not answer; try again", headers={"Retry-After": "5"}
+        503, "database_unavailable", "the database does not answer; try again", headers=_HEADERS[503]
     )
 
 

@@ -1,21 +1,19 @@
-"""Bytes in and out: bodies to disk, blobs to clients, events as they happen."""
+"""Bodies to disk as they come, events to clients as they happen."""
 
 import asyncio
 import base64
 from collections.abc import AsyncIterator, Callable
-from pathlib import Path
 from typing import Protocol
 
-from fastapi.responses import FileResponse, Response
 from fastapi.sse import ServerSentEvent
 from pydantic import BaseModel
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
 
 from api.schemas.common import EventOut
-from core.db.models import Artifact, Event
+from core.db.models import Event
 from core.errors import Malformed, NotFound, TooLarge
-from core.storage.local import Receiver
+from core.storage.receiver import Receiver
 
 #: Large enough that the hop to a thread costs little, small enough that memory stays flat.
 CHUNK = 1 << 20
@@ -119,32 +117,6 @@ def check_digest(header: str | None, receiver: Receiver) -> bool:
 
 def repr_digest(sha256: str) -> str:
     return f"sha-256=:{base64.b64encode(bytes.fromhex(sha256)).decode()}:"
-
-
-class BlobResponse(FileResponse):
-    """A blob: strong ETag from its SHA-256, ranges, and never anything a browser would run."""
-
-    chunk_size = CHUNK  # the default of 64 KiB is several times slower
-
-
-def send_artifact(request: Request, artifact: Artifact, path: Path) -> Response:
-    etag = f'"{artifact.sha256}"'
-    headers = {
-        "ETag": etag,
-        "Repr-Digest": repr_digest(artifact.sha256),
-        "Cache-Control": "private, max-age=31536000, immutable",
-        "Content-Security-Policy": "sandbox; default-src 'none'",
-    }
-    if _matches(request.headers.get("if-none-match"), etag):
-        return Response(status_code=304, headers=headers)
-    return BlobResponse(path, media_type=artifact.media_type, filename=artifact.file_name, headers=headers)
-
-
-def _matches(header: str | None, etag: str) -> bool:
-    if header is None:
-        return False
-    tags = [tag.strip().removeprefix("W/") for tag in header.split(",")]
-    return "*" in tags or etag in tags
 
 
 async def follow(

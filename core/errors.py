@@ -108,6 +108,12 @@ class StorageFull(CondenseryError):
     code = "storage_full"
 
 
+class StorageUnavailable(CondenseryError):
+    """The store of blobs cannot be reached, or refuses us: not the user's to mend, and worth another try."""
+
+    code = "storage_unavailable"
+
+
 class DataError(CondenseryError):
     """The uploaded data cannot be used. Always the user's to mend, so never retried.
 

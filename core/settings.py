@@ -15,7 +15,7 @@ class Settings(BaseSettings):
     """Configuration of API, worker and admin commands.
 
     The defaults are the embedded service: SQLite, a broker of plain files and blobs, all under
-    `data_dir`. Production sets `database_url` and `broker_url`.
+    `data_dir`. Production sets `database_url` and `broker_url`, and several machines `storage_url`.
     """
 
     model_config = SettingsConfigDict(env_prefix="CONDENSERY_", env_file=".env", extra="ignore", frozen=True)
@@ -26,6 +26,16 @@ class Settings(BaseSettings):
     )
     broker_url: SecretStr | None = Field(
         None, description="Celery broker (redis://…); default: files under data_dir."
+    )
+
+    storage_url: str | None = Field(
+        None,
+        pattern=r"^s3://[a-z0-9][a-z0-9.-]+[a-z0-9](/[A-Za-z0-9_-][A-Za-z0-9._-]*)*/?$",
+        description="Where blobs are: s3://bucket or s3://bucket/prefix; default: files under data_dir. "
+        "Endpoint, region and credentials are the AWS_* variables.",
+    )
+    storage_cache_bytes: int = Field(
+        50 * GiB, ge=0, description="Copies of blobs of S3 that a machine keeps on its disk."
     )
 
     host: str = Field("127.0.0.1", description="Address to bind. Not a loopback one → API keys must exist.")

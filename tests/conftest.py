@@ -10,8 +10,9 @@ from sqlalchemy import make_url
 
 from core.db.migrate import upgrade
 from core.db.session import Database
+from tests.support.buckets import aws_environment, new_bucket
 from tests.support.databases import copied_sqlite, empty_postgres, empty_sqlite, migrated_postgres
-from tests.support.servers import postgres, redis_server
+from tests.support.servers import postgres, redis_server, s3_server
 
 
 def pytest_configure() -> None:
@@ -30,6 +31,20 @@ def redis_address() -> Iterator[str]:
     """A Redis that nothing else uses, whose databases may be flushed."""
     with redis_server() as address:
         yield address
+
+
+@pytest.fixture(scope="session")
+def s3_address() -> Iterator[str]:
+    with s3_server() as address:
+        yield address
+
+
+@pytest.fixture
+def bucket(s3_address: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The `storage_url` of an empty bucket, which this process and those that it starts can reach."""
+    for name, value in aws_environment(s3_address).items():
+        monkeypatch.setenv(name, value)
+    return new_bucket(s3_address)
 
 
 @pytest.fixture(scope="session")

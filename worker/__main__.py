@@ -14,13 +14,13 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from core import logs
 from core.catalogue.blobs import forget_orphans
-from core.catalogue.resumable import forget_expired
 from core.db.session import get_database
+from core.errors import StorageUnavailable
 from core.jobs.line import somebody_waits
 from core.jobs.queue import QUEUES
 from core.jobs.reaper import reap
 from core.settings import Settings, get_settings
-from core.storage.local import get_storage
+from core.storage import get_storage
 from worker import slots
 from worker.health import beat
 
@@ -100,7 +100,6 @@ def _sweep(settings: Settings) -> None:
     try:
         with get_database().writing() as session:
             reap(session, storage, settings)
-        forget_expired(get_database(), storage, settings.upload_expiry_seconds)
     except SQLAlchemyError as error:
         log.warning("no sweep: the database does not answer", error=str(error))
     storage.forget_abandoned()
@@ -112,6 +111,9 @@ def _tidy() -> None:
             removed = forget_orphans(session, get_storage())
     except SQLAlchemyError as error:
         log.warning("not tidied: the database does not answer", error=str(error))
+        return
+    except StorageUnavailable as error:
+        log.warning("not tidied", error=error.detail)
         return
     if removed:
         log.warning("files of no upload removed", files=removed)

@@ -15,7 +15,7 @@ from core.db.session import Database
 from core.errors import LeaseLost
 from core.jobs.transitions import find, held_by, record, require
 from core.settings import Settings
-from core.storage.local import LocalStorage
+from core.storage import Storage
 from worker.lease import Lease
 
 
@@ -30,7 +30,7 @@ class Attempt:
     lease: Lease
     settings: Settings
     database: Database
-    storage: LocalStorage
+    storage: Storage
     _told_to_stop: bool = field(default=False, init=False)
     _reported: float = field(default=0.0, init=False)
 

@@ -9,7 +9,7 @@ from core.db.models import Checkpoint, Job
 from core.engine.state import CondenseState, check_finite
 from core.failpoints import reach
 from core.jobs.files import checkpoint_key, checkpoints_of, forget_old_checkpoints
-from core.storage.local import sha256_file
+from core.storage.disk import sha256_file
 from worker.attempt import Attempt
 
 log = structlog.get_logger(__name__)
@@ -58,13 +58,13 @@ def load_newest(attempt: Attempt, job: Job, device: torch.device) -> CondenseSta
     with attempt.database.reading() as session:
         known = checkpoints_of(session, job)
     for checkpoint in known:
-        path = attempt.storage.path(checkpoint.blob_key)
         try:
-            if sha256_file(path) != checkpoint.sha256:
-                raise SafetensorError("the SHA-256 differs")
-            with safe_open(path, framework="pt", device=str(device)) as file:
-                tensors = {name: file.get_tensor(name) for name in ("images_NCHW", "velocity_NCHW")}
-                found = (file.metadata() or {}).get("micro_batch")
+            with attempt.storage.local_file(checkpoint.blob_key) as path:
+                if sha256_file(path) != checkpoint.sha256:
+                    raise SafetensorError("the SHA-256 differs")
+                with safe_open(path, framework="pt", device=str(device)) as file:
+                    tensors = {name: file.get_tensor(name) for name in ("images_NCHW", "velocity_NCHW")}
+                    found = (file.metadata() or {}).get("micro_batch")
         except (OSError, SafetensorError) as error:
             damage = {"iteration": checkpoint.iteration, "detail": str(error)}
             log.error("checkpoint is damaged", **damage)

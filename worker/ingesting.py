@@ -1,6 +1,8 @@
 """An upload, or a path on the server, becomes a data set."""
 
 import json
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from sqlalchemy import select
@@ -25,7 +27,6 @@ def run(attempt: Attempt) -> None:
     settings, storage = attempt.settings, attempt.storage
     with attempt.database.reading() as session:
         dataset = attempt.dataset(session)
-    source = _source(attempt, dataset)
     limits = Limits(
         members=settings.max_archive_members,
         member_bytes=settings.max_member_bytes,
@@ -46,7 +47,7 @@ def run(attempt: Attempt) -> None:
                 attempt.progress(session, data, images_done=done, images_total=total)
 
     prefix = f"{dataset_prefix(dataset.id)}/a{attempt.lease.fence}"
-    with storage.scratch() as folder:
+    with storage.scratch() as folder, _source(attempt, dataset) as source:
         out = folder / "canonical"
         manifest = ingest(
             source,
@@ -73,15 +74,23 @@ def run(attempt: Attempt) -> None:
         require(published, dataset.id, attempt.lease.fence)
 
 
-def _source(attempt: Attempt, dataset: Dataset) -> Path:
-    """Raises DataError: the upload is gone, or the path may not be read (any more)."""
+@contextmanager
+def _source(attempt: Attempt, dataset: Dataset) -> Iterator[Path]:
+    """Raises DataError: the upload is gone or damaged, or the path may not be read (any more)."""
     if dataset.source_path is not None:
         try:
-            return resolve_import(dataset.source_path, attempt.settings.import_dirs)
+            path = resolve_import(dataset.source_path, attempt.settings.import_dirs)
         except InvalidRequest as error:
             raise DataError(error.detail, code=error.code) from error
+        yield path
+        return
     with attempt.database.reading() as session:
         blob = session.scalar(select(Blob).join(Upload).where(Upload.id == dataset.upload_id))
     if blob is None:
         raise DataError("its upload was deleted before it was read", code="upload_deleted")
-    return attempt.storage.path(blob.file_key)
+    with ExitStack() as held:
+        try:
+            path = held.enter_context(attempt.storage.local_file(blob.file_key))
+        except OSError as error:
+            raise DataError(f"its upload is damaged: {error}", code="upload_damaged") from error
+        yield path

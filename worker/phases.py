@@ -1,5 +1,7 @@
 """A job's phases, from wherever its row says that it is."""
 
+from contextlib import ExitStack
+
 from core.data.canonical import CanonicalSet
 from core.db.models import Dataset, Job
 from core.engine.errors import NumericalError, OutOfMemory
@@ -23,7 +25,15 @@ def run(attempt: Attempt) -> None:
         dataset = session.get(Dataset, job.dataset_id) if job.dataset_id else None
     if dataset is None or dataset.blob_prefix is None:
         raise JobError("its data set was deleted", code="dataset_deleted")
-    canonical = CanonicalSet.open(attempt.storage.path(dataset.blob_prefix))
+    with ExitStack() as held:
+        try:
+            folder = held.enter_context(attempt.storage.local_folder(dataset.blob_prefix))
+        except OSError as error:
+            raise JobError(f"its data set is damaged: {error}", code="corrupt_canonical_set") from error
+        _run(attempt, job, dataset, CanonicalSet.open(folder))
+
+
+def _run(attempt: Attempt, job: Job, dataset: Dataset, canonical: CanonicalSet) -> None:
     manifest = canonical.manifest
     train, test = (
         LabelledImages(

@@ -13,14 +13,14 @@ from sqlalchemy.exc import OperationalError
 from core import logs
 from core.db.models import Dataset, Job
 from core.db.session import get_database
-from core.errors import CondenseryError, DataError, JobError, LeaseLost, StorageFull
+from core.errors import CondenseryError, DataError, JobError, LeaseLost, StorageFull, StorageUnavailable
 from core.jobs.files import keep_only_published
 from core.jobs.reaper import release, wait_again
 from core.jobs.setbacks import Cause
 from core.jobs.transitions import held_by, move
 from core.processes import die_with_parent
 from core.settings import get_settings
-from core.storage.local import get_storage
+from core.storage import get_storage
 from worker.attempt import Attempt, StopRequested
 from worker.lease import Lease
 from worker.runner_environment import EX_DATABASE_AWAY
@@ -58,6 +58,8 @@ def _run(attempt: Attempt) -> None:
         _failed(attempt, error)
     except StorageFull as error:
         _set_back(attempt, "storage_full", error)
+    except StorageUnavailable as error:
+        _set_back(attempt, "storage_unavailable", error)
 
 
 def _ingest(attempt: Attempt) -> None:

@@ -22,7 +22,7 @@ from core.jobs.setbacks import Cause
 from core.jobs.states import JOB_HELD
 from core.jobs.transitions import find
 from core.settings import Settings
-from core.storage.local import LocalStorage
+from core.storage import Storage
 from worker.app import draining
 from worker.lease import Heartbeat, Lease
 from worker.runner_environment import EX_DATABASE_AWAY, RUNNER_ENVIRONMENT
@@ -33,7 +33,7 @@ STALLED = "stalled"
 _TICK_SECONDS = 0.2
 
 
-def supervise(lease: Lease, settings: Settings, database: Database, storage: LocalStorage) -> None:
+def supervise(lease: Lease, settings: Settings, database: Database, storage: Storage) -> None:
     """Run `python -m worker.runner` for a lease until it has ended, one way or another."""
     kind = "dataset" if lease.model is Dataset else "job"
     command = [sys.executable, "-m", "worker.runner", kind, lease.row_id, str(lease.fence)]
@@ -116,7 +116,7 @@ def _state(lease: Lease, database: Database) -> str:
 
 
 def _settle(
-    session: Session, lease: Lease, settings: Settings, storage: LocalStorage, status: int, reason: str | None
+    session: Session, lease: Lease, settings: Settings, storage: Storage, status: int, reason: str | None
 ) -> None:
     """Put the row right if the attempt still holds it: its process ended before it could."""
     row = find(session, lease.model, lease.row_id)

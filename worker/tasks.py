@@ -16,7 +16,7 @@ from core.jobs.reaper import reap
 from core.jobs.states import phases_of
 from core.jobs.transitions import Leased
 from core.settings import Settings, get_settings
-from core.storage.local import get_storage
+from core.storage import get_storage
 from worker.app import app, draining
 from worker.lease import Lease, claim_next
 from worker.slots import slot

@@ -3,13 +3,14 @@
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
+from fastapi.responses import StreamingResponse
 
-from api.deps import ReadSession, Storage
+from api.deps import AppStorage, ReadSession
+from api.downloads import send_artifact
 from api.pagination import After, IdFilter, Limit, Page, page_of
 from api.problems import responses
 from api.schemas.artifacts import ArtifactOut
 from api.security import Reader
-from api.streaming import BlobResponse, send_artifact
 from core.catalogue import rows
 from core.db.models import Artifact
 
@@ -47,11 +48,11 @@ _DOWNLOAD: dict[int | str, dict[str, Any]] = {
 }
 
 
-@router.head("/{artifact_id}/content", response_class=BlobResponse, responses=_DOWNLOAD)
-@router.get("/{artifact_id}/content", response_class=BlobResponse, responses=_DOWNLOAD)
+@router.head("/{artifact_id}/content", response_class=StreamingResponse, responses=_DOWNLOAD)
+@router.get("/{artifact_id}/content", response_class=StreamingResponse, responses=_DOWNLOAD)
 def download(
-    artifact_id: str, request: Request, caller: Reader, session: ReadSession, storage: Storage
+    artifact_id: str, request: Request, caller: Reader, session: ReadSession, storage: AppStorage
 ) -> Response:
     """The bytes: with ranges (`curl -C -` resumes), a strong ETag and `Repr-Digest`."""
     artifact = rows.get(session, Artifact, caller.owner, artifact_id)
-    return send_artifact(request, artifact, storage.path(artifact.blob_key))
+    return send_artifact(request, artifact, storage)

@@ -4,11 +4,12 @@ from collections.abc import AsyncIterator
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
-from fastapi.responses import FileResponse
+from fastapi.responses import StreamingResponse
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from sqlalchemy.orm import Session
 
-from api.deps import AppSettings, IdempotencyKey, ReadSession, Storage, WriteSession
+from api.deps import AppSettings, AppStorage, IdempotencyKey, ReadSession, WriteSession
+from api.downloads import send_blob
 from api.pagination import After, Limit, Page, page_of
 from api.problems import responses
 from api.schemas.common import EventOut
@@ -161,16 +162,22 @@ def read_report(dataset_id: str, caller: Reader, session: ReadSession) -> Report
 
 @router.get(
     "/{dataset_id}/preview",
-    response_class=FileResponse,
+    response_class=StreamingResponse,
     responses={200: {"content": {"image/png": {}}}, **responses(404, 409)},
 )
-def read_preview(dataset_id: str, caller: Reader, session: ReadSession, storage: Storage) -> FileResponse:
+def read_preview(
+    dataset_id: str, request: Request, caller: Reader, session: ReadSession, storage: AppStorage
+) -> Response:
     """A grid of training images, a row a class (PNG)."""
     dataset = _ready(session, caller.owner, dataset_id)
-    return FileResponse(storage.path(f"{dataset.blob_prefix}/preview.png"), media_type="image/png")
+    key = f"{dataset.blob_prefix}/preview.png"
+    # What a data set is made of never changes once it is ready.
+    return send_blob(
+        request, storage, key, etag=f'"{dataset.content_hash}"', media_type="image/png", headers={}
+    )
 
 
 @router.delete("/{dataset_id}", status_code=204, responses=responses(404, 409))
-def remove_dataset(dataset_id: str, caller: Writer, session: WriteSession, storage: Storage) -> None:
+def remove_dataset(dataset_id: str, caller: Writer, session: WriteSession, storage: AppStorage) -> None:
     """Delete it with its files. Refused while an unfinished job needs it; finished jobs stay."""
     delete_dataset(session, storage, caller.owner, dataset_id)

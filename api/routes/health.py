@@ -9,7 +9,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from core.db.migrate import is_current
 from core.db.session import Database
-from core.storage.local import LocalStorage
+from core.errors import StorageFull, StorageUnavailable
+from core.storage import Storage
 from core.version import __version__
 
 router = APIRouter(tags=["health"])
@@ -57,7 +58,7 @@ def healthz() -> Health:
 def readyz(request: Request, response: Response) -> Readiness:
     """Database reachable and migrated, storage writable."""
     database: Database = request.app.state.database
-    storage: LocalStorage = request.app.state.storage
+    storage: Storage = request.app.state.storage
     checks = {"database": _database(database), "storage": _storage(storage)}
     ready = all(state == "ok" for state in checks.values())
     response.status_code = 200 if ready else 503
@@ -73,10 +74,11 @@ def _database(database: Database) -> str:
         return "unreachable"
 
 
-def _storage(storage: LocalStorage) -> str:
+def _storage(storage: Storage) -> str:
     try:
-        with storage.scratch() as folder:
-            (folder / "probe").write_bytes(b"ok")
-    except OSError:
+        storage.check()
+    except StorageUnavailable:
+        return "unreachable"
+    except (OSError, StorageFull):
         return "not writable"
     return "ok"

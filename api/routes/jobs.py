@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from sqlalchemy.orm import Session
 
-from api.deps import AppSettings, IdempotencyKey, ReadSession, Storage, WriteSession
+from api.deps import AppSettings, AppStorage, IdempotencyKey, ReadSession, WriteSession
 from api.pagination import After, IdFilter, Limit, Page, page_of
 from api.problems import responses
 from api.schemas.artifacts import ArtifactOut
@@ -90,7 +90,7 @@ def read_job(job_id: str, caller: Reader, session: ReadSession) -> JobOut:
 
 
 @router.post("/{job_id}/cancel", status_code=202, responses=responses(404, 409))
-def cancel(job_id: str, caller: Writer, session: WriteSession, storage: Storage) -> JobOut:
+def cancel(job_id: str, caller: Writer, session: WriteSession, storage: AppStorage) -> JobOut:
     """Stop: at once while it waits, within a step while it runs."""
     return _full(session, cancel_job(session, storage, rows.get(session, Job, caller.owner, job_id)))
 
@@ -108,7 +108,7 @@ def resume(job_id: str, caller: Writer, session: WriteSession) -> JobOut:
 
 
 @router.delete("/{job_id}", status_code=204, responses=responses(404, 409))
-def remove(job_id: str, caller: Writer, session: WriteSession, storage: Storage) -> None:
+def remove(job_id: str, caller: Writer, session: WriteSession, storage: AppStorage) -> None:
     """Delete a job that has ended, with its events, metrics and artifacts."""
     delete_job(session, storage, rows.get(session, Job, caller.owner, job_id))
 

@@ -8,7 +8,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
 from api import tus
-from api.deps import AppDatabase, AppSettings, Storage, WriteSession
+from api.deps import AppDatabase, AppSettings, AppStorage, WriteSession
 from api.problems import responses
 from api.schemas.uploads import UploadOut
 from api.security import Reader, Writer
@@ -19,7 +19,8 @@ from core.catalogue.usage import admit_bytes
 from core.db.models import Upload
 from core.errors import ChecksumMismatch, InvalidRequest, Malformed, TooLarge
 from core.settings import Settings
-from core.storage.local import full_disk_is_named
+from core.storage import Storage
+from core.storage.disk import full_disk_is_named
 from core.storage.partial import PartialFile
 
 router = APIRouter(prefix="/v1/uploads", tags=["uploads"])
@@ -56,7 +57,7 @@ def begin(
     _version: tus.Version,
     session: WriteSession,
     settings: AppSettings,
-    storage: Storage,
+    storage: AppStorage,
     upload_length: Annotated[int | None, Header(ge=0, description="Bytes of the whole.")] = None,
     upload_defer_length: Annotated[str | None, Header(include_in_schema=False)] = None,
     upload_metadata: Annotated[
@@ -107,7 +108,7 @@ def read_offset(
     caller: Writer,
     _version: tus.Version,
     settings: AppSettings,
-    storage: Storage,
+    storage: AppStorage,
     database: AppDatabase,
 ) -> Response:
     """How much has come. An upload whose last byte came just before a crash is completed by this."""
@@ -144,7 +145,7 @@ async def append(
     caller: Writer,
     _version: tus.Version,
     settings: AppSettings,
-    storage: Storage,
+    storage: AppStorage,
     database: AppDatabase,
     upload_offset: Annotated[int, Header(ge=0, description="Where the body begins.")],
     upload_checksum: Annotated[

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Header, Query, Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from api import tus
-from api.deps import AppDatabase, AppSettings, ReadSession, Storage
+from api.deps import AppDatabase, AppSettings, AppStorage, ReadSession
 from api.pagination import After, Limit, Page, page_of
 from api.problems import responses
 from api.schemas.common import NO_CONTROLS
@@ -24,7 +24,7 @@ from core.errors import Gone, InvalidRequest
 from core.failpoints import reach
 from core.ids import new_id
 from core.settings import Settings
-from core.storage.local import LocalStorage
+from core.storage import Storage
 
 router = APIRouter(prefix="/v1/uploads", tags=["uploads"])
 
@@ -46,7 +46,7 @@ async def upload(
     response: Response,
     caller: Writer,
     settings: AppSettings,
-    storage: Storage,
+    storage: AppStorage,
     database: AppDatabase,
     file_name: Annotated[str | None, Query(min_length=1, max_length=255, pattern=NO_CONTROLS)] = None,
     content_digest: Annotated[
@@ -63,7 +63,7 @@ async def _store(
     request: Request,
     owner: str,
     settings: Settings,
-    storage: LocalStorage,
+    storage: Storage,
     database: Database,
     file_name: str | None,
     content_digest: str | None,
@@ -117,7 +117,7 @@ def list_uploads(
     caller: Reader,
     session: ReadSession,
     settings: AppSettings,
-    storage: Storage,
+    storage: AppStorage,
     limit: Limit = 50,
     after: After = None,
 ) -> Page[UploadOut]:
@@ -128,7 +128,7 @@ def list_uploads(
 
 @router.get("/{upload_id}", responses=responses(404))
 def read_upload(
-    upload_id: str, caller: Reader, session: ReadSession, settings: AppSettings, storage: Storage
+    upload_id: str, caller: Reader, session: ReadSession, settings: AppSettings, storage: AppStorage
 ) -> UploadOut:
     """Size and digest, or how much has come so far; the bytes themselves are not offered."""
     return _out(rows.get(session, Upload, caller.owner, upload_id), settings, storage)
@@ -138,7 +138,7 @@ def read_upload(
 def remove_upload(
     upload_id: str,
     caller: Writer,
-    storage: Storage,
+    storage: AppStorage,
     database: AppDatabase,
     tus_resumable: Annotated[str | None, Header(description="Of tus clients only.")] = None,
 ) -> None:
@@ -157,5 +157,5 @@ def remove_upload(
             partial.remove()
 
 
-def _out(upload: Upload, settings: Settings, storage: LocalStorage) -> UploadOut:
+def _out(upload: Upload, settings: Settings, storage: Storage) -> UploadOut:
     return UploadOut.of(upload, resumable.progress(storage, upload, settings.upload_expiry_seconds))

@@ -12,8 +12,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from core.db.models import Blob, Upload
-from core.db.session import after_commit
-from core.storage.local import LocalStorage
+from core.storage import Storage
+from core.storage.removal import remove_after_commit
 
 #: Where the files of uploads are.
 PREFIX = "uploads"
@@ -24,7 +24,7 @@ def file_key_of(upload_id: str) -> str:
     return f"{PREFIX}/{upload_id}"
 
 
-def keep(session: Session, storage: LocalStorage, *, sha256: str, size: int, file_key: str) -> None:
+def keep(session: Session, storage: Storage, *, sha256: str, size: int, file_key: str) -> None:
     """Make sure that there is a blob of these bytes until the transaction ends, to refer an upload to it.
 
     The file at `file_key` becomes the blob, or is dropped after the commit if there is one already.
@@ -37,10 +37,10 @@ def keep(session: Session, storage: LocalStorage, *, sha256: str, size: int, fil
         session.execute(new.on_conflict_do_nothing(index_elements=[Blob.sha256]))
         held = session.scalar(select(Blob.file_key).where(Blob.sha256 == sha256).with_for_update())
     if held != file_key:
-        after_commit(session, partial(storage.delete, file_key))
+        remove_after_commit(session, partial(storage.delete, file_key))
 
 
-def release(session: Session, storage: LocalStorage, sha256: str) -> None:
+def release(session: Session, storage: Storage, sha256: str) -> None:
     """Delete a blob, and its file after the commit, if no upload refers to it any more."""
     blob = session.scalars(
         select(Blob).where(Blob.sha256 == sha256).with_for_update().execution_options(populate_existing=True)
@@ -48,10 +48,10 @@ def release(session: Session, storage: LocalStorage, sha256: str) -> None:
     if session.scalar(select(Upload.id).where(Upload.sha256 == sha256).limit(1)) is None:
         session.delete(blob)
         session.flush()
-        after_commit(session, partial(storage.delete, blob.file_key))
+        remove_after_commit(session, partial(storage.delete, blob.file_key))
 
 
-def forget_orphans(session: Session, storage: LocalStorage, older_than_seconds: float = 86_400) -> int:
+def forget_orphans(session: Session, storage: Storage, older_than_seconds: float = 86_400) -> int:
     """Delete the files that a process which died had stored but not registered, or not yet deleted.
 
     Returns how many. None is younger than `older_than_seconds`: that one may be registered yet.

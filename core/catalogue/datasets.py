@@ -9,13 +9,13 @@ from sqlalchemy.orm import Session
 from core.catalogue import idempotency, rows
 from core.data.import_path import resolve_import
 from core.db.models import Dataset, Event, Job, Upload
-from core.db.session import after_commit
 from core.errors import Conflict
 from core.ids import new_id
 from core.jobs import queue
 from core.jobs.states import JOB_TERMINAL
 from core.jobs.transitions import first_event
-from core.storage.local import LocalStorage
+from core.storage import Storage
+from core.storage.removal import remove_after_commit
 
 
 def create_dataset(
@@ -87,7 +87,7 @@ def create_dataset(
     return dataset, True
 
 
-def delete_dataset(session: Session, storage: LocalStorage, owner: str, dataset_id: str) -> None:
+def delete_dataset(session: Session, storage: Storage, owner: str, dataset_id: str) -> None:
     """Delete the row, its events and its files. Its finished jobs and their artifacts stay.
 
     Raises:
@@ -105,7 +105,7 @@ def delete_dataset(session: Session, storage: LocalStorage, owner: str, dataset_
     session.execute(delete(Event).where(Event.subject_id == dataset.id))
     session.delete(dataset)
     session.flush()
-    after_commit(session, lambda: storage.delete_prefix(dataset_prefix(dataset.id)))
+    remove_after_commit(session, lambda: storage.delete_prefix(dataset_prefix(dataset.id)))
 
 
 def dataset_prefix(dataset_id: str) -> str:

@@ -16,7 +16,7 @@ from core.db.session import Database
 from core.db.types import db_now
 from core.errors import Conflict, Gone, InvalidRequest, Locked
 from core.ids import new_id
-from core.storage.local import LocalStorage
+from core.storage import Storage
 from core.storage.partial import PartialFile
 
 
@@ -32,7 +32,7 @@ class Progress(NamedTuple):
             raise Gone(f"{upload.id} expired at {self.expires_at.isoformat()}: start anew")
 
 
-def progress(storage: LocalStorage, upload: Upload, expiry_seconds: float) -> Progress:
+def progress(storage: Storage, upload: Upload, expiry_seconds: float) -> Progress:
     if upload.sha256 is not None:
         return Progress(upload.size, None)
     arrived = storage.partial.arrived(upload.id)
@@ -44,7 +44,7 @@ def progress(storage: LocalStorage, upload: Upload, expiry_seconds: float) -> Pr
 
 def begin(
     session: Session,
-    storage: LocalStorage,
+    storage: Storage,
     owner: str,
     *,
     size: int,
@@ -109,7 +109,7 @@ def accept_piece(session: Session, owner: str, upload_id: str) -> Upload:
     return upload
 
 
-def complete(database: Database, storage: LocalStorage, partial: PartialFile, upload: Upload) -> Upload:
+def complete(database: Database, storage: Storage, partial: PartialFile, upload: Upload) -> Upload:
     """Make an upload whose bytes have all come one like any other.
 
     Raises:
@@ -135,7 +135,7 @@ def complete(database: Database, storage: LocalStorage, partial: PartialFile, up
     return done
 
 
-def complete_if_whole(database: Database, storage: LocalStorage, owner: str, upload_id: str) -> Upload:
+def complete_if_whole(database: Database, storage: Storage, owner: str, upload_id: str) -> Upload:
     """The upload, completed if a crash after its last byte kept it from that.
 
     Raises:
@@ -152,7 +152,7 @@ def complete_if_whole(database: Database, storage: LocalStorage, owner: str, upl
         return upload
 
 
-def forget_expired(database: Database, storage: LocalStorage, expiry_seconds: float) -> int:
+def forget_expired(database: Database, storage: Storage, expiry_seconds: float) -> int:
     """Remove uploads to which nothing came for `expiry_seconds`, each in a transaction of its own.
 
     Returns how many files were removed.

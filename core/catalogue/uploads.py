@@ -6,12 +6,12 @@ from sqlalchemy.orm import Session
 from core.catalogue import blobs, rows
 from core.db.models import Dataset, Upload
 from core.errors import Conflict
-from core.storage.local import LocalStorage
+from core.storage import Storage
 
 
 def create_upload(
     session: Session,
-    storage: LocalStorage,
+    storage: Storage,
     owner: str,
     *,
     upload_id: str,
@@ -28,7 +28,7 @@ def create_upload(
     return upload
 
 
-def delete_upload(session: Session, storage: LocalStorage, owner: str, upload_id: str) -> None:
+def delete_upload(session: Session, storage: Storage, owner: str, upload_id: str) -> None:
     """Delete the row, and its bytes unless another upload has the same. Data sets made from it stay.
 
     Of an upload that is still being received, the caller holds the partial file and removes it.

@@ -8,16 +8,16 @@ from sqlalchemy import delete
 from sqlalchemy.orm import Session
 
 from core.db.models import Event, Job
-from core.db.session import after_commit
 from core.errors import Conflict
 from core.jobs import queue
 from core.jobs.files import keep_only_published
 from core.jobs.states import JOB_TERMINAL
 from core.jobs.transitions import move
-from core.storage.local import LocalStorage
+from core.storage import Storage
+from core.storage.removal import remove_after_commit
 
 
-def cancel_job(session: Session, storage: LocalStorage, job: Job) -> Job:
+def cancel_job(session: Session, storage: Storage, job: Job) -> Job:
     """A job that waits is cancelled at once, one that runs within a step.
 
     Raises:
@@ -53,7 +53,7 @@ def resume_job(session: Session, job: Job) -> Job:
     return _now_in(session, job, "queued", "running")
 
 
-def delete_job(session: Session, storage: LocalStorage, job: Job) -> None:
+def delete_job(session: Session, storage: Storage, job: Job) -> None:
     """Delete a job that has ended, with its history, results and files.
 
     Raises:
@@ -69,7 +69,7 @@ def delete_job(session: Session, storage: LocalStorage, job: Job) -> None:
     session.delete(job)
     session.flush()
     prefix = f"jobs/{job.id}"
-    after_commit(session, lambda: storage.delete_prefix(prefix))
+    remove_after_commit(session, lambda: storage.delete_prefix(prefix))
 
 
 def _now_in(session: Session, job: Job, *wanted: str) -> Job:

@@ -6,8 +6,8 @@ from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from core.db.models import Artifact, Checkpoint, Job
-from core.db.session import after_commit
-from core.storage.local import LocalStorage
+from core.storage import Storage
+from core.storage.removal import remove_after_commit
 
 #: A damaged newest checkpoint can be stepped over.
 KEPT_CHECKPOINTS = 2
@@ -28,13 +28,13 @@ def checkpoints_of(session: Session, job: Job) -> list[Checkpoint]:
     return list(session.scalars(select(Checkpoint).where(Checkpoint.job_id == job.id).order_by(*newest)))
 
 
-def forget_old_checkpoints(session: Session, storage: LocalStorage, job: Job) -> None:
+def forget_old_checkpoints(session: Session, storage: Storage, job: Job) -> None:
     for old in checkpoints_of(session, job)[KEPT_CHECKPOINTS:]:
         session.delete(old)
-        after_commit(session, partial(storage.delete, old.blob_key))
+        remove_after_commit(session, partial(storage.delete, old.blob_key))
 
 
-def keep_only_published(session: Session, storage: LocalStorage, job_id: str) -> None:
+def keep_only_published(session: Session, storage: Storage, job_id: str) -> None:
     """Delete checkpoints and what losing attempts left; artifacts stay."""
     session.execute(delete(Checkpoint).where(Checkpoint.job_id == job_id))
     published = set(session.scalars(select(Artifact.blob_key).where(Artifact.job_id == job_id)))
@@ -44,4 +44,4 @@ def keep_only_published(session: Session, storage: LocalStorage, job_id: str) ->
             if key not in published:
                 storage.delete(key)
 
-    after_commit(session, sweep)
+    remove_after_commit(session, sweep)

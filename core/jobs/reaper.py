@@ -17,7 +17,7 @@ from core.jobs.setbacks import Cause, exhausted, wait_seconds
 from core.jobs.states import JOB_HELD
 from core.jobs.transitions import move, record
 from core.settings import Settings
-from core.storage.local import LocalStorage
+from core.storage import Storage
 
 Row = TypeVar("Row", Job, Dataset)
 
@@ -39,7 +39,7 @@ class Reaped:
     rung: int = 0
 
 
-def reap(session: Session, storage: LocalStorage, settings: Settings) -> Reaped:
+def reap(session: Session, storage: Storage, settings: Settings) -> Reaped:
     """One sweep: rows of expired leases wait again, or are at their end; lost wake-ups are sent again."""
     expired: list[Job | Dataset] = [
         *_expired(session, Job, Job.state.in_(JOB_HELD)),
@@ -63,7 +63,7 @@ def reap(session: Session, storage: LocalStorage, settings: Settings) -> Reaped:
 
 def release(
     session: Session,
-    storage: LocalStorage,
+    storage: Storage,
     row: Job | Dataset,
     settings: Settings,
     cause: Cause,
@@ -106,9 +106,7 @@ def wait_again(
     return record(session, Dataset, row.id, "requeued", data, held, *guards, **given_up, **values)
 
 
-def _cancelled(
-    session: Session, storage: LocalStorage, job_id: str, *guards: ColumnElement[bool]
-) -> str | None:
+def _cancelled(session: Session, storage: Storage, job_id: str, *guards: ColumnElement[bool]) -> str | None:
     if not move(session, Job, job_id, "cancelled", *guards):
         return None
     keep_only_published(session, storage, job_id)

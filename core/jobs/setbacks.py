@@ -9,7 +9,7 @@ from typing import Final, Literal
 
 from core.settings import Settings
 
-Cause = Literal["worker_lost", "stalled", "storage_full", "database_unavailable"]
+Cause = Literal["worker_lost", "stalled", "storage_full", "storage_unavailable", "database_unavailable"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +26,7 @@ PATIENCE: Final[dict[Cause, Patience]] = {
     "worker_lost": Patience(),
     "stalled": Patience(),
     "storage_full": Patience(attempts=12, wait_seconds=15.0),  # somebody has to make room: about an hour
+    "storage_unavailable": Patience(attempts=12, wait_seconds=5.0),
     "database_unavailable": Patience(attempts=12, wait_seconds=5.0),
 }
 

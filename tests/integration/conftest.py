@@ -10,6 +10,7 @@ from starlette.testclient import TestClient
 from api.app import create_app
 from core.db.session import Database
 from core.settings import Settings
+from core.storage import Storage
 from core.storage.local import LocalStorage
 from tests.support.api import client_of
 from tests.support.leased import process_settings
@@ -28,7 +29,7 @@ def storage(settings: Settings) -> LocalStorage:
 
 
 @pytest.fixture
-def app(settings: Settings, database: Database, storage: LocalStorage) -> FastAPI:
+def app(settings: Settings, database: Database, storage: Storage) -> FastAPI:
     return create_app(settings, database, storage)
 
 

@@ -8,14 +8,21 @@ from starlette.testclient import TestClient
 
 from core.db.models import Artifact
 from core.db.session import Database
-from core.storage.local import LocalStorage
+from core.settings import Settings
+from core.storage import Storage, storage_of
 from tests.support.api import add_artifact, problem_of, queued_job
 
 CONTENT = bytes(range(256)) * 9000  # more than two chunks
 
 
+@pytest.fixture(params=["local", "s3"])
+def storage(request: pytest.FixtureRequest, settings: Settings) -> Storage:
+    url = None if request.param == "local" else request.getfixturevalue("bucket")
+    return storage_of(settings.model_copy(update={"storage_url": url}))
+
+
 @pytest.fixture
-def artifact(http: TestClient, database: Database, storage: LocalStorage) -> Artifact:
+def artifact(http: TestClient, database: Database, storage: Storage) -> Artifact:
     return add_artifact(database, storage, queued_job(http, database), CONTENT)
 
 
@@ -24,9 +31,7 @@ def path(artifact: Artifact) -> str:
     return f"/v1/artifacts/{artifact.id}/content"
 
 
-def test_lists_and_row(
-    http: TestClient, artifact: Artifact, database: Database, storage: LocalStorage
-) -> None:
+def test_lists_and_row(http: TestClient, artifact: Artifact, database: Database, storage: Storage) -> None:
     other = add_artifact(database, storage, queued_job(http, database), b"{}", file_name="card.json")
     for query, expected in (
         ("", [other.id, artifact.id]),
@@ -59,7 +64,7 @@ def test_whole(http: TestClient, path: str) -> None:
     assert headers["cache-control"] == "private, max-age=31536000, immutable"
 
 
-def test_file_name_beyond_ascii(http: TestClient, database: Database, storage: LocalStorage) -> None:
+def test_file_name_beyond_ascii(http: TestClient, database: Database, storage: Storage) -> None:
     hostile = 'z "①\r\nSet-Cookie: x.npz'
     made = add_artifact(database, storage, queued_job(http, database), b"x", file_name=hostile)
     response = http.get(f"/v1/artifacts/{made.id}/content")
@@ -122,3 +127,16 @@ def test_if_range(http: TestClient, path: str) -> None:
         response = http.get(path, headers={"Range": "bytes=5-9", "If-Range": value})
         assert response.status_code == status
         assert response.content == (CONTENT[5:10] if status == 206 else CONTENT)
+
+
+def test_several_ranges_are_the_whole(http: TestClient, path: str) -> None:
+    for asked in ("bytes=0-1,5-6", "lines=1-2", "bytes=", "bytes=-", "bytes=a-b"):
+        response = http.get(path, headers={"Range": asked})
+        assert (response.status_code, response.content) == (200, CONTENT)
+
+
+def test_nothing_of_an_empty_one(http: TestClient, database: Database, storage: Storage) -> None:
+    made = add_artifact(database, storage, queued_job(http, database), b"")
+    response = http.get(f"/v1/artifacts/{made.id}/content")
+    assert (response.status_code, response.content) == (200, b"")
+    problem_of(http.get(f"/v1/artifacts/{made.id}/content", headers={"Range": "bytes=0-"}), 416)

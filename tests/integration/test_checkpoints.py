@@ -73,6 +73,7 @@ def kept(attempt: Attempt) -> list[tuple[int, int]]:
 
 
 def path_of(attempt: Attempt, iteration: int) -> Path:
+    assert isinstance(attempt.storage, LocalStorage)
     return attempt.storage.path(checkpoint_key(attempt.lease.row_id, attempt.lease.fence, iteration))
 
 

@@ -102,7 +102,7 @@ def test_killed_in_between_it_goes_on_as_if_undisturbed(embedded: Workplace) -> 
     assert job.state == "succeeded" and job.result is not None
     with embedded.database.reading() as session:
         manifest = session.scalars(select(Artifact).where(Artifact.format == "manifest")).one()
-    described = json.loads(embedded.storage.path(manifest.blob_key).read_bytes())
+    described = json.loads(embedded.path(manifest.blob_key).read_bytes())
     small = [{"name": "cat", "images": 17}, {"name": "dog", "images": 17}]
     assert described["condensation"] == {
         "micro_batch": None,
@@ -140,13 +140,13 @@ def test_png_is_what_the_png_files_hold(embedded: Workplace, tmp_path: Path) -> 
     with embedded.database.reading() as session:
         dataset = session.get_one(Dataset, job.dataset_id)
         blobs = {one.format: one.blob_key for one in session.scalars(select(Artifact))}
-    with ZipFile(embedded.storage.path(blobs["png"])) as archive:
+    with ZipFile(embedded.path(blobs["png"])) as archive:
         archive.extractall(tmp_path / "png")
         stated = json.loads(archive.read("manifest.json"))
     assert stated["png"]["clamped_fraction"] > 0.1, "or the loss would be none"
     files = ImageFolder(tmp_path / "png")
     assert dataset.blob_prefix is not None
-    canonical = CanonicalSet.open(embedded.storage.path(dataset.blob_prefix))
+    canonical = CanonicalSet.open(embedded.path(dataset.blob_prefix))
     known: dict[str, Any] = {
         "mean": canonical.manifest.mean,
         "std": canonical.manifest.std,

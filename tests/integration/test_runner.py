@@ -100,7 +100,7 @@ def test_an_upload_becomes_a_data_set(place: Workplace, tmp_path: Path) -> None:
     assert (dataset.state, dataset.fence, dataset.lease_until) == ("ready", 1, None)
     assert (dataset.images_done, dataset.images_total, dataset.image_size) == (40, 40, 16)
     assert dataset.blob_prefix is not None and dataset.finished_at is not None
-    canonical = CanonicalSet.open(place.storage.path(dataset.blob_prefix))
+    canonical = CanonicalSet.open(place.path(dataset.blob_prefix))
     assert canonical.manifest.content_hash == dataset.content_hash
     assert canonical.manifest.classes == ("cat", "dog")
     events = event_types(place.database, dataset_id)

@@ -14,7 +14,7 @@ from core.db.session import Database
 from core.jobs.control import cancel_job, pause_job, resume_job
 from core.jobs.files import checkpoint_key, checkpoints_of
 from core.jobs.reaper import reap
-from core.storage.local import sha256_file
+from core.storage.disk import sha256_file
 from tests.support.disks import fill, small_disk
 from tests.support.leased import event_types, events_of, expire, job_of, take
 from tests.support.processes import runner_of, wait_for
@@ -61,7 +61,7 @@ def test_a_job_runs_to_its_end(
             assert session.scalar(select(func.count()).select_from(Checkpoint)) == 0
         assert sorted(place.blobs_of(job_id)) == sorted(one.blob_key for one in artifacts)
         for one in artifacts:
-            path = place.storage.path(one.blob_key)
+            path = place.path(one.blob_key)
             assert (path.stat().st_size, sha256_file(path)) == (one.size, one.sha256)
         events = event_types(database, job_id)
         assert [e for e in events if e not in ("progress", "checkpoint")] == [
@@ -124,7 +124,7 @@ def final_images(place: Workplace, job_id: str) -> bytes:
     with place.database.reading() as session:
         newest = checkpoints_of(session, job)[0]
     assert newest.iteration == job.spec["iterations"]
-    tensors = load_file(place.storage.path(newest.blob_key))
+    tensors = load_file(place.path(newest.blob_key))
     return tensors["images_NCHW"].numpy().tobytes() + tensors["velocity_NCHW"].numpy().tobytes()
 
 

@@ -13,7 +13,7 @@ from core.db.types import db_now
 from core.ids import new_id
 from core.jobs.states import JOB_TERMINAL
 from core.jobs.transitions import move
-from core.storage.local import LocalStorage
+from core.storage import Storage
 
 #: A condensation that needs nothing but a data set that is ready.
 SMALL: dict[str, Any] = {"ipc": 1, "iterations": 5}
@@ -112,7 +112,7 @@ def bring(database: Database, job_id: str, *states: str) -> None:
 
 
 def add_artifact(
-    database: Database, storage: LocalStorage, job_id: str, content: bytes, *, file_name: str = "set.npz"
+    database: Database, storage: Storage, job_id: str, content: bytes, *, file_name: str = "set.npz"
 ) -> Artifact:
     """An artifact of a job, as its export publishes it."""
     key = f"jobs/{job_id}/a1/{new_id('art')}"

@@ -1,4 +1,4 @@
-"""Ephemeral PostgreSQL and Redis from installed binaries, or the ones that the environment names."""
+"""Ephemeral PostgreSQL and Redis from installed binaries, or the ones that the environment names; and S3."""
 
 import os
 import pwd
@@ -6,11 +6,13 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import httpx2
 import psycopg
 import pytest
 import redis
@@ -126,3 +128,30 @@ def redis_server() -> Iterator[str]:
 def ping(address: str) -> None:
     with redis.Redis.from_url(address) as client:
         client.ping()
+
+
+@contextmanager
+def s3_server() -> Iterator[str]:
+    """The address of moto's S3, which keeps everything in its memory."""
+    port = free_port()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "moto.server", "--host", "127.0.0.1", "--port", str(port)],
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        address = f"http://127.0.0.1:{port}"
+        _answer(address)
+        yield address
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+@retry(
+    stop=stop_after_delay(60),
+    wait=wait_fixed(0.1),
+    retry=retry_if_exception_type(httpx2.TransportError),
+    reraise=True,
+)
+def _answer(address: str) -> None:
+    httpx2.get(f"{address}/moto-api/")

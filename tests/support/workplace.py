@@ -18,6 +18,7 @@ from core.db.session import Database
 from core.jobs.spec import JobSpec
 from core.jobs.transitions import Leased
 from core.settings import Settings
+from core.storage import Storage, storage_of
 from core.storage.local import LocalStorage
 from tests.support.databases import empty_sqlite
 from tests.support.leased import (
@@ -42,7 +43,7 @@ ENDLESS = 1_000_000
 class Workplace:
     settings: Settings
     database: Database
-    storage: LocalStorage
+    storage: Storage
 
     def new_dataset(self) -> str:
         """40 images of 16 px in two classes, in canonical form and ready."""
@@ -85,6 +86,11 @@ class Workplace:
     def wait_for_event(self, row_id: str, event: str) -> None:
         wait_for(lambda: event in event_types(self.database, row_id))
 
+    def path(self, key: str) -> Path:
+        """Where a blob is in the data directory."""
+        assert isinstance(self.storage, LocalStorage)
+        return self.storage.path(key)
+
     def blobs_of(self, row_id: str) -> list[str]:
         return list(self.storage.keys(f"jobs/{row_id}"))
 
@@ -121,7 +127,7 @@ def workplace(
     with process_settings(monkeypatch, **(chosen | settings)) as made:
         from worker import app
 
-        yield Workplace(made, database, LocalStorage(made.data_dir))
+        yield Workplace(made, database, storage_of(made))
         app._draining[0] = 0
 
 
