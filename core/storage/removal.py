@@ -12,7 +12,10 @@ log = structlog.get_logger(__name__)
 
 
 def remove_after_commit(session: Session, remove: Callable[[], None]) -> None:
-    """Call `remove` after the commit. If the storage is away then, its blobs are left to the next tidying."""
+    """Call `remove` after the commit. If the storage is away then, the blobs stay, and the log says so.
+
+    The row is gone by then: whoever asked for that must not be told that it failed.
+    """
 
     def attempt() -> None:
         try:

@@ -13,9 +13,9 @@ from tests.support.service import Service, finish, upload_dataset
 
 JOB = {
     "ipc": 2,
-    "iterations": 120,
-    "batch_real": 32,
-    "network": {"width": 16, "depth": 2},
+    "iterations": 60,
+    "batch_real": 16,
+    "network": {"width": 8, "depth": 2},
     "evaluation": {"networks": 1, "epochs": 2, "baselines": ["random"]},
     "seed": 11,
 }

@@ -1,6 +1,7 @@
 """The service on a bucket: from an upload to a data set, and what it says while the bucket is away."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -37,7 +38,7 @@ def http(place: Workplace) -> Iterator[TestClient]:
 @pytest.fixture
 def away(place: Workplace, monkeypatch: pytest.MonkeyPatch) -> None:
     """The object store cannot be reached by whoever looks for it from now on."""
-    monkeypatch.setattr(s3, "_RETRY", s3.timedelta(0))
+    monkeypatch.setattr(s3, "_RETRY", timedelta(0))
     for name, value in aws_environment(f"http://127.0.0.1:{free_port()}").items():
         monkeypatch.setenv(name, value)
     place.storage = s3.S3Storage(str(place.settings.storage_url), place.settings.data_dir, cache_bytes=0)

@@ -5,8 +5,10 @@ import signal
 import subprocess
 import sys
 import textwrap
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import obstore
@@ -121,7 +123,7 @@ def test_a_storage_that_is_away_has_one_error(
     else:
         url = "s3://nobody-made-this"
     storage = S3Storage(url, tmp_path, cache_bytes=GiB)
-    acts = [
+    acts: list[Callable[[], Any]] = [
         storage.check,
         lambda: put(storage, "a/b", b"1"),
         lambda: put(storage, "a/b", bytes(20_000_000)),
