@@ -1,5 +1,6 @@
 """Two workers that share a database, a broker and a bucket, but no disk."""
 
+import os
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -42,6 +43,7 @@ def copies(machine: Service) -> set[str]:
     return {path.parent.name for path in (machine.data_dir / "cache").rglob("content")}
 
 
+@pytest.mark.skipif(not os.environ.get("CONDENSERY_TEST_SLOW"), reason="a minute: set CONDENSERY_TEST_SLOW")
 def test_a_job_goes_on_at_another_machine_and_ends_with_the_same_bytes(
     machines: tuple[Service, Service], digits_zip: Path
 ) -> None:
