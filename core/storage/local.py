@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 
+from core.failpoints import reach
 from core.storage.disk import full_disk_is_named, sync
 from core.storage.keys import checked
 from core.storage.partial import PartialFiles
@@ -44,7 +45,9 @@ class LocalStorage:
             for path in (*source.rglob("*"), source):
                 sync(path)
             target.parent.mkdir(parents=True, exist_ok=True)
+            reach("blob.synced")
             source.replace(target)
+            reach("blob.renamed")
             self._sync_names(target)
 
     def adopt(self, key: str, source: Path) -> None:

@@ -225,7 +225,8 @@ def test_a_full_disk_sets_a_job_back_and_it_waits(tmp_path: Path, monkeypatch: p
         assert events_of(place.database, job_id)[-1].data["wait_seconds"] == 15.0
         with place.database.reading() as session:
             newest = checkpoints_of(session, job)[0]
-        assert sha256_file(place.storage.path(newest.blob_key)) == newest.sha256
+        with place.storage.local_file(newest.blob_key) as path:
+            assert sha256_file(path) == newest.sha256
         (data_dir / "filler").unlink()
 
         def again() -> None:
