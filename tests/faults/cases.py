@@ -95,6 +95,8 @@ for _point, _number in (
     ("claim.committed", "F21"),
     ("checkpoint.begun", "F04"),
     ("checkpoint.written", "F04"),
+    ("blob.synced", "F04"),
+    ("blob.renamed", "F04"),
     ("checkpoint.stored", "F04"),
     ("checkpoint.recorded", "F04"),
     ("artifacts.written", "F06"),
