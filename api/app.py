@@ -3,6 +3,7 @@
 from fastapi import FastAPI
 
 from api import problems
+from api.event_hub import EventHub
 from api.plain_errors import PlainErrors
 from api.request_context import RequestContext
 from api.routes import artifacts, datasets, health, jobs, keys, tus, uploads, usage
@@ -34,6 +35,9 @@ def create_app(
     )
     app.state.settings = settings
     app.state.database = database or get_database()
+    app.state.event_hub = EventHub(
+        app.state.database, in_all=settings.max_streams, per_owner=settings.max_streams_per_owner
+    )
     app.state.storage = storage or get_storage()
     problems.install(app)
     for module in (health, uploads, tus, datasets, jobs, artifacts, keys, usage):

@@ -30,6 +30,7 @@ _STATUS: dict[type[errors.CondenseryError], int] = {
     errors.Locked: 423,
     errors.QuotaExceeded: 429,
     errors.ChecksumMismatch: 460,
+    errors.Overloaded: 503,
     errors.StorageUnavailable: 503,
     errors.StorageFull: 507,
 }

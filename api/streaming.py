@@ -1,18 +1,13 @@
-"""Bodies to disk as they come, events to clients as they happen."""
+"""Bodies to disk as they come."""
 
 import asyncio
 import base64
-from collections.abc import AsyncIterator, Callable
 from typing import Protocol
 
-from fastapi.sse import ServerSentEvent
-from pydantic import BaseModel
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
 
-from api.schemas.common import EventOut
-from core.db.models import Event
-from core.errors import Malformed, NotFound, TooLarge
+from core.errors import Malformed, TooLarge
 from core.storage.receiver import Receiver
 
 #: Large enough that the hop to a thread costs little, small enough that memory stays flat.
@@ -20,10 +15,6 @@ CHUNK = 1 << 20
 
 #: The app's limit of a body is for JSON; who receives an upload keeps its own, and can name it.
 OWN_LIMIT = 1 << 62
-
-#: How late an event may reach a stream.
-POLL_SECONDS = 0.5
-EVENTS_AT_ONCE = 500
 
 
 class Sink(Protocol):
@@ -117,27 +108,3 @@ def check_digest(header: str | None, receiver: Receiver) -> bool:
 
 def repr_digest(sha256: str) -> str:
     return f"sha-256=:{base64.b64encode(bytes.fromhex(sha256)).decode()}:"
-
-
-async def follow(
-    read: Callable[[int], tuple[list[Event], BaseModel | None]], seq: int
-) -> AsyncIterator[ServerSentEvent]:
-    """Events after `seq` as they are written, each with its `seq` as id; then `end` with the final object.
-
-    `read(seq)` gives the events after `seq` and, once nothing more can come, the final object. It must
-    read the object first: an event between the two would be lost.
-    """
-    while True:
-        try:
-            events, final = await run_in_threadpool(read, seq)
-        except NotFound:
-            return  # deleted meanwhile: who asks again is told so
-        for event in events:
-            seq = event.seq
-            yield ServerSentEvent(event=event.type, id=str(seq), data=EventOut.model_validate(event))
-        if events:
-            continue
-        if final is not None:
-            yield ServerSentEvent(event="end", data=final)
-            return
-        await asyncio.sleep(POLL_SECONDS)

@@ -98,6 +98,12 @@ class QuotaExceeded(CondenseryError):
     code = "quota_exceeded"
 
 
+class Overloaded(CondenseryError):
+    """The server serves as much as it can, or is about to stop: again a little later."""
+
+    code = "overloaded"
+
+
 class ChecksumMismatch(CondenseryError):
     """The bytes of a request are not those that it announced."""
 

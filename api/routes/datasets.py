@@ -1,25 +1,22 @@
 """Labelled image sets, made from uploads or from paths on the server."""
 
-from collections.abc import AsyncIterator
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Depends, Header, Query, Request, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import StreamingResponse
-from fastapi.sse import EventSourceResponse, ServerSentEvent
 from sqlalchemy.orm import Session
 
-from api.deps import AppSettings, AppStorage, IdempotencyKey, ReadSession, WriteSession
+from api.deps import AppDatabase, AppSettings, AppStorage, IdempotencyKey, ReadSession, WriteSession
 from api.downloads import send_blob
+from api.event_stream import STREAM_RESPONSES, Admitted, EventStream, LastEventId, history_of
 from api.pagination import After, Limit, Page, page_of
 from api.problems import responses
 from api.schemas.common import EventOut
 from api.schemas.datasets import CostOut, DatasetCreate, DatasetOut, ReportOut
 from api.security import Reader, Writer
-from api.streaming import EVENTS_AT_ONCE, follow
 from core.catalogue import rows
 from core.catalogue.datasets import create_dataset, delete_dataset
-from core.db.models import Dataset, Event
-from core.db.session import Database
+from core.db.models import Dataset
 from core.errors import Conflict
 from core.jobs.cost import DataFacts, usual_costs
 from core.jobs.results import flops_per_second
@@ -108,26 +105,26 @@ def read_dataset_events(
     return page_of(events, len(found) > limit, key="seq")
 
 
-@router.get("/{dataset_id}/events/stream", response_class=EventSourceResponse, responses=responses(404))
+@router.get(
+    "/{dataset_id}/events/stream", status_code=200, response_class=EventStream, responses=STREAM_RESPONSES
+)
 async def stream_dataset_events(
     dataset: OwnDataset,
+    _admitted: Admitted,
+    database: AppDatabase,
     request: Request,
-    last_event_id: Annotated[int, Header(ge=0, lt=2**31)] = 0,
-) -> AsyncIterator[ServerSentEvent]:
+    last_event_id: LastEventId = 0,
+) -> EventStream:
     """Its history and then its future, live; after the last event, `end` with the data set itself.
 
     Each event's id is its `seq`; send the last one seen as `Last-Event-ID` to go on from there.
     """
-    database: Database = request.app.state.database
 
-    def read(seq: int) -> tuple[list[Event], DatasetOut | None]:
-        with database.reading() as fresh:
-            now = rows.get(fresh, Dataset, dataset.owner, dataset.id)
-            final = DatasetOut.model_validate(now) if now.state in DATASET_TERMINAL else None
-            return events_after(fresh, dataset.owner, dataset.id, seq, EVENTS_AT_ONCE), final
+    def final(_session: Session, now: Dataset) -> DatasetOut | None:
+        return DatasetOut.model_validate(now) if now.state in DATASET_TERMINAL else None
 
-    async for event in follow(read, last_event_id):
-        yield event
+    read = history_of(database, Dataset, dataset.owner, dataset.id, final)
+    return EventStream(request, dataset.id, last_event_id, DATASET_TERMINAL, read)
 
 
 @router.get("/{dataset_id}/report", responses=responses(404, 409))

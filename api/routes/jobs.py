@@ -1,24 +1,21 @@
 """Condensations."""
 
-from collections.abc import AsyncIterator
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Depends, Header, Query, Request, Response
-from fastapi.sse import EventSourceResponse, ServerSentEvent
+from fastapi import APIRouter, Depends, Query, Request, Response
 from sqlalchemy.orm import Session
 
-from api.deps import AppSettings, AppStorage, IdempotencyKey, ReadSession, WriteSession
+from api.deps import AppDatabase, AppSettings, AppStorage, IdempotencyKey, ReadSession, WriteSession
+from api.event_stream import STREAM_RESPONSES, Admitted, EventStream, LastEventId, history_of
 from api.pagination import After, IdFilter, Limit, Page, page_of
 from api.problems import responses
 from api.schemas.artifacts import ArtifactOut
 from api.schemas.common import EventOut
 from api.schemas.jobs import EvaluationOut, JobCreate, JobOut, MetricOut
 from api.security import Reader, Writer
-from api.streaming import EVENTS_AT_ONCE, follow
 from core.catalogue import rows
 from core.catalogue.artifacts import artifacts_of
-from core.db.models import Event, Job
-from core.db.session import Database
+from core.db.models import Job
 from core.jobs.control import cancel_job, delete_job, pause_job, resume_job
 from core.jobs.results import evaluations_of, loss_curve, summarise
 from core.jobs.spec import JobSpec
@@ -128,26 +125,22 @@ def read_job_events(
     return page_of(events, len(found) > limit, key="seq")
 
 
-@router.get("/{job_id}/events/stream", response_class=EventSourceResponse, responses=responses(404))
+@router.get(
+    "/{job_id}/events/stream", status_code=200, response_class=EventStream, responses=STREAM_RESPONSES
+)
 async def stream_job_events(
-    job: OwnJob,
-    request: Request,
-    last_event_id: Annotated[int, Header(ge=0, lt=2**31)] = 0,
-) -> AsyncIterator[ServerSentEvent]:
+    job: OwnJob, _admitted: Admitted, database: AppDatabase, request: Request, last_event_id: LastEventId = 0
+) -> EventStream:
     """Its history and then its future, live; after the last event, `end` with the job itself.
 
     Each event's id is its `seq`; send the last one seen as `Last-Event-ID` to go on from there.
     """
-    database: Database = request.app.state.database
 
-    def read(seq: int) -> tuple[list[Event], JobOut | None]:
-        with database.reading() as fresh:
-            now = rows.get(fresh, Job, job.owner, job.id)
-            final = _full(fresh, now) if now.state in JOB_TERMINAL else None
-            return events_after(fresh, job.owner, job.id, seq, EVENTS_AT_ONCE), final
+    def final(session: Session, now: Job) -> JobOut | None:
+        return _full(session, now) if now.state in JOB_TERMINAL else None
 
-    async for event in follow(read, last_event_id):
-        yield event
+    read = history_of(database, Job, job.owner, job.id, final)
+    return EventStream(request, job.id, last_event_id, JOB_TERMINAL, read)
 
 
 @router.get("/{job_id}/metrics", responses=responses(404))

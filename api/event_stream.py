@@ -1,0 +1,149 @@
+"""A `text/event-stream` answer: history, then events as they are written, then `end`.
+
+Not a generator that FastAPI drives: it costs two tasks and two queues a stream, which a thousand streams
+would take from whatever else the process serves.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from typing import Annotated, Any, TypeVar
+
+from fastapi import Depends, Header, Request
+from fastapi.sse import KEEPALIVE_COMMENT, format_sse_event
+from pydantic import BaseModel
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from api.event_hub import EventHub, Follower, History, Read, Topic, encode_event
+from api.problems import responses
+from api.security import Reader
+from core.catalogue import rows
+from core.db.models import Dataset, Job
+from core.db.session import Database
+from core.errors import NotFound
+from core.jobs.transitions import events_after
+
+Row = TypeVar("Row", Job, Dataset)
+
+KEEPALIVE_SECONDS = 15.0
+#: Between two tries to read history while the database is away.
+RETRY_SECONDS = 1.0
+HISTORY_AT_ONCE = 500
+
+LastEventId = Annotated[
+    int, Header(ge=0, lt=2**31, description="The id of the last event seen: the stream goes on behind it.")
+]
+
+STREAM_RESPONSES: dict[int | str, dict[str, Any]] = {
+    200: {
+        "content": {
+            "text/event-stream": {
+                "itemSchema": {
+                    "type": "object",
+                    "properties": {name: {"type": "string"} for name in ("event", "data", "id")},
+                }
+            }
+        }
+    },
+    **responses(404, 429),
+}
+
+
+def _hub(request: Request) -> EventHub:
+    hub: EventHub = request.app.state.event_hub
+    return hub
+
+
+async def _admitted(request: Request, caller: Reader) -> AsyncIterator[None]:
+    with _hub(request).admitted(caller.owner):
+        yield
+
+
+#: One of the streams that the owner and the server may have open, until its answer is over.
+Admitted = Annotated[None, Depends(_admitted)]
+
+
+def history_of(
+    database: Database,
+    model: type[Row],
+    owner: str,
+    row_id: str,
+    final: Callable[[Session, Row], BaseModel | None],
+) -> Read:
+    """Reads the events of a row, and `final` of it: the closing object once nothing more can come."""
+
+    def read(seq: int) -> History:
+        with database.reading() as session:
+            # The row first: an event between the two reads would otherwise be missed.
+            row = rows.get(session, model, owner, row_id)
+            closing = final(session, row)
+            events = [
+                encode_event(event) for event in events_after(session, owner, row_id, seq, HISTORY_AT_ONCE)
+            ]
+        end = None if closing is None else format_sse_event(event="end", data_str=closing.model_dump_json())
+        return History(events=events, seq=row.event_seq, final=end)
+
+    return read
+
+
+class EventStream(Response):
+    """The events of one subject after `seq`."""
+
+    media_type = "text/event-stream"
+
+    def __init__(
+        self, request: Request, subject: str, seq: int, last_types: tuple[str, ...], read: Read
+    ) -> None:
+        super().__init__(headers={"Cache-Control": "no-cache", "X-Accel-Buffering": "no"})
+        del self.headers["content-length"]
+        self._hub = _hub(request)
+        self._subject, self._seq = subject, seq
+        self._last_types = last_types
+        self._read = read
+        self._gone = False
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+        with self._hub.following(self._subject, self._seq, self._last_types) as (topic, follower):
+            watching = asyncio.create_task(self._watch(receive, follower))
+            try:
+                async for part in self._parts(topic, follower):
+                    await send({"type": "http.response.body", "body": part, "more_body": True})
+            finally:
+                watching.cancel()
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def _watch(self, receive: Receive, follower: Follower) -> None:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        self._gone = True
+        follower.news.set()
+
+    async def _parts(self, topic: Topic, follower: Follower) -> AsyncIterator[bytes]:
+        while not self._gone and not self._hub.closing:
+            follower.news.clear()
+            events, final = topic.after(follower.seq), None
+            if events is None or (topic.over and not events):
+                try:
+                    history = await self._hub.read(topic, follower.seq, self._read)
+                except NotFound:
+                    return  # deleted meanwhile: who asks again is told so
+                except SQLAlchemyError:
+                    yield KEEPALIVE_COMMENT
+                    await asyncio.sleep(RETRY_SECONDS)
+                    continue
+                events, final = history.events, history.final
+            if events:
+                yield b"".join(encoded for _, encoded in events)
+                follower.seq = events[-1][0]
+            elif final is not None:
+                yield final
+                return
+            else:
+                try:
+                    async with asyncio.timeout(KEEPALIVE_SECONDS):
+                        await follower.news.wait()
+                except TimeoutError:
+                    yield KEEPALIVE_COMMENT
