@@ -123,6 +123,7 @@ class EventHub:
         self._look_thread = ThreadPoolExecutor(1, thread_name_prefix="events")
         self._read_threads = ThreadPoolExecutor(2, thread_name_prefix="replay")
         self.closing = False
+        self.reading_database = True
 
     @contextmanager
     def admitted(self, owner: str) -> Iterator[None]:
@@ -195,7 +196,6 @@ class EventHub:
     async def _look_until_nobody_follows(self) -> None:
         loop = asyncio.get_running_loop()
         look_for_absent = time.monotonic() + ABSENT_SECONDS
-        away = False
         while self._topics and not self.closing:
             seen = {subject: topic.seq for subject, topic in self._topics.items() if topic.seq is not None}
             due = time.monotonic() >= look_for_absent
@@ -203,13 +203,13 @@ class EventHub:
             try:
                 found, gone = await loop.run_in_executor(self._look_thread, self._look, seen, due)
             except SQLAlchemyError as error:
-                if not away:
+                if self.reading_database:
                     log.warning("events cannot be read; streams wait", error=str(error))
-                away, pause = True, RETRY_SECONDS
+                self.reading_database, pause = False, RETRY_SECONDS
             else:
-                if away:
+                if not self.reading_database:
                     log.info("events can be read again")
-                away = False
+                self.reading_database = True
                 if due:
                     look_for_absent = time.monotonic() + ABSENT_SECONDS
                 if self._spread(found, gone):

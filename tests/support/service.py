@@ -88,6 +88,11 @@ class Service:
         self._api.kill()
         self._api.wait(10)
 
+    def terminate_api(self) -> None:
+        """SIGTERM."""
+        assert self._api is not None
+        self._api.terminate()
+
     def stop_api(self) -> int:
         assert self._api is not None
         self._api.terminate()

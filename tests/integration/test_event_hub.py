@@ -1,0 +1,216 @@
+"""Event streams: nothing lost or doubled, whatever clients, writers and the database do."""
+
+import asyncio
+import random
+import shutil
+import time
+from pathlib import Path
+
+import httpx2
+import pytest
+from fastapi import FastAPI
+from sqlalchemy import create_engine, make_url, text
+
+from api import event_hub
+from api.app import create_app
+from api.event_hub import KEPT_BYTES, EventHub
+from core.db.models import Job
+from core.db.session import Database
+from core.jobs.transitions import record
+from core.settings import Settings
+from core.storage.local import LocalStorage
+from tests.support.api import bring, token_of
+from tests.support.leased import add_job
+from tests.support.service import Service
+from tests.support.streams import StreamClient
+
+SECONDS = 30
+
+
+def new_job(database: Database, owner: str = "local") -> str:
+    with database.writing() as session:
+        return add_job(session, owner=owner).id
+
+
+def write_events(database: Database, job_id: str, count: int, filling: str = "") -> None:
+    for n in range(count):
+        with database.writing() as session:
+            assert record(session, Job, job_id, "progress", {"iteration": n, "filling": filling})
+
+
+def hub_of(app: FastAPI) -> EventHub:
+    hub: EventHub = app.state.event_hub
+    return hub
+
+
+async def ids_to_the_end(app: FastAPI, path: str, patience: random.Random | None = None) -> list[int]:
+    """The ids that a client sees which hangs up now and then and comes back, until `end`."""
+    seen: list[int] = []
+    while True:
+        async with StreamClient(app, path, seen[-1] if seen else 0) as stream:
+            assert stream.status == 200
+            for _ in range(patience.randrange(1, 12) if patience else 1_000_000):
+                message = await stream.next()
+                assert message is not None
+                if message["event"] == "end":
+                    return seen
+                seen.append(int(message["id"]))
+
+
+def test_reconnecting_amid_writes_loses_and_doubles_nothing(app: FastAPI, database: Database) -> None:
+    jobs = [new_job(database) for _ in range(3)]
+    count = 60
+
+    def write(job_id: str) -> None:
+        write_events(database, job_id, count)
+        bring(database, job_id, "running", "succeeded")
+
+    async def scenario() -> None:
+        clients = [
+            ids_to_the_end(app, f"/v1/jobs/{job_id}", patience)
+            for job_id in jobs
+            for patience in (None, random.Random(1), random.Random(2), random.Random(3))
+        ]
+        writers = [asyncio.to_thread(write, job_id) for job_id in jobs]
+        async with asyncio.timeout(SECONDS):
+            *seen, _, _, _ = await asyncio.gather(*clients, *writers)
+        # 1 of its making, and of the two changes of its state.
+        assert seen == [list(range(1, count + 4))] * len(clients)
+
+    asyncio.run(scenario())
+
+
+def test_client_that_does_not_read_costs_no_memory_and_misses_nothing(
+    app: FastAPI, database: Database
+) -> None:
+    job_id = new_job(database)
+    count, filling = 300, "x" * 2000
+
+    async def scenario() -> None:
+        path = f"/v1/jobs/{job_id}"
+        async with StreamClient(app, path) as slow, StreamClient(app, path) as quick:
+            for stream in (slow, quick):
+                assert (await stream.next() or {})["id"] == "1"
+            writing = asyncio.create_task(asyncio.to_thread(write_events, database, job_id, count, filling))
+            largest = 0
+            for n in range(2, count + 2):
+                assert (await quick.next() or {})["id"] == str(n)
+                (topic,) = hub_of(app)._topics.values()
+                assert topic.size == sum(len(encoded) for _, encoded in topic.kept)
+                largest = max(largest, topic.size)
+            await writing
+            assert KEPT_BYTES / 2 < largest <= KEPT_BYTES + 2 * 100 * len(filling)
+            assert largest < count * len(filling)
+            for n in range(2, count + 2):
+                assert (await slow.next() or {})["id"] == str(n)
+
+    asyncio.run(asyncio.wait_for(scenario(), SECONDS))
+
+
+def test_streams_of_one_owner_and_in_all_are_limited(
+    settings: Settings, database: Database, storage: LocalStorage
+) -> None:
+    few = settings.model_copy(update={"max_streams": 3, "max_streams_per_owner": 2})
+    app = create_app(few, database, storage)
+    a, b = token_of(database, "a"), token_of(database, "b")
+    path_a, path_b = (f"/v1/jobs/{new_job(database, owner)}" for owner in "ab")
+
+    async def refused(path: str, token: str) -> tuple[int, str, int]:
+        async with StreamClient(app, path, token=token) as stream:
+            problem = await stream.body()
+            return stream.status, problem["code"], problem["limit"]
+
+    async def scenario() -> None:
+        async with StreamClient(app, path_a, token=a) as first, StreamClient(app, path_a, token=a):
+            assert first.status == 200
+            assert await refused(path_a, a) == (429, "too_many_streams", 2)
+            async with StreamClient(app, path_b, token=b) as third:
+                assert third.status == 200
+                assert await refused(path_b, b) == (503, "streams_exhausted", 3)
+            async with StreamClient(app, path_b, token=b) as again:
+                assert again.status == 200
+        async with StreamClient(app, path_a, token=a) as again:
+            assert again.status == 200
+
+    asyncio.run(asyncio.wait_for(scenario(), SECONDS))
+
+
+def test_streams_outlive_a_database_that_is_away(
+    settings: Settings, database_url: str, database: Database, postgres_server: str, storage: LocalStorage,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """PostgreSQL: every connection cut, and none let in for a while; events written right afterwards."""
+    if not database_url.startswith("postgresql"):
+        pytest.skip("a file is never away")
+    monkeypatch.setattr(event_hub, "RETRY_SECONDS", 0.05)
+    name = make_url(database_url).database
+    admin = create_engine(postgres_server, isolation_level="AUTOCOMMIT")
+    cut = text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = :name")
+    app = create_app(settings, database, storage)
+    job_id = new_job(database)
+
+    async def scenario() -> None:
+        async with StreamClient(app, f"/v1/jobs/{job_id}") as stream:
+            assert (await stream.next() or {})["id"] == "1"
+            with admin.connect() as connection:
+                connection.execute(text(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS false'))
+                connection.execute(cut, {"name": name})
+                while hub_of(app).reading_database:
+                    await asyncio.sleep(0.01)
+                connection.execute(text(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS true'))
+            await asyncio.to_thread(write_events, database, job_id, 5)
+            await asyncio.to_thread(bring, database, job_id, "cancelled")
+            seen = [await stream.next() for _ in range(8)]
+            assert [message and message.get("id") for message in seen] == [*"234567", None, None]
+            assert [message and message["event"] for message in seen][-2:] == ["end", None]
+
+    try:
+        asyncio.run(asyncio.wait_for(scenario(), SECONDS))
+    finally:
+        admin.dispose()
+
+
+def test_nothing_is_left_of_streams_that_ended(app: FastAPI, database: Database) -> None:
+    job_id = new_job(database)
+
+    async def scenario() -> None:
+        async with StreamClient(app, f"/v1/jobs/{job_id}") as stream:
+            await stream.next()
+            looking = hub_of(app)._looking
+            assert looking is not None
+        async with asyncio.timeout(5):
+            await looking
+        assert hub_of(app)._topics == {}
+        assert not hub_of(app)._open
+
+    asyncio.run(asyncio.wait_for(scenario(), SECONDS))
+
+
+def test_stopping_the_server_ends_streams_at_once_and_they_go_on_later(
+    tmp_path: Path, sqlite_template: str
+) -> None:
+    service = Service(tmp_path / "data")
+    shutil.copyfile(str(make_url(sqlite_template).database), service.data_dir / "condensery.db")
+    database = Database(f"sqlite+pysqlite:///{service.data_dir / 'condensery.db'}")
+    job_id = new_job(database)
+    url = f"{service.url}/v1/jobs/{job_id}/events/stream"
+    service.start_api()
+    try:
+        with httpx2.Client(timeout=10) as http, http.stream("GET", url) as answer:
+            lines = answer.iter_lines()
+            while next(lines) != "id: 1":
+                pass
+            began = time.monotonic()
+            service.terminate_api()
+            assert not [line for line in lines if line.startswith("event:")]
+            assert time.monotonic() - began < 3
+            service.stop_api()
+            assert time.monotonic() - began < 10
+        service.start_api()
+        bring(database, job_id, "cancelled")
+        answer = httpx2.get(url, headers={"Last-Event-ID": "1"}, timeout=10)
+        events = [line for line in answer.text.splitlines() if line.startswith("event:")]
+        assert events == ["event: cancelled", "event: end"]
+    finally:
+        service.stop()
+        database.engine.dispose()
