@@ -1,5 +1,6 @@
 """`python -m api`: serve."""
 
+import gc
 import socket
 import sys
 
@@ -46,6 +47,10 @@ def main() -> int:
         access_log=False,
         timeout_graceful_shutdown=SHUTDOWN_SECONDS,
     )
+    config.load()
+    # What is loaded by now stays: the collector need not look through it again and again.
+    gc.collect()
+    gc.freeze()
     Server(config).run()
     return 0
 

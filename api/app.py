@@ -7,6 +7,7 @@ from api.event_hub import EventHub
 from api.plain_errors import PlainErrors
 from api.request_context import RequestContext
 from api.routes import artifacts, datasets, health, jobs, keys, tus, uploads, usage
+from api.security import KnownKeys
 from api.tidying import tidying
 from api.tus import Tus
 from core.db.session import Database, get_database
@@ -35,6 +36,7 @@ def create_app(
     )
     app.state.settings = settings
     app.state.database = database or get_database()
+    app.state.known_keys = KnownKeys()
     app.state.event_hub = EventHub(
         app.state.database, in_all=settings.max_streams, per_owner=settings.max_streams_per_owner
     )

@@ -1,6 +1,6 @@
 """What routes ask for."""
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Annotated
 
 from fastapi import Depends, Header, Request
@@ -11,7 +11,9 @@ from core.settings import Settings
 from core.storage import Storage
 
 
-def _reading(request: Request) -> Iterator[Session]:
+async def _reading(request: Request) -> AsyncIterator[Session]:
+    # Asynchronous, because it waits for nothing: the connection is taken by the first query, in the
+    # endpoint's thread, and to give it back asks nothing of the database.
     database: Database = request.app.state.database
     with database.reading() as session:
         yield session
@@ -23,17 +25,17 @@ def _writing(request: Request) -> Iterator[Session]:
         yield session
 
 
-def _settings(request: Request) -> Settings:
+async def _settings(request: Request) -> Settings:
     settings: Settings = request.app.state.settings
     return settings
 
 
-def _storage(request: Request) -> Storage:
+async def _storage(request: Request) -> Storage:
     storage: Storage = request.app.state.storage
     return storage
 
 
-def _database(request: Request) -> Database:
+async def _database(request: Request) -> Database:
     database: Database = request.app.state.database
     return database
 

@@ -5,7 +5,6 @@ import time
 from contextvars import ContextVar
 
 import structlog
-from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from core.ids import random_hex
@@ -15,6 +14,10 @@ request_id: ContextVar[str] = ContextVar("request_id", default="-")
 log = structlog.get_logger(__name__)
 
 _ACCEPTED = re.compile(rb"[A-Za-z0-9._-]{1,64}")
+_DEFAULTS = (
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+    (b"cache-control", b"no-store"),
+)
 _QUIET = ("/healthz", "/readyz")
 
 
@@ -38,11 +41,11 @@ class RequestContext:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                headers = MutableHeaders(scope=message)
-                headers["X-Request-ID"] = current
-                headers["X-Content-Type-Options"] = "nosniff"
-                headers.setdefault("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
-                headers.setdefault("Cache-Control", "no-store")
+                headers = list(message["headers"])
+                names = {name for name, _ in headers}
+                headers += [(b"x-request-id", current.encode()), (b"x-content-type-options", b"nosniff")]
+                headers += [default for default in _DEFAULTS if default[0] not in names]
+                message = {**message, "headers": headers}
             await send(message)
 
         try:

@@ -166,6 +166,8 @@ def read_job_artifacts(job_id: str, caller: Reader, session: ReadSession) -> Pag
 
 
 def _full(session: Session, job: Job) -> JobOut:
-    found = summarise(JobSpec.model_validate(job.spec), evaluations_of(session, job))
-    evaluations = [EvaluationOut(**one) for one in found]
-    return JobOut.model_validate(job).model_copy(update={"evaluations": evaluations})
+    answer = JobOut.model_validate(job)
+    if job.phase == "condense":
+        return answer  # nothing is evaluated before
+    found = summarise(answer.spec, evaluations_of(session, job))
+    return answer.model_copy(update={"evaluations": [EvaluationOut(**one) for one in found]})

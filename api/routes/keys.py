@@ -1,6 +1,6 @@
 """API keys. The first may be made without one, from this machine; from then on every call needs one."""
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 
 from api.deps import ReadSession, WriteSession
 from api.pagination import After, Limit, Page, page_of
@@ -9,6 +9,7 @@ from api.schemas.keys import KeyCreate, KeyCreated, KeyOut
 from api.security import Admin
 from core.catalogue import keys, rows
 from core.db.models import ApiKey
+from core.db.session import after_commit
 
 router = APIRouter(prefix="/v1/keys", tags=["keys"])
 
@@ -36,6 +37,8 @@ def read_key(key_id: str, caller: Admin, session: ReadSession) -> KeyOut:
 
 
 @router.delete("/{key_id}", status_code=204, responses=responses(404))
-def revoke(key_id: str, caller: Admin, session: WriteSession) -> None:
-    """Revoke it, at once and for good. It stays in the list."""
+def revoke(key_id: str, caller: Admin, session: WriteSession, request: Request) -> None:
+    """Revoke it for good: at once, or within a second where the API runs as several processes. It stays
+    in the list."""
     keys.revoke_key(session, rows.get(session, ApiKey, caller.owner, key_id))
+    after_commit(session, request.app.state.known_keys.forget)

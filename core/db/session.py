@@ -6,21 +6,26 @@ called after it.
 """
 
 import sqlite3
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import psycopg
 from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DisconnectionError, OperationalError
 from sqlalchemy.orm import Session
+from sqlalchemy.pool import ConnectionPoolEntry
 from tenacity import RetryError, Retrying, retry_if_exception_type, stop_after_delay, wait_exponential
 
 from core.settings import get_settings
 
 SQLITE_BUSY_MS = 20_000
 LOCK_TIMEOUT_MS = 10_000
+#: A connection that was in use this recently is taken to be alive.
+IDLE_SECONDS = 2.0
 
 
 def make_engine(url: str) -> Engine:
@@ -31,13 +36,30 @@ def make_engine(url: str) -> Engine:
         event.listen(engine, "connect", _configure_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
         return engine
-    return create_engine(
+    engine = create_engine(
         url,
-        pool_pre_ping=True,
         pool_size=10,
         max_overflow=20,
         connect_args={"options": f"-c lock_timeout={LOCK_TIMEOUT_MS}", "connect_timeout": 10},
     )
+    event.listen(engine, "checkin", _note_use)
+    event.listen(engine, "checkout", _ping_if_idle)
+    return engine
+
+
+def _note_use(_connection: object, record: ConnectionPoolEntry) -> None:
+    record.info["used"] = time.monotonic()
+
+
+def _ping_if_idle(connection: Any, record: ConnectionPoolEntry, _proxy: object) -> None:
+    """`pool_pre_ping`, but only where a connection may have died unnoticed: it is a round trip."""
+    if time.monotonic() - record.info.get("used", time.monotonic()) < IDLE_SECONDS:
+        return
+    try:
+        connection.execute("SELECT 1")
+        connection.rollback()
+    except psycopg.Error as error:
+        raise DisconnectionError from error  # the pool opens another
 
 
 def _configure_sqlite(connection: sqlite3.Connection, _record: object) -> None:
@@ -64,6 +86,12 @@ class Database:
     def __init__(self, url: str) -> None:
         self.engine = make_engine(url)
         self._writer = self.engine.execution_options(writes=True)
+        # PostgreSQL: a transaction of reads has no snapshot of its own at the default isolation, only two
+        # more round trips.
+        in_sqlite = self.engine.dialect.name == "sqlite"
+        self._reader = (
+            self.engine if in_sqlite else self.engine.execution_options(isolation_level="AUTOCOMMIT")
+        )
 
     def wait_until_reachable(self, seconds: float) -> bool:
         """Whether the database answers: now, or within `seconds`."""
@@ -84,7 +112,7 @@ class Database:
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
-        with Session(self.engine, expire_on_commit=False) as session:
+        with Session(self._reader, expire_on_commit=False) as session:
             yield session
 
     @contextmanager

@@ -51,8 +51,8 @@ def unprivileged() -> str | None:
 
 
 @contextmanager
-def postgres() -> Iterator[str]:
-    """The address of a server whose databases may be made and dropped."""
+def postgres(*, durable: bool = False) -> Iterator[str]:
+    """The address of a server whose databases may be made and dropped; if `durable`, with fsync."""
     if address := os.environ.get(POSTGRES_VARIABLE):
         yield address
         return
@@ -70,7 +70,8 @@ def postgres() -> Iterator[str]:
             check=True, capture_output=True, user=user, cwd=folder, start_new_session=True,
         )  # fmt: skip
         port = free_port()
-        options = ["-c", "fsync=off", "-c", "listen_addresses=127.0.0.1", "-c", "max_connections=200"]
+        fsync = "on" if durable else "off"
+        options = ["-c", f"fsync={fsync}", "-c", "listen_addresses=127.0.0.1", "-c", "max_connections=200"]
         process = subprocess.Popen(
             [server, "-D", str(data), "-p", str(port), "-k", folder, *options],
             user=user, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
