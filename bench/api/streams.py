@@ -1,0 +1,151 @@
+"""A thousand event streams at one event a second each, and what they cost the reads beside them."""
+
+import json
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import dataclass
+from statistics import median
+
+from sqlalchemy import text
+
+from bench.api.stage import OWNER, Stage
+from bench.api.wrk import Load, load
+from bench.upload import resident
+from tests.support.leased import add_job
+from tests.support.service import ROOT
+
+STREAMS = 1000
+SECONDS = 20
+PART_SECONDS = 5
+CONNECTIONS = 8
+#: The events of a second are written in so many transactions.
+_PARTS = 20
+
+_WRITE = text(
+    """
+    WITH moved AS (
+        UPDATE jobs SET event_seq = event_seq + 1 WHERE id = ANY(:ids) RETURNING id, event_seq
+    )
+    INSERT INTO events (subject_id, seq, owner, type, data, created_at)
+    SELECT id, event_seq, :owner, 'progress',
+           jsonb_build_object('iteration', event_seq, 'loss', 0.5, 'sent', CAST(:sent AS float8)),
+           clock_timestamp()
+    FROM moved
+    """
+)
+
+
+class Writer(threading.Thread):
+    """Writes an event a second to each job, spread over the second, until it is told to stop."""
+
+    def __init__(self, stage: Stage, jobs: list[str]) -> None:
+        super().__init__()
+        self._stage = stage
+        self._jobs = jobs
+        self._stop_asked = threading.Event()
+
+    def run(self) -> None:
+        """Each part at its time; one that is late is followed at once by the next."""
+        due, part = time.monotonic(), 0
+        while not self._stop_asked.wait(max(0.0, due - time.monotonic())):
+            with self._stage.database.writing() as session:
+                parameters = {"ids": self._jobs[part::_PARTS], "owner": OWNER, "sent": time.time()}
+                session.execute(_WRITE, parameters)
+            due, part = due + 1 / _PARTS, (part + 1) % _PARTS
+
+    def stop(self) -> None:
+        """Write no more."""
+        self._stop_asked.set()
+        self.join()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Streaming:
+    """What the streams' client saw (times in seconds), memory for each stream, and the reads beside them."""
+
+    events: int
+    lost: int
+    doubled: int
+    broken: int
+    p50: float
+    p99: float
+    longest: float
+    memory: float
+    without: list[Load]
+    beside: list[Load]
+
+    @property
+    def slowed(self) -> float:
+        """Rate of reads beside the streams, by that without them."""
+        return median(one.rate for one in self.beside) / median(one.rate for one in self.without)
+
+
+def measure(stage: Stage) -> Streaming:
+    """Reads without streams; the streams alone; reads beside them; reads without them again.
+
+    Events are written all the time, so that only the streams make the difference.
+    """
+
+    def reads() -> Load:
+        return load(stage.job, connections=CONNECTIONS, seconds=PART_SECONDS, token=stage.token)
+
+    with stage.database.writing() as session:
+        jobs = [add_job(session, owner=OWNER, dataset_id=stage.dataset_id).id for _ in range(STREAMS)]
+    writer = Writer(stage, jobs)
+    writer.start()
+    try:
+        without = [reads(), reads()]
+        before = resident(stage.service.api_pid, "VmRSS")
+        client = _open(stage, jobs)
+        time.sleep(SECONDS)
+        memory = (resident(stage.service.api_pid, "VmRSS") - before) / STREAMS
+        alone = _close(client, None)
+        client = _open(stage, jobs)
+        beside = [reads(), reads()]
+        writer.stop()
+        seen = _close(client, stage)
+    finally:
+        writer.stop()
+    writer = Writer(stage, jobs)
+    writer.start()
+    try:
+        without += [reads(), reads()]
+    finally:
+        writer.stop()
+    for name in ("lost", "doubled", "broken"):
+        alone[name] += seen[name]
+    return Streaming(memory=memory, without=without, beside=beside, **alone)
+
+
+def _open(stage: Stage, jobs: list[str]) -> "subprocess.Popen[str]":
+    command = [sys.executable, "-m", "bench.api.stream_client", str(stage.service.port), stage.token]
+    client = subprocess.Popen(  # noqa: S603
+        command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert client.stdin is not None
+    assert client.stdout is not None
+    client.stdin.write("\n".join([*jobs, "", ""]))
+    client.stdin.flush()
+    if client.stdout.readline() != "open\n":
+        raise RuntimeError("bench: the streams could not be opened")
+    return client
+
+
+def _close(client: "subprocess.Popen[str]", stage: Stage | None) -> dict[str, float]:
+    """What the client saw. With a stage, nothing is being written any more: then the last event of each job
+    must have come, too."""
+    if stage is not None:
+        time.sleep(2)
+    out, _ = client.communicate(timeout=30)
+    seen = json.loads(out)
+    last = seen.pop("last")
+    if stage is not None:
+        with stage.database.reading() as session:
+            rows = session.execute(
+                text("SELECT id, event_seq FROM jobs WHERE id = ANY(:ids)"), {"ids": [*last]}
+            )
+            seen["lost"] += sum(seq - last[job] for job, seq in rows)
+    found: dict[str, float] = seen
+    return found
