@@ -5,7 +5,7 @@ RUN := $(VENV)/bin/python
 UV_VERSION := 0.13.8
 STAMP := $(VENV)/.installed
 
-.PHONY: demo up test lint bench lock clean
+.PHONY: demo up test lint bench bench-api lock clean
 .DEFAULT_GOAL := help
 
 help:
@@ -14,6 +14,7 @@ help:
 	@echo "make test   the whole test suite"
 	@echo "make lint   linters, import rules, types"
 	@echo "make bench  measure the engine's speed and cost on this machine's CPU, into docs/performance.md"
+	@echo "make bench-api  measure the API under load, into docs/performance.md; needs wrk, better with nginx"
 	@echo "make lock   resolve the dependencies anew into requirements.lock"
 
 demo: $(STAMP)
@@ -34,6 +35,9 @@ lint: $(STAMP)
 bench: $(STAMP)
 	$(RUN) -m bench
 	$(RUN) -m bench.cost
+
+bench-api: $(STAMP)
+	$(RUN) -m bench.api
 
 lock: $(STAMP)
 	$(VENV)/bin/uv pip compile --universal --python-version 3.11 --generate-hashes \

@@ -27,7 +27,8 @@ from core.jobs.transitions import events_after
 
 Row = TypeVar("Row", Job, Dataset)
 
-KEEPALIVE_SECONDS = 15.0
+#: A stream that sent nothing this long sends a comment, at the latest after twice as long.
+KEEPALIVE_SECONDS = 10.0
 #: Between two tries to read history while the database is away.
 RETRY_SECONDS = 1.0
 HISTORY_AT_ONCE = 500
@@ -103,16 +104,20 @@ class EventStream(Response):
         self._last_types = last_types
         self._read = read
         self._gone = False
+        self._silent = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
         with self._hub.following(self._subject, self._seq, self._last_types) as (topic, follower):
             watching = asyncio.create_task(self._watch(receive, follower))
+            self._keep_alive(follower)
             try:
                 async for part in self._parts(topic, follower):
+                    self._silent = False
                     await send({"type": "http.response.body", "body": part, "more_body": True})
             finally:
                 watching.cancel()
+                self._timer.cancel()
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def _watch(self, receive: Receive, follower: Follower) -> None:
@@ -120,6 +125,13 @@ class EventStream(Response):
             pass
         self._gone = True
         follower.news.set()
+
+    def _keep_alive(self, follower: Follower) -> None:
+        # One timer that looks back, not one for every event.
+        if self._silent:
+            follower.news.set()
+        self._silent = True
+        self._timer = asyncio.get_running_loop().call_later(KEEPALIVE_SECONDS, self._keep_alive, follower)
 
     async def _parts(self, topic: Topic, follower: Follower) -> AsyncIterator[bytes]:
         while not self._gone and not self._hub.closing:
@@ -142,8 +154,6 @@ class EventStream(Response):
                 yield final
                 return
             else:
-                try:
-                    async with asyncio.timeout(KEEPALIVE_SECONDS):
-                        await follower.news.wait()
-                except TimeoutError:
+                await follower.news.wait()
+                if topic.after(follower.seq) == [] and not topic.over:
                     yield KEEPALIVE_COMMENT

@@ -33,15 +33,13 @@ class Stage:
     token: str
     dataset_id: str
     job_id: str
+    http: httpx2.Client
+    """Of the owner."""
 
     @property
     def job(self) -> str:
         """Address of the job."""
         return f"{self.service.url}/v1/jobs/{self.job_id}"
-
-    def get(self, url: str) -> httpx2.Response:
-        """An answer, which must be a good one."""
-        return httpx2.get(url, headers={"Authorization": f"Bearer {self.token}"}).raise_for_status()
 
 
 @contextmanager
@@ -55,8 +53,10 @@ def stage(folder: Path) -> Iterator[Stage]:
         port = free_port()
         command = [sys.executable, "-m", "bench.api.bare", str(port)]
         bare = subprocess.Popen(command, env=service.environment, cwd=ROOT)  # noqa: S603
+        http = httpx2.Client(timeout=60)
         try:
             token = token_of(database, OWNER, "write")
+            http.headers["Authorization"] = f"Bearer {token}"
             with database.writing() as session:
                 dataset = Dataset(id=new_id("ds"), owner=OWNER, name="bench", state="ingesting")
                 session.add(dataset)
@@ -70,10 +70,12 @@ def stage(folder: Path) -> Iterator[Stage]:
                 token=token,
                 dataset_id=dataset.id,
                 job_id=job_id,
+                http=http,
             )
             _wait(made.bare)
             yield made
         finally:
+            http.close()
             bare.terminate()
             bare.wait(30)
             service.stop()

@@ -178,6 +178,7 @@ def test_evaluations_are_summed_up_with_their_confusion_matrix(http: TestClient,
     job_id = http.post("/v1/jobs", json=body).json()["id"]
     own, wider = "convnet-d2-w4-instance", "convnet-d2-w8-instance"
     with database.writing() as session:
+        session.get_one(Job, job_id).phase = "evaluate"
         for network, method, repeat, confusion in (
             (wider, "condensed", 0, [[1, 1], [0, 2]]),
             (own, "herding", 0, None),  # of an older version

@@ -11,7 +11,7 @@ import pytest
 from fastapi import FastAPI
 from sqlalchemy import create_engine, make_url, text
 
-from api import event_hub
+from api import event_hub, event_stream
 from api.app import create_app
 from api.event_hub import KEPT_BYTES, EventHub
 from core.db.models import Job
@@ -168,6 +168,24 @@ def test_streams_outlive_a_database_that_is_away(
         asyncio.run(asyncio.wait_for(scenario(), SECONDS))
     finally:
         admin.dispose()
+
+
+def test_stream_without_news_sends_comments(
+    app: FastAPI, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(event_stream, "KEEPALIVE_SECONDS", 0.05)
+    job_id = new_job(database)
+
+    async def scenario() -> None:
+        async with StreamClient(app, f"/v1/jobs/{job_id}") as stream:
+            await stream.next()
+            later = asyncio.create_task(stream.next())
+            while stream.comments < 2:
+                await asyncio.sleep(0.01)
+            await asyncio.to_thread(write_events, database, job_id, 1)
+            assert (await later or {})["id"] == "2"
+
+    asyncio.run(asyncio.wait_for(scenario(), SECONDS))
 
 
 def test_nothing_is_left_of_streams_that_ended(app: FastAPI, database: Database) -> None:

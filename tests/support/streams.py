@@ -28,6 +28,7 @@ class StreamClient:
         self._asked = False
         self._text = ""
         self.status = 0
+        self.comments = 0
 
     async def __aenter__(self) -> Self:
         self._task = asyncio.create_task(self._app(self._scope, self._receive, self._sent.put))
@@ -53,6 +54,7 @@ class StreamClient:
                 self._text = rest
                 if not block.startswith(":"):
                     return dict(line.split(": ", 1) for line in block.splitlines())
+                self.comments += 1
                 continue
             part = await asyncio.wait_for(self._sent.get(), 20)
             if not part.get("more_body"):

@@ -1,0 +1,64 @@
+"""How long a worker's claim takes in a short and in a long queue."""
+
+import time
+from dataclasses import dataclass
+from statistics import median
+
+from sqlalchemy import text
+
+from bench.api.stage import OWNER, Stage
+from core.db.models import Job
+from tests.support.leased import add_job
+from worker.lease import claim
+
+SHORT, LONG = 10, 10_000
+CLAIMS = 100
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claims:
+    """Median seconds of a claim."""
+
+    short: float
+    long: float
+
+    @property
+    def ratio(self) -> float:
+        """Long by short."""
+        return self.long / self.short
+
+
+def measure(stage: Stage) -> Claims:
+    """Claims with 10 queued jobs, then with 10,000; each claimed job is replaced by another."""
+    found = {}
+    for length in (SHORT, LONG):
+        _empty(stage)
+        with stage.database.writing() as session:
+            waiting = [add_job(session, owner=OWNER, dataset_id=stage.dataset_id).id for _ in range(length)]
+        _claim(stage, waiting)
+        found[length] = median(_claim(stage, waiting) for _ in range(CLAIMS))
+    _empty(stage)
+    return Claims(short=found[SHORT], long=found[LONG])
+
+
+def _claim(stage: Stage, waiting: list[str]) -> float:
+    """Claim the oldest; then one more is queued, and that is not counted."""
+    row_id = waiting.pop(0)
+    began = time.perf_counter()
+    with stage.database.writing() as session:
+        taken = claim(session, Job, row_id, 0, worker="bench", seconds=60, phases=("condense", "evaluate"))
+    seconds = time.perf_counter() - began
+    if taken is None:
+        raise RuntimeError(f"bench: {row_id} could not be claimed")
+    with stage.database.writing() as session:
+        waiting.append(add_job(session, owner=OWNER, dataset_id=stage.dataset_id).id)
+    return seconds
+
+
+def _empty(stage: Stage) -> None:
+    """No job waits or runs."""
+    statement = "UPDATE jobs SET state = 'cancelled', lease_until = NULL WHERE state IN ('queued', 'running')"
+    with stage.database.writing() as session:
+        session.execute(text(statement))
+    with stage.database.engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
+        connection.execute(text("VACUUM ANALYZE jobs"))
