@@ -39,13 +39,12 @@ async def identify(request: Request, credentials: Credentials) -> Caller:
     """The caller of a request. Runs before a byte of an upload's body is read."""
     state = request.app.state
     if credentials is None:
-        if getattr(state, "keys_exist", False):
-            raise Unauthenticated("an API key is needed: Authorization: Bearer <key>")
         return await run_in_threadpool(_without_key, request, state.database)
     known: KnownKeys = state.known_keys
-    return known.get(credentials.credentials) or await run_in_threadpool(
-        _authenticate, known, state.database, credentials.credentials
-    )
+    caller = known.get(credentials.credentials)
+    if caller is None:
+        caller = await run_in_threadpool(_authenticate, known, state.database, credentials.credentials)
+    return caller
 
 
 class KnownKeys:
@@ -58,8 +57,8 @@ class KnownKeys:
         self._callers: dict[bytes, tuple[float, Caller]] = {}
 
     def get(self, token: str) -> Caller | None:
-        until, caller = self._callers.get(_digest(token), (0.0, None))
-        return caller if time.monotonic() < until else None
+        known = self._callers.get(_digest(token))
+        return known[1] if known and time.monotonic() < known[0] else None
 
     def add(self, token: str, caller: Caller) -> None:
         if len(self._callers) >= KNOWN_KEYS:

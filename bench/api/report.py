@@ -76,15 +76,24 @@ def ratios(found: Findings) -> list[tuple[str, str, str, bool]]:
             rows.append((f"download ÷ nginx, {what}", "≥ 0.8", measured, ratio(pair) >= 0.8))
     statuses = ", ".join(str(one.status) for one in found.rejections)
     rows += [
-        (f"upload refused ({statuses}) after 64 KiB of body", "≤ 50 ms", f"longest {_ms(slowest)}", slowest <= 0.05),
+        (
+            f"upload refused ({statuses}) after 64 KiB of body",
+            "≤ 50 ms",
+            f"longest {_ms(slowest)}",
+            slowest <= 0.05,
+        ),
         (
             f"{streams.STREAMS:,} event streams, 1 event/s each: lost, doubled, broken off",
             "0",
             f"{flow.lost:.0f}, {flow.doubled:.0f}, {flow.broken:.0f} of {flow.events:,}",
             not (flow.lost or flow.doubled or flow.broken),
         ),
-        ("their delay, p99", "≤ 150 ms", f"{_ms(flow.p99)} (p50 {_ms(flow.p50)}, longest {_ms(flow.longest)})",
-         flow.p99 <= 0.15),
+        (
+            "their delay, p99",
+            "≤ 150 ms",
+            f"{_ms(flow.p99)} (p50 {_ms(flow.p50)}, longest {_ms(flow.longest)})",
+            flow.p99 <= 0.15,
+        ),
         ("memory of the API for each", "≤ 40 KiB", f"{flow.memory / KIB:.0f} KiB", flow.memory <= 40 * KIB),
         ("job reads beside them ÷ without, rate", "≥ 0.8", f"{flow.slowed:.2f}", flow.slowed >= 0.8),
     ]  # fmt: skip

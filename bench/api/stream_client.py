@@ -9,6 +9,7 @@ import json
 import re
 import sys
 import time
+from functools import partial
 
 _ID = re.compile(rb'"sent":\s*([0-9.]+).*?\nid: (\d+)', re.DOTALL)
 _ANY_ID = re.compile(rb"\nid: (\d+)\n")
@@ -71,7 +72,7 @@ async def follow(port: int, token: str, jobs: list[str]) -> None:
             f"Authorization: Bearer {token}",
         )
         request = "\r\n".join((*head, "", "")).encode()
-        _, stream = await loop.create_connection(lambda r=request: Stream(r, delays), "127.0.0.1", port)
+        _, stream = await loop.create_connection(partial(Stream, request, delays), "127.0.0.1", port)
         streams.append(stream)
     await asyncio.gather(*(stream.opened for stream in streams))
     delays.clear()

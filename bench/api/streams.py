@@ -7,6 +7,7 @@ import threading
 import time
 from dataclasses import dataclass
 from statistics import median
+from typing import Any
 
 from sqlalchemy import text
 
@@ -133,7 +134,7 @@ def _open(stage: Stage, jobs: list[str]) -> "subprocess.Popen[str]":
     return client
 
 
-def _close(client: "subprocess.Popen[str]", stage: Stage | None) -> dict[str, float]:
+def _close(client: "subprocess.Popen[str]", stage: Stage | None) -> dict[str, Any]:
     """What the client saw. With a stage, nothing is being written any more: then the last event of each job
     must have come, too."""
     if stage is not None:
@@ -147,5 +148,5 @@ def _close(client: "subprocess.Popen[str]", stage: Stage | None) -> dict[str, fl
                 text("SELECT id, event_seq FROM jobs WHERE id = ANY(:ids)"), {"ids": [*last]}
             )
             seen["lost"] += sum(seq - last[job] for job, seq in rows)
-    found: dict[str, float] = seen
+    found: dict[str, Any] = seen
     return found
