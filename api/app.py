@@ -38,7 +38,7 @@ def create_app(
     app.state.database = database or get_database()
     app.state.known_keys = KnownKeys()
     app.state.event_hub = EventHub(
-        app.state.database, in_all=settings.max_streams, per_owner=settings.max_streams_per_owner
+        app.state.database, in_all=settings.max_streams, per_owner=settings.owner_streams
     )
     app.state.storage = storage or get_storage()
     problems.install(app)

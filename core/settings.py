@@ -48,7 +48,7 @@ class Settings(BaseSettings):
     )
 
     max_streams: int = Field(5000, ge=1, description="Event streams that one API process keeps open.")
-    max_streams_per_owner: int = Field(1000, ge=1, description="Of these, how many one owner may have.")
+    owner_streams: int = Field(1000, ge=1, description="Of these, how many one owner may have.")
 
     lease_seconds: float = Field(
         60, ge=1, description="A job whose worker is silent this long runs elsewhere."

@@ -9,7 +9,7 @@ from sqlalchemy import text
 from bench.api.stage import OWNER, Stage
 from core.db.models import Job
 from tests.support.leased import add_job
-from worker.lease import claim
+from worker.lease import claim_next
 
 SHORT, LONG = 10, 10_000
 CLAIMS = 100
@@ -34,24 +34,26 @@ def measure(stage: Stage) -> Claims:
     for length in (SHORT, LONG):
         _empty(stage)
         with stage.database.writing() as session:
-            waiting = [add_job(session, owner=OWNER, dataset_id=stage.dataset_id).id for _ in range(length)]
-        _claim(stage, waiting)
-        found[length] = median(_claim(stage, waiting) for _ in range(CLAIMS))
+            for _ in range(length):
+                add_job(session, owner=OWNER, dataset_id=stage.dataset_id)
+        _claim(stage)
+        found[length] = median(_claim(stage) for _ in range(CLAIMS))
     _empty(stage)
     return Claims(short=found[SHORT], long=found[LONG])
 
 
-def _claim(stage: Stage, waiting: list[str]) -> float:
-    """Claim the oldest; then one more is queued, and that is not counted."""
-    row_id = waiting.pop(0)
+def _claim(stage: Stage) -> float:
+    """Claim whichever is next; then one more is queued, and that is not counted."""
     began = time.perf_counter()
     with stage.database.writing() as session:
-        taken = claim(session, Job, row_id, 0, worker="bench", seconds=60, phases=("condense", "evaluate"))
+        taken = claim_next(
+            session, Job, worker="bench", seconds=60, phases=("condense", "evaluate"), running_limit=LONG
+        )
     seconds = time.perf_counter() - began
     if taken is None:
-        raise RuntimeError(f"bench: {row_id} could not be claimed")
+        raise RuntimeError("bench: no job could be claimed")
     with stage.database.writing() as session:
-        waiting.append(add_job(session, owner=OWNER, dataset_id=stage.dataset_id).id)
+        add_job(session, owner=OWNER, dataset_id=stage.dataset_id)
     return seconds
 
 

@@ -5,12 +5,12 @@ import time
 from dataclasses import dataclass
 from statistics import median
 
-from bench.api.stage import Stage
+from bench.api.stage import LARGEST, STORED, Stage
 
 RUNS = 20
 #: All that is ever sent of the body that is announced.
 SENT = 64 << 10
-_ANNOUNCED = 1 << 30
+_ANNOUNCED = 1 << 29
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,12 +23,13 @@ class Rejection:
 
 
 def measure(stage: Stage) -> list[Rejection]:
-    """Each upload announces 1 GiB and sends 64 KiB of it: whoever answers has read no more."""
+    """Each upload announces 512 MiB or more and sends 64 KiB of it: whoever answers has read no more."""
     key = f"Authorization: Bearer {stage.token}"
     json = "Content-Type: text/plain"
     cases = {
         401: ("PUT /v1/uploads", f"Content-Length: {_ANNOUNCED}", "Authorization: Bearer key_0.wrong"),
-        413: ("PUT /v1/uploads", f"Content-Length: {1 << 50}", key),
+        413: ("PUT /v1/uploads", f"Content-Length: {LARGEST + 1}", key),
+        429: ("PUT /v1/uploads", f"Content-Length: {STORED + 1}", key),
         415: ("PATCH /v1/uploads/up_0", f"Content-Length: {_ANNOUNCED}", key, json, "Tus-Resumable: 1.0.0",
               "Upload-Offset: 0"),
     }  # fmt: skip

@@ -21,6 +21,8 @@ from tests.support.servers import free_port, postgres, redis_server
 from tests.support.service import ROOT, Service
 
 OWNER = "bench"
+#: Bytes of one upload, and of all that the owner may store.
+LARGEST, STORED = 1 << 30, 2 << 30
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,8 +48,16 @@ class Stage:
 def stage(folder: Path) -> Iterator[Stage]:
     """Everything started, and stopped afterwards."""
     with postgres(durable=True) as server, migrated_postgres(server) as url, redis_server() as broker:
-        quiet = {"CONDENSERY_LOG_LEVEL": "info", "CONDENSERY_MAX_STREAMS_PER_OWNER": "2000"}
-        service = Service(folder / "data", CONDENSERY_DATABASE_URL=url, CONDENSERY_BROKER_URL=broker, **quiet)
+        # Those of jobs and streams are above what is measured; an upload can be larger than either allows.
+        limits = {
+            "CONDENSERY_OWNER_STREAMS": "2000",
+            "CONDENSERY_OWNER_QUEUED_JOBS": "1000000",
+            "CONDENSERY_OWNER_STORED_BYTES": str(STORED),
+            "CONDENSERY_MAX_UPLOAD_BYTES": str(LARGEST),
+        }
+        service = Service(
+            folder / "data", CONDENSERY_DATABASE_URL=url, CONDENSERY_BROKER_URL=broker, **limits
+        )
         database = Database(make_url(url).render_as_string(hide_password=False))
         service.start_api()
         port = free_port()

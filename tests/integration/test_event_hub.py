@@ -110,7 +110,7 @@ def test_client_that_does_not_read_costs_no_memory_and_misses_nothing(
 def test_streams_of_one_owner_and_in_all_are_limited(
     settings: Settings, database: Database, storage: LocalStorage
 ) -> None:
-    few = settings.model_copy(update={"max_streams": 3, "max_streams_per_owner": 2})
+    few = settings.model_copy(update={"max_streams": 3, "owner_streams": 2})
     app = create_app(few, database, storage)
     a, b = token_of(database, "a"), token_of(database, "b")
     path_a, path_b = (f"/v1/jobs/{new_job(database, owner)}" for owner in "ab")
