@@ -6,7 +6,7 @@ from api import problems
 from api.event_hub import EventHub
 from api.plain_errors import PlainErrors
 from api.request_context import RequestContext
-from api.routes import artifacts, datasets, health, jobs, keys, tus, uploads, usage
+from api.routes import artifacts, datasets, health, jobs, keys, tus, uploads, usage, webhooks
 from api.security import KnownKeys
 from api.tidying import tidying
 from api.tus import Tus
@@ -42,7 +42,7 @@ def create_app(
     )
     app.state.storage = storage or get_storage()
     problems.install(app)
-    for module in (health, uploads, tus, datasets, jobs, artifacts, keys, usage):
+    for module in (health, uploads, tus, datasets, jobs, artifacts, webhooks, keys, usage):
         app.include_router(module.router)
     problems.describe(app)
     # Outside of all that Starlette puts around an application: its own refusals, and the answer to an

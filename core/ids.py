@@ -4,7 +4,7 @@ from typing import Literal
 
 import uuid_utils
 
-Prefix = Literal["up", "ds", "job", "ev", "art", "key"]
+Prefix = Literal["up", "ds", "job", "ev", "art", "key", "wh", "dlv"]
 
 
 def new_id(prefix: Prefix) -> str:

@@ -7,6 +7,8 @@ from typing import Literal
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from core.webhooks.targets import AllowedHosts
+
 MiB = 1 << 20
 GiB = 1 << 30
 
@@ -107,6 +109,14 @@ class Settings(BaseSettings):
         "absolute paths. Every key with the scope write may read all of them.",
     )
 
+    owner_webhooks: int = Field(20, ge=0, description="Webhooks of one owner.")
+    webhook_allowed_hosts: list[str] = Field(
+        [],
+        description="Names and networks (CIDR), as a JSON list, that webhooks may lead to although they are "
+        "not public; to these also by http.",
+    )
+    webhook_log_days: float = Field(30, gt=0, description="How long ended deliveries stay in the log.")
+
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least severe.")
     log_format: Literal["json", "console"] = Field("json", description="`json`, or `console` for people.")
 
@@ -128,6 +138,12 @@ class Settings(BaseSettings):
             # In it lie the uploads and results of every owner.
             if data_dir.is_relative_to(directory.resolve()) or directory.resolve().is_relative_to(data_dir):
                 raise ValueError(f"must not share files with data_dir ({data_dir}), got {str(directory)!r}")
+        return value
+
+    @field_validator("webhook_allowed_hosts")
+    @classmethod
+    def _hosts_are_names_or_networks(cls, value: list[str]) -> list[str]:
+        AllowedHosts.of(value)
         return value
 
     @property

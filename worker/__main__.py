@@ -1,4 +1,5 @@
-"""`python -m worker [cpu] [gpu]`: a Celery worker for each queue (both by default), and the reaper."""
+"""`python -m worker [cpu] [gpu]`: a Celery worker for each queue (both by default), the reaper, and the
+sender of webhooks."""
 
 import os
 import random
@@ -48,6 +49,7 @@ def main(queues: list[str]) -> int:
         signal.signal(number, ask_to_stop)
     descriptor = slots.make()
     workers = {queue: _start("worker.celery_main", queue, descriptor) for queue in queues or QUEUES}
+    sender = _start_sender()
     pollers: dict[str, subprocess.Popen[bytes]] = {}
     log.info("worker started", queues=list(workers))
     next_sweep = next_tidying = 0.0
@@ -58,6 +60,10 @@ def main(queues: list[str]) -> int:
                 log.error("celery worker died; starting another", queue=queue, status=process.returncode)
                 stop.wait(_RESTART_SECONDS)
                 workers[queue] = _start("worker.celery_main", queue, descriptor)
+        if sender.poll() is not None:
+            log.error("sender of webhooks died; starting another", status=sender.returncode)
+            stop.wait(_RESTART_SECONDS)
+            sender = _start_sender()
         beat(settings)
         if time.monotonic() >= next_sweep:
             _sweep(settings)
@@ -72,13 +78,19 @@ def main(queues: list[str]) -> int:
         if time.monotonic() >= next_tidying:
             _tidy()
             next_tidying = time.monotonic() + _TIDY_SECONDS
-    return _stop([*workers.values(), *pollers.values()], settings)
+    return _stop([*workers.values(), *pollers.values(), sender], settings)
 
 
 def _start(module: str, queue: str, descriptor: int) -> "subprocess.Popen[bytes]":
     # A session of its own, so that Ctrl-C reaches this process only, which passes it on in order.
     command = [sys.executable, "-m", module, queue, str(os.getpid()), str(descriptor)]
     return subprocess.Popen(command, start_new_session=True, pass_fds=[descriptor])  # noqa: S603
+
+
+def _start_sender() -> "subprocess.Popen[bytes]":
+    # A process of its own: neither a slow target nor a hanging name server may hold up the sweeps.
+    command = [sys.executable, "-m", "worker.webhooks", str(os.getpid())]
+    return subprocess.Popen(command, start_new_session=True)  # noqa: S603
 
 
 def _unserved(queue: str, settings: Settings) -> bool:
@@ -129,7 +141,7 @@ def _stop(workers: list["subprocess.Popen[bytes]"], settings: Settings) -> int:
         try:
             process.wait(max(0.0, deadline - time.monotonic()))
         except subprocess.TimeoutExpired:
-            log.error("a celery worker did not stop in time", pid=process.pid)
+            log.error("a process did not stop in time", pid=process.pid)
             process.kill()
             process.wait()
     log.info("stopped")

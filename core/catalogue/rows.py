@@ -5,12 +5,20 @@ from typing import TypeVar
 from sqlalchemy import ColumnElement, Select, select
 from sqlalchemy.orm import Session
 
-from core.db.models import ApiKey, Artifact, Dataset, Job, Upload
+from core.db.models import ApiKey, Artifact, Dataset, Delivery, Job, Upload, Webhook
 from core.errors import NotFound
 
-Row = TypeVar("Row", Upload, Dataset, Job, Artifact, ApiKey)
+Row = TypeVar("Row", Upload, Dataset, Job, Artifact, ApiKey, Webhook, Delivery)
 
-_NAMES = {Upload: "upload", Dataset: "data set", Job: "job", Artifact: "artifact", ApiKey: "API key"}
+_NAMES = {
+    Upload: "upload",
+    Dataset: "data set",
+    Job: "job",
+    Artifact: "artifact",
+    ApiKey: "API key",
+    Webhook: "webhook",
+    Delivery: "delivery",
+}
 
 
 def get(session: Session, model: type[Row], owner: str, row_id: str) -> Row:

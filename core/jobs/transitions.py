@@ -1,4 +1,5 @@
-"""Every change of a leased row: a guarded UPDATE and an event, in the caller's transaction."""
+"""Every change of a leased row: a guarded UPDATE, an event, and what webhooks are told of it, in the
+caller's transaction."""
 
 from typing import Any
 
@@ -14,6 +15,7 @@ from core.jobs.states import (
     JOB_TRANSITIONS,
     sources,
 )
+from core.webhooks.outbox import announce
 
 Leased = type[Job] | type[Dataset]
 
@@ -52,8 +54,10 @@ def record(
     row = session.execute(statement).one_or_none()
     if row is None:
         return False
-    session.add(Event(subject_id=row_id, seq=row.event_seq, owner=row.owner, type=event, data=data))
+    recorded = Event(subject_id=row_id, seq=row.event_seq, owner=row.owner, type=event, data=data)
+    session.add(recorded)
     session.flush()
+    announce(session, model, recorded)
     return True
 
 

@@ -88,7 +88,8 @@ def test_every_request_example_is_accepted(app: FastAPI, document: dict[str, Any
     """By the service itself: its ids are of nothing (404), but nothing about its form is wrong."""
     tried = 0
     with client_of(app) as http:
-        for method, path, operation in sorted(operations(document), key=lambda one: one[1]):
+        # Keys last: once there is one, nothing is answered without.
+        for method, path, operation in sorted(operations(document), key=lambda one: one[1] == "/v1/keys"):
             schema = operation.get("requestBody", {}).get("content", {}).get("application/json", {})
             if not schema:
                 continue

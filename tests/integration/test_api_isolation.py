@@ -12,9 +12,10 @@ from tests.support.api import SMALL, add_artifact, client_of, problem_of, queued
 
 #: What anybody may see.
 PUBLIC = {"/", "/healthz", "/readyz"}
-LISTS = {"/v1/uploads", "/v1/datasets", "/v1/jobs", "/v1/artifacts", "/v1/keys"}
+LISTS = {"/v1/uploads", "/v1/datasets", "/v1/jobs", "/v1/artifacts", "/v1/webhooks", "/v1/keys"}
 
 TUS = {"Tus-Resumable": "1.0.0"}
+HOOK = {"url": "https://example.com/hook"}
 
 Operation = tuple[str, str]
 
@@ -38,7 +39,11 @@ def owners_rows(app: FastAPI, http: TestClient, database: Database, storage: Loc
     with client_of(app, token) as owner:
         job = owner.get(f"/v1/jobs/{queued_job(owner, database)}").json()
         dataset = owner.get(f"/v1/datasets/{job['dataset_id']}").json()
+        webhook = owner.post("/v1/webhooks", json=HOOK).json()
+        delivery = owner.post(f"/v1/webhooks/{webhook['id']}/test").json()
     return {
+        "webhook_id": webhook["id"],
+        "delivery_id": delivery["id"],
         "upload_id": dataset["upload_id"],
         "dataset_id": dataset["id"],
         "job_id": job["id"],
@@ -61,6 +66,8 @@ def content_of(operation: Operation, rows: dict[str, str]) -> dict[str, Any]:
         ("POST", "/v1/datasets"): {"json": {"upload_id": rows["upload_id"]}},
         ("POST", "/v1/jobs"): {"json": {"dataset_id": rows["dataset_id"], **SMALL}},
         ("POST", "/v1/keys"): {"json": {"name": "x"}},
+        ("POST", "/v1/webhooks"): {"json": HOOK},
+        ("PATCH", "/v1/webhooks/{webhook_id}"): {"json": {"enabled": False}},
     }
     return bodies.get(operation, {})
 
@@ -80,6 +87,7 @@ def test_with_a_strangers_key(app: FastAPI, database: Database, owners_rows: dic
         ("PUT", "/v1/uploads"),
         ("POST", "/v1/uploads"),
         ("POST", "/v1/keys"),
+        ("POST", "/v1/webhooks"),
     }  # of one's own, without naming another row
     with client_of(app, token_of(database, "stranger")) as stranger:
         for method, path in operations(app):
@@ -90,6 +98,8 @@ def test_with_a_strangers_key(app: FastAPI, database: Database, owners_rows: dic
                 assert not set(shown) & set(owners_rows.values())
             elif (method, path) in makes:
                 assert response.status_code == 201
+            elif path == "/v1/usage":
+                assert response.json()["jobs"]["queued"] == 0
             elif method == "OPTIONS":
                 assert response.status_code == 204
             elif method == "HEAD":
@@ -100,10 +110,13 @@ def test_with_a_strangers_key(app: FastAPI, database: Database, owners_rows: dic
         for path, name in (("/v1/jobs", "dataset_id"), ("/v1/artifacts", "job_id")):
             assert stranger.get(path, params={name: owners_rows[name]}).json()["data"] == []
     with client_of(app, token_of(database, "owner")) as owner:
+        folders = {name: f"{name.removesuffix('_id')}s" for name in owners_rows}
+        folders["delivery_id"] = f"webhooks/{owners_rows['webhook_id']}/deliveries"
         for name, row_id in owners_rows.items():
-            kept = owner.get(f"/v1/{name.removesuffix('_id')}s/{row_id}")
+            kept = owner.get(f"/v1/{folders[name]}/{row_id}")
             assert kept.status_code == 200
-            assert kept.json().get("state") in (None, "complete", "ready", "queued")
+            assert kept.json().get("state") in (None, "complete", "ready", "queued", "pending")
+            assert kept.json().get("enabled") in (None, True)
             assert kept.json().get("revoked_at") is None
 
 
