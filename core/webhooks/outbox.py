@@ -53,7 +53,7 @@ def announce_test(session: Session, webhook: Webhook) -> Delivery:
 def _delivery(
     webhook_id: str, owner: str, event_type: str, happened_at: datetime, data: dict[str, Any]
 ) -> Delivery:
-    payload = {"type": event_type, "timestamp": happened_at.isoformat(), "data": data}
+    payload = {"type": event_type, "timestamp": happened_at.isoformat().replace("+00:00", "Z"), "data": data}
     return Delivery(
         id=new_id("dlv"),
         owner=owner,

@@ -100,7 +100,7 @@ def parse_target(url: str, allowed: AllowedHosts) -> Target:
     address = _literal(host)
     if address is not None:
         check_address(host, address, allowed)
-    elif not _NAME.fullmatch(host):
+    elif not _NAME.fullmatch(host) or len(host) > 253 or max(map(len, host.split("."))) > 63:
         raise _refused("has a host that is no name")
     known = allowed.contain(address) if address else host in allowed.names
     if parsed.scheme == "http" and not known:

@@ -1,6 +1,7 @@
 """One attempt at a delivery, against real servers on 127.0.0.1."""
 
 import asyncio
+import re
 import socket
 import ssl
 import threading
@@ -10,6 +11,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from pathlib import Path
+from typing import Any
 
 import pytest
 import trustme
@@ -22,6 +25,7 @@ from worker import posting
 from worker.posting import Resolve, post, system_resolve
 
 SECRET = "whsec_" + "c2VjcmV0" * 4
+DOCUMENTATION = Path(__file__).parents[3] / "docs" / "webhooks.md"
 LOCAL = AllowedHosts.of(["127.0.0.0/8"])
 DELIVERY = Claimed(
     delivery_id="dlv_1", webhook_id="wh_1", owner="me", attempt=1, url="", body='{"type":"job.failed"}',
@@ -34,10 +38,10 @@ def attempt(
     allowed: AllowedHosts = LOCAL,
     resolve: Resolve = system_resolve,
     tls: ssl.SSLContext | None = None,
-    secrets: tuple[str, ...] = (SECRET,),
+    **values: Any,
 ) -> Outcome:
     context = tls or ssl.create_default_context()
-    return asyncio.run(post(replace(DELIVERY, url=url, secrets=secrets), allowed, context, resolve))
+    return asyncio.run(post(replace(DELIVERY, url=url, **values), allowed, context, resolve))
 
 
 def always(*addresses: str) -> Resolve:
@@ -68,6 +72,21 @@ def test_what_is_sent(target: Receiver) -> None:
     one.body += b" "
     with pytest.raises(WebhookVerificationError):
         one.verified(SECRET)
+
+
+def test_the_example_of_the_documentation_receives_it(
+    target: Receiver, capsys: pytest.CaptureFixture[str]
+) -> None:
+    attempt(target.url, body='{"type":"job.failed","data":{"id":"job_1"}}')
+    (one,) = target.received
+    (example,) = re.findall(r"```python\n(.*?)```", DOCUMENTATION.read_text(), re.DOTALL)
+    names: dict[str, Any] = {}
+    exec(example, names)
+    for _ in range(2):  # the second is a repetition
+        names["receive"](SECRET, one.headers, one.body)
+    assert capsys.readouterr().out == "job.failed job_1\n"
+    with pytest.raises(WebhookVerificationError):
+        names["receive"]("whsec_" + "b3RoZXIh" * 4, one.headers, one.body)
 
 
 def test_both_secrets_sign_after_a_rotation(target: Receiver) -> None:
