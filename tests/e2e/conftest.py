@@ -42,6 +42,7 @@ def service(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     """SQLite and files, or PostgreSQL and Redis."""
     with ExitStack() as stack:
         settings = settings_of(request.param, request, stack, 1)
+        settings["CONDENSERY_WEBHOOK_ALLOWED_HOSTS"] = '["127.0.0.1"]'
         running = Service(tmp_path_factory.mktemp(request.param), **settings)
         stack.callback(running.stop)
         yield running.start()

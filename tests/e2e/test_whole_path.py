@@ -3,13 +3,17 @@
 import hashlib
 import io
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from condensery import Client
+from tests.support.processes import wait_for
+from tests.support.receiver import Receiver, receiver
 from tests.support.service import Service, finish, upload_dataset
 
 TINY = {
@@ -33,7 +37,22 @@ def dataset_id(service: Service, digits_zip: Path) -> str:
 
 
 @pytest.fixture(scope="module")
-def job(service: Service, dataset_id: str) -> dict[str, object]:
+def target() -> Iterator[Receiver]:
+    """Told by a webhook."""
+    with receiver() as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def webhook(service: Service, target: Receiver) -> Iterator[dict[str, Any]]:
+    with service.client() as client:
+        made = client.post("/v1/webhooks", {"url": target.url, "events": ["job.running", "job.succeeded"]})
+        yield made
+        client.delete(f"/v1/webhooks/{made['id']}")
+
+
+@pytest.fixture(scope="module")
+def job(service: Service, dataset_id: str, webhook: dict[str, Any]) -> dict[str, object]:
     with service.client() as client:
         submitted = client.post("/v1/jobs", {"dataset_id": dataset_id, "seed": 3, **TINY})
         return finish(client, submitted["id"])
@@ -61,6 +80,16 @@ def test_events_are_gapless_and_tell_the_story(client: Client, job: dict[str, ob
     assert story[:4] == ["queued", "running", "estimate", "phase"]
     assert story[4:12] == ["evaluated"] * 8
     assert story[12:] == ["queued", "running", "succeeded", "end"]
+
+
+def test_the_webhook_was_told(job: dict[str, object], webhook: dict[str, Any], target: Receiver) -> None:
+    def told() -> list[dict[str, Any]]:
+        every = [one.verified(webhook["secret"]) for one in target.received]
+        return [one for one in every if one["data"]["id"] == job["id"]]
+
+    wait_for(lambda: len(told()) >= 3)
+    in_order = sorted(told(), key=lambda one: one["data"]["seq"])
+    assert [one["type"] for one in in_order] == ["job.running", "job.running", "job.succeeded"]
 
 
 def test_loss_curve_has_every_iteration_of_a_short_job(client: Client, job: dict[str, object]) -> None:

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,6 +28,7 @@ from tests.support.hooks import (
 from tests.support.leased import OWNER
 from tests.support.processes import wait_for
 from tests.support.receiver import FINE, Answer, Received, receiver
+from worker import webhooks
 from worker.webhooks import serve
 
 ROOT = Path(__file__).parents[2]
@@ -100,6 +102,28 @@ def test_a_slow_target_holds_up_nobody_else(database: Database) -> None:
             slow.wait_for(AT_ONCE_OF_WEBHOOK + 3)
             wait_for(lambda: {one.state for one in deliveries_of(database, slow_hook.id)} == {"delivered"})
     assert len({one.id for one in slow.received}) == len(slow.received)
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_it_stops_although_a_target_hangs(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(webhooks, "_STOP_SECONDS", 0.1)
+    answer = threading.Event()
+
+    def hanging(n: int, received: Received) -> Answer:
+        answer.wait(20)
+        return FINE
+
+    with receiver(hanging) as target:
+        webhook = add_webhook(database, target.url)
+        cancelled_job(database)
+        with sender(database):
+            target.wait_for(1)
+            stopped_at = time.monotonic()
+        assert time.monotonic() - stopped_at < 5
+        answer.set()
+    (left,) = deliveries_of(database, webhook.id)
+    assert (left.state, left.attempts) == ("pending", 1)
+    assert left.claimed_until
 
 
 # That claims lapse is tested on both databases beside their code; two processes take seconds to start.
