@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, ConfigDict, Field, model_validator
+from pydantic.json_schema import SkipJsonSchema
 
 from api.schemas.common import NO_CONTROLS, Request, Resource
 from core.db.models import Webhook
@@ -53,10 +54,11 @@ class WebhookUpdate(Request):
         json_schema_extra={"examples": [{"enabled": False}, {"events": ["job.failed"]}, {"events": None}]},
     )
 
-    url: Url | None = None
+    # Null is for the two that can be empty; the document must not offer it for the others.
+    url: Url | SkipJsonSchema[None] = None
     events: Events = None
     description: Description = None
-    enabled: bool | None = None
+    enabled: bool | SkipJsonSchema[None] = None
 
     @model_validator(mode="after")
     def _only_some_may_be_null(self) -> Self:
