@@ -46,6 +46,10 @@ class WebhookCreate(Request):
     enabled: bool = True
 
 
+def _without_default(schema: dict[str, Any]) -> None:
+    schema.pop("default")
+
+
 class WebhookUpdate(Request):
     """What is absent stays as it is."""
 
@@ -55,10 +59,10 @@ class WebhookUpdate(Request):
     )
 
     # Null is for the two that can be empty; the document must not offer it for the others.
-    url: Url | SkipJsonSchema[None] = None
+    url: Url | SkipJsonSchema[None] = Field(None, json_schema_extra=_without_default)
     events: Events = None
     description: Description = None
-    enabled: bool | SkipJsonSchema[None] = None
+    enabled: bool | SkipJsonSchema[None] = Field(None, json_schema_extra=_without_default)
 
     @model_validator(mode="after")
     def _only_some_may_be_null(self) -> Self:
