@@ -5,13 +5,14 @@ RUN := $(VENV)/bin/python
 UV_VERSION := 0.13.8
 STAMP := $(VENV)/.installed
 
-.PHONY: demo up test lint bench bench-api lock clean
+.PHONY: demo up test fuzz-api lint bench bench-api lock clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo   condense scikit-learn's digits end to end, on this machine"
 	@echo "make up     run the service at http://127.0.0.1:8000 until Ctrl-C"
 	@echo "make test   the whole test suite"
+	@echo "make fuzz-api  schemathesis against the API, EXAMPLES=100 cases an operation and phase; minutes"
 	@echo "make lint   linters, import rules, types"
 	@echo "make bench  measure the engine's speed and cost on this machine's CPU, into docs/performance.md"
 	@echo "make bench-api  measure the API under load, into docs/performance.md; needs wrk, better with nginx"
@@ -25,6 +26,10 @@ up: $(STAMP)
 
 test: $(STAMP)
 	$(RUN) -m pytest --numprocesses 2 --dist loadfile
+
+EXAMPLES ?= 100
+fuzz-api: $(STAMP)
+	CONDENSERY_FUZZ_EXAMPLES=$(EXAMPLES) $(RUN) -m pytest -s tests/contract/test_fuzzed_api.py
 
 lint: $(STAMP)
 	$(VENV)/bin/ruff check .

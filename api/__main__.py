@@ -7,6 +7,7 @@ import sys
 import uvicorn
 
 from api.app import create_app
+from api.connections import HEAD_BYTES, Connection
 from api.security import is_loopback
 from core import logs
 from core.catalogue.keys import any_key
@@ -42,7 +43,8 @@ def main() -> int:
         create_app(settings),
         host=settings.host,
         port=settings.port,
-        http="h11",  # unlike httptools, it bounds the size and number of headers
+        http=Connection.of(settings),
+        h11_max_incomplete_event_size=HEAD_BYTES,
         log_config=None,
         access_log=False,
         timeout_graceful_shutdown=SHUTDOWN_SECONDS,

@@ -2,12 +2,14 @@
 
 from fastapi import FastAPI
 
-from api import problems
+from api import contract, problems
 from api.event_hub import EventHub
+from api.parameters import KnownOnly
 from api.plain_errors import PlainErrors
 from api.request_context import RequestContext
 from api.routes import artifacts, datasets, health, jobs, keys, tus, uploads, usage, webhooks
 from api.security import KnownKeys
+from api.slow_bodies import SlowBodies
 from api.tidying import tidying
 from api.tus import Tus
 from core.db.session import Database, get_database
@@ -33,6 +35,8 @@ def create_app(
         docs_url=None,  # they would load scripts from another host
         redoc_url=None,
         lifespan=tidying,
+        redirect_slashes=False,  # one address for one thing
+        dependencies=[KnownOnly],
     )
     app.state.settings = settings
     app.state.database = database or get_database()
@@ -44,9 +48,9 @@ def create_app(
     problems.install(app)
     for module in (health, uploads, tus, datasets, jobs, artifacts, webhooks, keys, usage):
         app.include_router(module.router)
-    problems.describe(app)
+    contract.describe(app)
     # Outside of all that Starlette puts around an application: its own refusals, and the answer to an
     # unexpected exception, get an id and headers, too.
     inside = app.build_middleware_stack
-    app.build_middleware_stack = lambda: RequestContext(Tus(PlainErrors(inside())))  # type: ignore[method-assign]
+    app.build_middleware_stack = lambda: RequestContext(SlowBodies(Tus(PlainErrors(inside())), settings))  # type: ignore[method-assign]
     return app

@@ -8,11 +8,15 @@ import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from psycopg.errors import ReadOnlySqlTransaction
 from pydantic import BaseModel, ConfigDict
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 
+from api.parameters import allowed_methods
 from api.request_context import request_id
+from api.tus import VERSION_HEADER, wrong_version
 from core import errors
 from core.settings import Settings
 
@@ -41,6 +45,7 @@ _HEADERS = {
 _CODES = {
     400: "malformed",
     404: "not_found",
+    408: "body_too_slow",
     405: "method_not_allowed",
     413: "too_large",
     415: "unsupported_media_type",
@@ -48,8 +53,16 @@ _CODES = {
 }
 
 
+#: 460 is of tus, not of HTTP; the others have the names of RFC 9110, whatever Python's version calls them.
+_PHRASES = {413: "Content Too Large", 422: "Unprocessable Content", 460: "Checksum Mismatch"}
+
+#: Faults that one answer names. A body of a megabyte can have a hundred thousand.
+MAX_FAULTS = 100
+MAX_NAMED = 10
+
+
 def _phrase(status: int) -> str:
-    return "Checksum Mismatch" if status == 460 else HTTPStatus(status).phrase  # 460 is of tus, not of HTTP
+    return _PHRASES.get(status) or HTTPStatus(status).phrase
 
 
 class FieldError(BaseModel):
@@ -95,12 +108,14 @@ class Problem(BaseModel):
 
 
 def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """The error answers of a route, for OpenAPI."""
+    """The error answers of a route behind a key, for OpenAPI. What can be too large can be too slow, too."""
+    slow = {408} if 413 in statuses else set()
+    return answers(401, 403, 422, 500, 503, *slow, *statuses)
+
+
+def answers(*statuses: int) -> dict[int | str, dict[str, Any]]:
     content = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
-    return {
-        status: {"description": _phrase(status), "content": content}
-        for status in sorted({401, 403, 422, 500, 503, *statuses})
-    }
+    return {status: {"description": _phrase(status), "content": content} for status in sorted(set(statuses))}
 
 
 def problem(
@@ -130,7 +145,8 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(errors.CondenseryError, _known)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
-    app.add_exception_handler(OperationalError, _database_away)
+    app.add_exception_handler(DBAPIError, _database_failed)
+    app.add_exception_handler(PoolTimeout, _overloaded)
     app.add_exception_handler(Exception, _unexpected)
 
 
@@ -144,10 +160,13 @@ def _known(_request: Request, error: Exception) -> JSONResponse:
 
 def _invalid(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
-    fields = [FieldError(pointer=_pointer(e["loc"]), detail=_sentence(e)) for e in error.errors()]
-    if any(e["type"] == "json_invalid" for e in error.errors()):
+    faults = error.errors()
+    if any(e["type"] == "json_invalid" for e in faults):
         return problem(400, "malformed", "the body is not JSON")
-    if any(e["type"] in NOT_AN_OBJECT and e["loc"] == ("body",) for e in error.errors()):
+    if any(e["loc"] == ("header", VERSION_HEADER) for e in faults):
+        return _http(request, wrong_version(request.headers.get(VERSION_HEADER)))
+    fields = [FieldError(pointer=_pointer(e["loc"]), detail=_sentence(e)) for e in faults[:MAX_FAULTS]]
+    if any(e["type"] in NOT_AN_OBJECT and e["loc"] == ("body",) for e in faults):
         given = request.headers.get("content-type")
         if (given or "").partition(";")[0].strip().lower() != "application/json":
             detail = (
@@ -156,8 +175,10 @@ def _invalid(request: Request, error: Exception) -> JSONResponse:
             return problem(415, "unsupported_media_type", detail)
     if len(fields) == 1 and not fields[0].pointer:
         return problem(422, "invalid_request", fields[0].detail, fields=fields)
-    named = ", ".join(field.pointer or "/" for field in fields)
-    count = "1 field is" if len(fields) == 1 else f"{len(fields)} fields are"
+    named = ", ".join(field.pointer[:80] or "/" for field in fields[:MAX_NAMED])
+    if len(faults) > MAX_NAMED:
+        named += ", …"
+    count = "1 field is" if len(faults) == 1 else f"{len(faults)} fields are"
     return problem(422, "invalid_request", f"{count} invalid: {named}", fields=fields)
 
 
@@ -178,7 +199,12 @@ def _sentence(error: Any) -> str:
 
 def _http(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
-    return http_problem(request.app.state.settings, error.status_code, str(error.detail), error.headers)
+    headers = error.headers
+    if error.status_code == 404 and request.url.path.endswith("/"):
+        return problem(404, "not_found", "no such address: none of ours ends with a slash")
+    if error.status_code == 405:
+        headers = {**(headers or {}), "Allow": ", ".join(allowed_methods(request))}
+    return http_problem(request.app.state.settings, error.status_code, str(error.detail), headers)
 
 
 def http_problem(
@@ -193,30 +219,25 @@ def http_problem(
     return problem(status, code, text or phrase, headers=headers)
 
 
-def _database_away(_request: Request, error: Exception) -> JSONResponse:
-    cause = error.orig if isinstance(error, DBAPIError) else error
-    log.error("database not available", error=str(cause))
-    return problem(
-        503, "database_unavailable", "the database does not answer; try again", headers=_HEADERS[503]
-    )
+def _database_failed(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, DBAPIError)
+    read_only = isinstance(error.orig, ReadOnlySqlTransaction) or "readonly" in str(error.orig)
+    if not (
+        read_only or error.connection_invalidated or isinstance(error, OperationalError | InterfaceError)
+    ):
+        return _unexpected(request, error)
+    log.error("database not available", error=str(error.orig))
+    what = "cannot be written to" if read_only else "does not answer"
+    detail = f"the database {what}; try again"
+    return problem(503, "database_unavailable", detail, headers=_HEADERS[503])
+
+
+def _overloaded(_request: Request, error: Exception) -> JSONResponse:
+    log.error("no connection to the database is free", error=str(error))
+    detail = "every connection to the database is busy; try again"
+    return problem(503, "overloaded", detail, headers=_HEADERS[503])
 
 
 def _unexpected(_request: Request, error: Exception) -> JSONResponse:
     log.error("request failed", exc_info=error)
     return problem(500, "internal", "the server failed; its log has this request_id")
-
-
-def describe(app: FastAPI) -> None:
-    """Put the schema that `responses` refers to into the OpenAPI document."""
-    original = app.openapi
-
-    def openapi() -> dict[str, Any]:
-        document = original()
-        document["components"]["schemas"].setdefault(
-            "Problem", Problem.model_json_schema(ref_template="#/components/schemas/{model}")
-        )
-        defs = document["components"]["schemas"]["Problem"].pop("$defs", {})
-        document["components"]["schemas"].update(defs)
-        return document
-
-    app.openapi = openapi  # type: ignore[method-assign]

@@ -8,14 +8,18 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
+import structlog
 from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from sqlalchemy.exc import DBAPIError
 from starlette.concurrency import run_in_threadpool
 
 from core.catalogue import keys
 from core.catalogue.keys import SCOPES, Scope
 from core.db.session import Database
 from core.errors import Forbidden, Unauthenticated
+
+log = structlog.get_logger(__name__)
 
 #: The owner of everything that is made while there are no keys.
 LOCAL_OWNER = "local"
@@ -77,8 +81,11 @@ def _authenticate(known: KnownKeys, database: Database, token: str) -> Caller:
     with database.reading() as session:
         key = keys.authenticate(session, token)
     if key.last_used_at is None or key.last_used_at < datetime.now(UTC) - timedelta(minutes=1):
-        with database.writing() as session:
-            keys.note_use(session, key.id)
+        try:
+            with database.writing() as session:
+                keys.note_use(session, key.id)
+        except DBAPIError as error:  # what only reads is answered by a database that cannot be written to
+            log.warning("use of a key not noted", key_id=key.id, error=str(error.orig))
     caller = Caller(owner=key.owner, scopes=tuple(key.scopes))
     known.add(token, caller)
     return caller

@@ -7,6 +7,7 @@ from typing import Protocol
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
 
+from api.slow_bodies import BodyTooSlow
 from core.errors import Malformed, TooLarge
 from core.storage.receiver import Receiver
 
@@ -23,12 +24,12 @@ class Sink(Protocol):
     def write(self, chunk: bytes) -> None: ...
 
 
-async def receive_body(request: Request, sink: Sink, limit: int, idle_seconds: float) -> None:
+async def receive_body(request: Request, sink: Sink, limit: int) -> None:
     """Stream a request's body into `sink`: a chunk is written while the next is received.
 
     Raises:
         TooLarge: declared (then nothing is read) or counted.
-        Malformed: the client went away or went silent before the end; what had come is written.
+        Malformed, BodyTooSlow: the client went away or fell silent before the end; what had come is written.
     """
     declared = request.headers.get("content-length")
     if declared is not None and int(declared) > limit:
@@ -36,14 +37,9 @@ async def receive_body(request: Request, sink: Sink, limit: int, idle_seconds: f
             f"the upload has {declared} bytes; the limit is {limit}", limit=limit, value=int(declared)
         )
     behind = _WriteBehind(sink)
-    stream = request.stream()
     received = 0
     try:
-        while True:
-            async with asyncio.timeout(idle_seconds):
-                chunk = await anext(stream, None)
-            if chunk is None:
-                break
+        async for chunk in request.stream():
             received += len(chunk)
             if received > limit:
                 raise TooLarge(f"the upload is larger than the limit of {limit} bytes", limit=limit)
@@ -52,11 +48,9 @@ async def receive_body(request: Request, sink: Sink, limit: int, idle_seconds: f
     except ClientDisconnect as error:
         await behind.flush()
         raise Malformed(f"the upload ended after {received} bytes") from error
-    except TimeoutError as error:
+    except BodyTooSlow:
         await behind.flush()
-        raise Malformed(
-            f"the upload sent nothing for {idle_seconds:g} s, after {received} bytes", code="upload_stalled"
-        ) from error
+        raise
     finally:
         await behind.settle()
 

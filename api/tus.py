@@ -6,9 +6,9 @@ import hashlib
 import re
 from datetime import datetime
 from email.utils import format_datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from fastapi import Depends, Header
+from fastapi import Header
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -18,13 +18,20 @@ from core.errors import InvalidRequest, Malformed
 from core.storage.partial import PartialFile
 
 VERSION = "1.0.0"
+VERSION_HEADER = "tus-resumable"
 EXTENSIONS = ("creation", "expiration", "checksum", "termination")
 ALGORITHMS = ("sha256", "sha1", "md5")
 MEDIA_TYPE = "application/offset+octet-stream"
 
+#: What `Checksum` and `parse_metadata` take, for the OpenAPI document.
+CHECKSUM_PATTERN = "^(sha256 [A-Za-z0-9+/]{43}=|sha1 [A-Za-z0-9+/]{27}=|md5 [A-Za-z0-9+/]{22}==)$"
+_BASE64 = "([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?"
+METADATA_PATTERN = f"^([!-+./-~]+( {_BASE64})?(,[!-+./-~]+( {_BASE64})?)*)?$"
+
 _PATH = "/v1/uploads"
 _OVERRIDES = {b"PATCH", b"DELETE"}
 _FILE_NAME = re.compile(NO_CONTROLS)
+_KEY = re.compile(r"[!-+./-~]+")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -52,31 +59,24 @@ class Tus:
         await self.app(scope, receive, send_with_version)
 
 
-def _require_version(
-    tus_resumable: Annotated[str | None, Header(description=f"`{VERSION}`.")] = None,
-) -> None:
-    if tus_resumable is None:
-        raise HTTPException(
-            412,
+#: What a request of the protocol must carry; where that is not so, `wrong_version` is the answer.
+Version = Annotated[Literal["1.0.0"], Header(alias=VERSION_HEADER)]
+#: What a request of another one may carry besides.
+VersionIfGiven = Annotated[
+    Literal["1.0.0"] | None, Header(alias=VERSION_HEADER, description="Of tus clients.")
+]
+
+
+def wrong_version(given: str | None) -> HTTPException:
+    """412, as the protocol demands."""
+    if given is None:
+        detail = (
             f"this is a request of resumable uploads and needs the header Tus-Resumable: {VERSION}, as tus "
-            f"clients send it; to send a file in one plain request, PUT it to {_PATH}",
-            headers={"Tus-Version": VERSION},
+            f"clients send it; to send a file in one plain request, PUT it to {_PATH}"
         )
-    check_version(tus_resumable)
-
-
-def check_version(tus_resumable: str | None) -> None:
-    """Raises HTTPException: 412, the client speaks another version. One that names none speaks no tus."""
-    if tus_resumable not in (None, VERSION):
-        raise HTTPException(
-            412,
-            f"Tus-Resumable is {tus_resumable!r}; only {VERSION} is spoken",
-            headers={"Tus-Version": VERSION},
-        )
-
-
-#: What a request of the protocol must carry.
-Version = Annotated[None, Depends(_require_version)]
+    else:
+        detail = f"Tus-Resumable is {given[:80]!r}; only {VERSION} is spoken"
+    return HTTPException(412, detail, headers={"Tus-Version": VERSION})
 
 
 def parse_metadata(header: str | None) -> tuple[str | None, str | None]:
@@ -93,6 +93,8 @@ def parse_metadata(header: str | None) -> tuple[str | None, str | None]:
             decoded = base64.b64decode(value, validate=True)
         except binascii.Error as error:
             raise Malformed(f"Upload-Metadata: the value of {key[:80]!r} is not Base64") from error
+        if key and not _KEY.fullmatch(key):
+            raise Malformed(f"Upload-Metadata: the key {key[:80]!r} has characters that are not ASCII")
         if not key or key in found:
             raise Malformed(f"Upload-Metadata: the key {key[:80]!r} is {'there twice' if key else 'empty'}")
         found[key] = decoded

@@ -44,13 +44,22 @@ class Settings(BaseSettings):
     port: int = Field(8000, ge=1, le=65535, description="Port of the API.")
     max_upload_bytes: int = Field(16 * GiB, ge=1, description="Largest upload.")
     max_body_bytes: int = Field(1 * MiB, ge=1024, description="Largest body of any other request.")
-    upload_idle_seconds: float = Field(30, gt=0, description="An upload that sends nothing this long is cut.")
     upload_expiry_seconds: float = Field(
         86_400, gt=0, description="A resumable upload that received nothing this long is removed."
     )
 
     max_streams: int = Field(5000, ge=1, description="Event streams that one API process keeps open.")
     owner_streams: int = Field(1000, ge=1, description="Of these, how many one owner may have.")
+    max_connections: int = Field(6000, ge=1, description="Connections at a time; further ones get a 503.")
+    head_seconds: float = Field(10, gt=0, description="Time that a client has to send the head of a request.")
+    idle_seconds: float = Field(
+        30,
+        gt=0,
+        description="One that sends nothing of a body, or takes nothing of an answer, so long is cut.",
+    )
+    min_bytes_per_second: int = Field(
+        500, ge=0, description="So is one that, after as long, is slower than this; 0 allows any rate."
+    )
 
     lease_seconds: float = Field(
         60, ge=1, description="A job whose worker is silent this long runs elsewhere."

@@ -42,7 +42,9 @@ def _ready(session: Session, owner: str, dataset_id: str) -> Dataset:
 OwnDataset = Annotated[Dataset, Depends(_own_dataset)]
 
 
-@router.post("", status_code=202, responses={200: {"model": DatasetOut}, **responses(400, 404, 409, 413)})
+@router.post(
+    "", status_code=202, responses={200: {"model": DatasetOut}, **responses(400, 404, 409, 413, 415)}
+)
 def create(
     body: DatasetCreate,
     response: Response,

@@ -7,6 +7,7 @@ from pydantic import BaseModel
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
+from api.problems import answers
 from core.db.migrate import is_current
 from core.db.session import Database
 from core.errors import StorageFull, StorageUnavailable
@@ -42,19 +43,19 @@ class Index(BaseModel):
     ]
 
 
-@router.get("/")
+@router.get("/", responses=answers(422))
 def index() -> Index:
     """Where to go from here."""
     return Index()
 
 
-@router.get("/healthz")
+@router.get("/healthz", responses=answers(422))
 def healthz() -> Health:
     """The process answers."""
     return Health()
 
 
-@router.get("/readyz", responses={503: {"model": Readiness}})
+@router.get("/readyz", responses={**answers(422), 503: {"model": Readiness}})
 def readyz(request: Request, response: Response) -> Readiness:
     """Database reachable and migrated, storage writable."""
     database: Database = request.app.state.database

@@ -34,7 +34,9 @@ def _own_job(job_id: str, caller: Reader, session: ReadSession) -> Job:
 OwnJob = Annotated[Job, Depends(_own_job)]
 
 
-@router.post("", status_code=202, responses={200: {"model": JobOut}, **responses(400, 404, 409, 413, 429)})
+@router.post(
+    "", status_code=202, responses={200: {"model": JobOut}, **responses(400, 404, 409, 413, 415, 429)}
+)
 def create(
     body: JobCreate,
     response: Response,

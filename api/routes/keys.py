@@ -14,7 +14,7 @@ from core.db.session import after_commit
 router = APIRouter(prefix="/v1/keys", tags=["keys"])
 
 
-@router.post("", status_code=201, responses=responses(400, 413))
+@router.post("", status_code=201, responses=responses(400, 413, 415))
 def create(body: KeyCreate, response: Response, caller: Admin, session: WriteSession) -> KeyCreated:
     """Make a key. Its token is in this answer only."""
     owner = body.owner or caller.owner

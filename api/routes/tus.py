@@ -17,8 +17,7 @@ from core.catalogue import resumable, rows
 from core.catalogue.resumable import Progress
 from core.catalogue.usage import admit_bytes
 from core.db.models import Upload
-from core.errors import ChecksumMismatch, InvalidRequest, Malformed, TooLarge
-from core.settings import Settings
+from core.errors import ChecksumMismatch, InvalidRequest, TooLarge
 from core.storage import Storage
 from core.storage.disk import full_disk_is_named
 from core.storage.partial import PartialFile
@@ -58,29 +57,26 @@ def begin(
     session: WriteSession,
     settings: AppSettings,
     storage: AppStorage,
-    upload_length: Annotated[int | None, Header(ge=0, description="Bytes of the whole.")] = None,
-    upload_defer_length: Annotated[str | None, Header(include_in_schema=False)] = None,
+    upload_length: Annotated[
+        int, Header(ge=1, description="Bytes of the whole. Deferred lengths are not spoken.")
+    ],
     upload_metadata: Annotated[
         str | None,
         Header(
             max_length=4096,
+            json_schema_extra={"pattern": tus.METADATA_PATTERN},
             description="`filename <base64>,sha256 <base64>`: both optional; the bytes must have that "
             "digest, given in hexadecimal.",
         ),
     ] = None,
 ) -> UploadOut:
     """Begin a resumable upload, whose bytes are then sent by `PATCH` in as many pieces as you like."""
-    if upload_length is None:
-        why = "deferred lengths are not spoken: " if upload_defer_length else ""
-        raise Malformed(f"{why}the header Upload-Length is needed, the size of the whole in bytes")
     if upload_length > settings.max_upload_bytes:
         raise TooLarge(
             f"the upload has {upload_length} bytes; the limit is {settings.max_upload_bytes}",
             limit=settings.max_upload_bytes,
             value=upload_length,
         )
-    if upload_length == 0:
-        raise InvalidRequest("the upload is empty", code="empty_file")
     admit_bytes(session, caller.owner, upload_length, settings)
     file_name, sha256 = tus.parse_metadata(upload_metadata)
     with full_disk_is_named():
@@ -100,6 +96,7 @@ def begin(
 
 @router.head(
     "/{upload_id}",
+    response_class=Response,
     responses=responses(404, 410, 412, 423)
     | _answer(200, "Where to go on.", {**_OFFSET, "Upload-Length": tus.header_of("Bytes of the whole.")}),
 )
@@ -149,7 +146,11 @@ async def append(
     database: AppDatabase,
     upload_offset: Annotated[int, Header(ge=0, description="Where the body begins.")],
     upload_checksum: Annotated[
-        str | None, Header(description=f"`<algorithm> <base64>` of the body: {', '.join(tus.ALGORITHMS)}.")
+        str | None,
+        Header(
+            description=f"`<algorithm> <base64>` of the body: {', '.join(tus.ALGORITHMS)}.",
+            json_schema_extra={"pattern": tus.CHECKSUM_PATTERN},
+        ),
     ] = None,
 ) -> None:
     """Append the body. Bytes are kept as they come, so a broken request loses none of them.
@@ -182,7 +183,7 @@ async def append(
                 )
 
         upload = await run_in_threadpool(start)
-        await _receive_piece(request, settings, partial, upload, upload_offset, checksum)
+        await _receive_piece(request, partial, upload, upload_offset, checksum)
 
         def end() -> Upload:
             accepted = upload
@@ -200,7 +201,6 @@ async def append(
 
 async def _receive_piece(
     request: Request,
-    settings: Settings,
     partial: PartialFile,
     upload: Upload,
     offset: int,
@@ -210,12 +210,12 @@ async def _receive_piece(
 
     Raises:
         ChecksumMismatch, TooLarge: nothing of the body is kept.
-        Malformed, StorageFull: it broke off. What came is kept, unless it had a checksum.
+        Malformed, BodyTooSlow, StorageFull: it broke off. What came is kept, unless it had a checksum.
     """
     rest = upload.size - offset
     try:
         with full_disk_is_named("go on when there is room again"):
-            await receive_body(request, tus.Piece(partial, checksum), rest, settings.upload_idle_seconds)
+            await receive_body(request, tus.Piece(partial, checksum), rest)
         if checksum is not None and not checksum.matches:
             raise ChecksumMismatch(
                 f"the body does not have the announced {checksum.algorithm}; nothing of it was kept",
@@ -231,7 +231,7 @@ async def _receive_piece(
         raise
 
 
-def _alive(upload: Upload, storage: Storage, settings: Settings) -> Progress:
+def _alive(upload: Upload, storage: Storage, settings: AppSettings) -> Progress:
     progress = resumable.progress(storage, upload, settings.upload_expiry_seconds)
     progress.require_alive(upload)
     return progress

@@ -37,7 +37,9 @@ router = APIRouter(prefix="/v1/uploads", tags=["uploads"])
     openapi_extra={
         "requestBody": {
             "required": True,
-            "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
+            "content": {
+                "application/octet-stream": {"schema": {"type": "string", "format": "binary", "minLength": 1}}
+            },
         }
     },
 )
@@ -72,7 +74,7 @@ async def _store(
     await run_in_threadpool(_admit, database, owner, announced, settings)
     upload_id = new_id("up")
     with storage.receive() as receiver:
-        await receive_body(request, receiver, settings.max_upload_bytes, settings.upload_idle_seconds)
+        await receive_body(request, receiver, settings.max_upload_bytes)
         if receiver.size == 0:
             raise InvalidRequest("the upload is empty", code="empty_file")
         if not check_digest(content_digest, receiver):
@@ -140,10 +142,9 @@ def remove_upload(
     caller: Writer,
     storage: AppStorage,
     database: AppDatabase,
-    tus_resumable: Annotated[str | None, Header(description="Of tus clients only.")] = None,
+    _version: tus.VersionIfGiven = None,
 ) -> None:
     """Delete the bytes, received so far or complete. Data sets that were made from them stay."""
-    tus.check_version(tus_resumable)
     with database.reading() as session:
         receiving = rows.get(session, Upload, caller.owner, upload_id).sha256 is None
     with ExitStack() as stack:

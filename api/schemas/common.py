@@ -3,7 +3,9 @@
 from datetime import datetime
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from core.jobs.spec import few_fields
 
 #: PostgreSQL keeps no NUL, and nobody can read the other control characters.
 NO_CONTROLS = r"^[^\x00-\x1f\x7f]*$"
@@ -14,6 +16,8 @@ class Request(BaseModel):
     """A body: unknown fields are an error, since a misspelt setting must not be ignored."""
 
     model_config = ConfigDict(extra="forbid")
+
+    _few_fields = model_validator(mode="before")(few_fields)
 
 
 class Resource(BaseModel):

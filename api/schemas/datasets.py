@@ -12,7 +12,13 @@ from core.jobs.spec import Seed
 class DatasetCreate(Request):
     model_config = ConfigDict(
         extra="forbid",
-        json_schema_extra={"examples": [{"upload_id": "up_0193c0ffee", "name": "digits", "image_size": 32}]},
+        json_schema_extra={
+            "examples": [{"upload_id": "up_0193c0ffee", "name": "digits", "image_size": 32}],
+            "oneOf": [
+                {"required": [name], "properties": {name: {"type": "string"}, other: {"type": "null"}}}
+                for name, other in (("upload_id", "path"), ("path", "upload_id"))
+            ],
+        },
     )
 
     upload_id: str | None = Field(None, max_length=64, description="This, or `path`.")

@@ -1,11 +1,15 @@
 """API keys."""
 
+import re
 from datetime import UTC, datetime
 
 from pydantic import ConfigDict, Field, field_validator
 
 from api.schemas.common import Name, Request, Resource
 from core.catalogue.keys import OWNER_PATTERN, Scope
+
+#: Pydantic would take numbers, too, and dates without a time.
+_RFC_3339 = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}")
 
 
 class KeyCreate(Request):
@@ -19,6 +23,13 @@ class KeyCreate(Request):
         None, pattern=OWNER_PATTERN, description="Whose rows it sees. Default: the caller's."
     )
     expires_at: datetime | None = None
+
+    @field_validator("expires_at", mode="before")
+    @classmethod
+    def _is_a_date_with_time(cls, value: object) -> object:
+        if value is not None and not (isinstance(value, str) and _RFC_3339.match(value)):
+            raise ValueError("must be a date with its time, such as 2027-01-01T00:00:00Z")
+        return value
 
     @field_validator("expires_at")
     @classmethod

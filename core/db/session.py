@@ -26,13 +26,16 @@ SQLITE_BUSY_MS = 20_000
 LOCK_TIMEOUT_MS = 10_000
 #: A connection that was in use this recently is taken to be alive.
 IDLE_SECONDS = 2.0
+#: For a connection to become free, when all are busy.
+POOL_TIMEOUT_SECONDS = 5
 
 
 def make_engine(url: str) -> Engine:
     if make_url(url).get_backend_name() == "sqlite":
         if path := make_url(url).database:
             Path(path).parent.mkdir(parents=True, exist_ok=True)
-        engine = create_engine(url, hide_parameters=True)  # else errors, and with them logs, show secrets
+        # Parameters in errors, and with them in logs, would show secrets.
+        engine = create_engine(url, hide_parameters=True, pool_timeout=POOL_TIMEOUT_SECONDS)
         event.listen(engine, "connect", _configure_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
         return engine
@@ -41,6 +44,7 @@ def make_engine(url: str) -> Engine:
         hide_parameters=True,
         pool_size=10,
         max_overflow=20,
+        pool_timeout=POOL_TIMEOUT_SECONDS,
         connect_args={"options": f"-c lock_timeout={LOCK_TIMEOUT_MS}", "connect_timeout": 10},
     )
     event.listen(engine, "checkin", _note_use)

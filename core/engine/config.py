@@ -43,7 +43,7 @@ INTEGER_LIMITS: Mapping[str, tuple[int, int]] = {
     "networks": (1, 100),
     "epochs": (1, 100_000),
     "batch": (1, 65_536),
-    "seed": (0, 2**63 - 1),
+    "seed": (0, 2**53 - 1),  # the whole numbers that every reader of JSON keeps exactly
 }
 """Both ends belong to the range, here and below."""
 

@@ -11,8 +11,10 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from core.engine.config import (
+    AUGMENT_OPS,
     CONVNET_FIELDS,
     INTEGER_LIMITS,
+    NETWORK_NORMS,
     NUMBER_LIMITS,
     CondenseConfig,
     EvaluateConfig,
@@ -45,6 +47,9 @@ def _known_ops(strategy: str) -> str:
     return strategy
 
 
+_OPS = "|".join(AUGMENT_OPS)
+_NONE_TWICE = "".join(f"(?!.*{op}.*{op})" for op in AUGMENT_OPS)
+
 Augment = Annotated[
     str,
     AfterValidator(_known_ops),
@@ -52,17 +57,46 @@ Augment = Annotated[
         max_length=80,
         description="DSA operations joined by `_`, or `none`. Leave `flip` out for digits.",
         examples=["color_crop_cutout_flip_scale_rotate", "color_crop_cutout_scale_rotate", "none"],
+        json_schema_extra={"pattern": f"^{_NONE_TWICE}(none|({_OPS})(_({_OPS}))*)$"},
     ),
 ]
 Seed = Annotated[int, _whole("seed", description="The one seed of every random choice.")]
 
 
+#: Of one object. Far more than any has, and few enough that naming each unknown one costs nothing.
+MAX_FIELDS = 100
+
+
+def few_fields(value: Any) -> Any:
+    """A body of a megabyte can have a hundred thousand fields, and pydantic an error for each."""
+    if isinstance(value, dict) and len(value) > MAX_FIELDS:
+        raise ValueError(f"an object may have {MAX_FIELDS} fields, this one has {len(value)}")
+    return value
+
+
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    _few_fields = model_validator(mode="before")(few_fields)
+
+
+def _what_networks_have(schema: dict[str, Any]) -> None:
+    """The rules between the fields of a network, for OpenAPI."""
+    null = {"type": "null"}
+    schema["allOf"] = [
+        {
+            "if": {"required": ["name"], "properties": {"name": {"const": name}}},
+            "then": {"properties": {"norm": {"enum": [*norms, None]}} | dict.fromkeys(CONVNET_FIELDS, null)},
+        }
+        for name, norms in NETWORK_NORMS.items()
+        if name != "convnet"
+    ]
 
 
 class NetworkSpec(_Strict):
     """A network to match in and to evaluate on. Only `convnet` has a width, depth, activation and pooling."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, json_schema_extra=_what_networks_have)
 
     name: Literal["convnet", "mlp", "lenet", "alexnet", "vgg11", "resnet18", "resnet18ap"] = Field(
         "convnet", description="`resnet18ap` is ResNet18 that halves by average pooling, not by strides."

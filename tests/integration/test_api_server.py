@@ -30,9 +30,7 @@ IDLE_SECONDS = 0.5
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory, sqlite_template: str) -> Iterator[Service]:
     """An API without a worker."""
-    running = Service(
-        tmp_path_factory.mktemp("api") / "data", CONDENSERY_UPLOAD_IDLE_SECONDS=str(IDLE_SECONDS)
-    )
+    running = Service(tmp_path_factory.mktemp("api") / "data", CONDENSERY_IDLE_SECONDS=str(IDLE_SECONDS))
     shutil.copyfile(str(make_url(sqlite_template).database), running.data_dir / "condensery.db")
     running.start_api()
     yield running
@@ -123,9 +121,9 @@ def test_client_that_falls_silent_is_cut(service: Service, database: Database) -
     rows, blobs = uploads(database), service.blobs()
     for headers, body in (("Content-Length: 5000000", b"x" * 3_000_000), ("Content-Length: 5", b"")):
         answer = put(service, headers, body=body)
-        assert answer.startswith(b"HTTP/1.1 400")
+        assert answer.startswith(b"HTTP/1.1 408")
         problem = json.loads(answer.partition(b"\r\n\r\n")[2])
-        assert problem["code"] == "upload_stalled"
+        assert problem["code"] == "body_too_slow"
         assert f"{IDLE_SECONDS:g} s, after {len(body)} bytes" in problem["detail"]
     assert (uploads(database), service.blobs(), service.temporary()) == (rows, blobs, [])
 
@@ -143,7 +141,7 @@ def test_what_came_of_a_piece_that_broke_off_is_kept(service: Service, hang_up: 
         path = made.headers["location"]
         headers = [f"{k}: {v}" for k, v in {**tus, **piece, "Content-Length": str(len(whole))}.items()]
         answer = raw(service, f"PATCH {path}", *headers, body=whole[:part], hang_up=hang_up)
-        assert hang_up or (answer.startswith(b"HTTP/1.1 400") and b"upload_stalled" in answer)
+        assert hang_up or (answer.startswith(b"HTTP/1.1 408") and b"body_too_slow" in answer)
         stands = 0 if checksum else part
         service.wait_until(lambda: f'"PATCH", "path": "{path}"' in service.log.read_text())
         assert http.head(path, headers=tus).headers["upload-offset"] == str(stands)

@@ -1,0 +1,164 @@
+"""A connection and what it may cost: uvicorn's HTTP/1.1, with deadlines and bounds that it does not have.
+
+A client has a time for the head of a request, must take answers at some rate, and gets no more of a body
+read than the answer needed. How slow a body may be is api/slow_bodies.py's: it can still be answered.
+"""
+
+import asyncio
+import socket
+import struct
+from typing import Any
+
+import h11
+from starlette.types import Receive, Scope, Send
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from api.problems import problem
+from core.settings import Settings
+
+#: Of request line and headers together.
+HEAD_BYTES = 16 << 10
+#: What is read of a body that nobody asked for: so much may come with the head, and after an answer so
+#: much is read and thrown away, that a small body leaves the connection fit for the next request.
+FIRST_READ_BYTES = 16 << 10
+DISCARDED_BYTES = 32 << 10
+#: asyncio's own, for a body that somebody reads.
+READ_BYTES = 256 << 10
+#: How long a client that still sends after its answer is listened to, and then left to see the answer.
+LINGER_SECONDS = 2
+LOOKS_PER_DEADLINE = 10
+
+
+class Connection(H11Protocol):
+    """One connection. `settings` is set by `of`."""
+
+    settings: Settings
+    _head_since: float | None = None
+    _seen: object = None
+    _unasked: int | None = None
+    _pending: tuple[float, int] | None = None
+    _look: asyncio.TimerHandle | None = None
+
+    @classmethod
+    def of(cls, settings: Settings) -> "type[Connection]":
+        return type(cls.__name__, (cls,), {"settings": settings})
+
+    def connection_made(self, transport: Any) -> None:
+        super().connection_made(transport)
+        transport.max_size = FIRST_READ_BYTES
+        if len(self.connections) > self.settings.max_connections:
+            self.app = _refuse
+        self._head_since = self.loop.time()
+        self._look_again()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._look is not None:
+            self._look.cancel()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        if self._head_since is None and self.conn.their_state is h11.IDLE:
+            self._head_since = self.loop.time()
+        super().data_received(data)
+        if self.conn.their_state is not h11.IDLE:
+            self._head_since = None
+        if self.conn.their_state is not h11.SEND_BODY:
+            self._unasked = None
+        elif self._unasked is not None:
+            self._unasked += len(data)
+            if self._unasked > DISCARDED_BYTES:
+                self._hang_up()
+        elif self.cycle is not self._seen:
+            # Until the application asks for the body (and so resumes reading) it may refuse the request.
+            self._seen = self.cycle
+            self.flow.pause_reading()
+        else:
+            self.transport.max_size = READ_BYTES  # type: ignore[attr-defined]
+
+    def on_response_complete(self) -> None:
+        self.transport.max_size = FIRST_READ_BYTES  # type: ignore[attr-defined]
+        super().on_response_complete()
+        if self.conn.their_state is h11.SEND_BODY and not self.transport.is_closing():
+            self._unasked = 0
+            self.loop.call_later(LINGER_SECONDS, self._hang_up_if_unread, self.cycle)
+
+    def resume_writing(self) -> None:
+        self._pending = None
+        super().resume_writing()
+
+    def send_400_response(self, msg: str) -> None:
+        """What is not HTTP, or too much of it."""
+        self._answer(
+            400, "malformed", f"not a request of HTTP/1.1, or one with a head of more than {HEAD_BYTES} bytes"
+        )
+
+    def _answer(self, status: int, code: str, detail: str) -> None:
+        """Answer in place of the application, and close."""
+        if self.transport.is_closing():
+            return
+        if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
+            answer = problem(status, code, detail, headers={"Connection": "close"})
+            for event in (
+                h11.Response(status_code=status, headers=answer.raw_headers),
+                h11.Data(data=bytes(answer.body)),
+                h11.EndOfMessage(),
+            ):
+                self.transport.write(self.conn.send(event) or b"")
+        self.transport.close()
+
+    def _hang_up_if_unread(self, cycle: object) -> None:
+        if self.cycle is cycle and self._unasked is not None and not self.transport.is_closing():
+            self._hang_up()
+
+    def _hang_up(self) -> None:
+        """Read no more. To close at once would reset the connection, perhaps before the answer is seen."""
+        self._unset_keepalive_if_required()
+        self.flow.pause_reading()
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        self.loop.call_later(LINGER_SECONDS, self.transport.abort)
+
+    def _look_again(self) -> None:
+        shortest = min(self.settings.head_seconds, self.settings.idle_seconds)
+        self._look = self.loop.call_later(shortest / LOOKS_PER_DEADLINE, self._look_at_deadlines)
+
+    def _look_at_deadlines(self) -> None:
+        now = self.loop.time()
+        if self._head_since is not None and now - self._head_since > self.settings.head_seconds:
+            self._head_since = None
+            seconds = f"{self.settings.head_seconds:g} s"
+            self._answer(408, "head_too_slow", f"the head of the request was not complete after {seconds}")
+        elif self._stuck(now):
+            # Without this the kernel would go on offering megabytes that nobody takes.
+            raw = self.transport.get_extra_info("socket")
+            raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            self.transport.abort()
+            return
+        self._look_again()
+
+    def _stuck(self, now: float) -> bool:
+        """Whether the client has taken less of what is waiting for it than it must.
+
+        While writing is paused nothing is added; when all but a little was taken it is resumed, and the
+        count starts anew. So does it when something was added all the same: then there was room.
+        """
+        waiting = self.transport.get_write_buffer_size()
+        if waiting == 0:
+            self._pending = None
+        elif self._pending is None or waiting > self._pending[1]:
+            self._pending = now, waiting
+        else:
+            since, before = self._pending
+            if now - since > self.settings.idle_seconds:
+                if before - waiting < self.settings.min_bytes_per_second * (now - since):
+                    return True
+                self._pending = now, waiting
+        return False
+
+
+async def _refuse(scope: Scope, receive: Receive, send: Send) -> None:
+    """The application for connections beyond the limit."""
+    headers = {"Retry-After": "5", "Connection": "close"}
+    await problem(503, "overloaded", "too many connections are open; try again", headers=headers)(
+        scope, receive, send
+    )

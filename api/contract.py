@@ -1,0 +1,46 @@
+"""The OpenAPI document, where what FastAPI derives from the code is not what the service does."""
+
+from collections.abc import Iterator
+from threading import Lock
+from typing import Any
+
+from fastapi import FastAPI
+
+from api.problems import Problem
+
+
+def describe(app: FastAPI) -> None:
+    original, making = app.openapi, Lock()
+
+    def openapi() -> dict[str, Any]:
+        with making:
+            if app.openapi_schema is not None:
+                return app.openapi_schema
+            document = original()
+            _add_problem(document["components"]["schemas"])
+            for parameter in _parameters(document):
+                _drop_null(parameter["schema"])
+            return document
+
+    app.openapi = openapi  # type: ignore[method-assign]
+
+
+def _add_problem(schemas: dict[str, Any]) -> None:
+    """The schema that `problems.responses` refers to."""
+    problem = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
+    schemas.update(problem.pop("$defs", {}))
+    schemas["Problem"] = problem
+
+
+def _parameters(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    for methods in document["paths"].values():
+        for operation in methods.values():
+            yield from operation.get("parameters", ())
+
+
+def _drop_null(schema: dict[str, Any]) -> None:
+    """A parameter may be left out, but there is no way to say null in an address or a header."""
+    kinds = [one for one in schema.get("anyOf", ()) if one != {"type": "null"}]
+    if len(kinds) == 1:
+        del schema["anyOf"]
+        schema |= kinds[0]
