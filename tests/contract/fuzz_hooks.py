@@ -23,6 +23,7 @@ RULES = {
     "import_disabled",
     "idempotency_key_reused",
     "too_large",
+    "webhook_url_refused",
 }
 
 

@@ -20,9 +20,14 @@ from tests.support.populated import Rows, populate
 
 #: What anybody may see, and FastAPI's own.
 PUBLIC = {"/", "/healthz", "/readyz", "/openapi.json"}
-LISTS = {"/v1/uploads", "/v1/datasets", "/v1/jobs", "/v1/artifacts", "/v1/keys"}
+LISTS = {"/v1/uploads", "/v1/datasets", "/v1/jobs", "/v1/artifacts", "/v1/keys", "/v1/webhooks"}
 #: What makes something of one's own, or tells something, without naming another row.
-MAKES = {("PUT", "/v1/uploads"): 201, ("POST", "/v1/uploads"): 201, ("POST", "/v1/keys"): 201}
+MAKES = {
+    ("PUT", "/v1/uploads"): 201,
+    ("POST", "/v1/uploads"): 201,
+    ("POST", "/v1/keys"): 201,
+    ("POST", "/v1/webhooks"): 201,
+}
 SPEAKS = {("OPTIONS", "/v1/uploads"): 204, ("GET", "/v1/usage"): 200}
 #: What can be done only where something else was done first: nothing is learned of a row that is one's own.
 FORBIDDEN_TO: dict[Scope, Callable[[Operation], bool]] = {
@@ -121,7 +126,15 @@ def test_with_too_narrow_a_scope(app: FastAPI, database: Database, rows: Rows, s
 def ids_of_nothing(rows: Rows) -> dict[str, dict[str, str]]:
     """For each way to name what is not one's own, an id for every parameter."""
     kinds = rows.first()
-    prefixes = {"upload_id": "up", "dataset_id": "ds", "job_id": "job", "artifact_id": "art", "key_id": "key"}
+    prefixes = {
+        "upload_id": "up",
+        "dataset_id": "ds",
+        "job_id": "job",
+        "artifact_id": "art",
+        "key_id": "key",
+        "webhook_id": "wh",
+        "delivery_id": "dlv",
+    }
     turned = dict(zip(kinds, [*list(kinds.values())[1:], kinds["key_id"]], strict=True))
     return {
         "another owner's": kinds,
@@ -201,13 +214,16 @@ def test_a_strangers_idempotency_key_is_another(app: FastAPI, database: Database
 
 
 def every_id(rows: Rows) -> list[str]:
-    return [*rows.upload_id, *rows.dataset_id, *rows.job_id, *rows.artifact_id, *rows.key_id]
+    return [one for ids in (*vars(rows).values(),) if isinstance(ids, list) for one in ids]
 
 
 def assert_untouched(app: FastAPI, rows: Rows) -> None:
     with client_of(app, rows.token) as owner:
         for name, row_id in rows.first().items():
-            kept = owner.get(f"/v1/{name.removesuffix('_id')}s/{row_id}")
+            folder = f"{name.removesuffix('_id')}s"
+            if name == "delivery_id":
+                folder = f"webhooks/{rows.webhook_id[0]}/deliveries"
+            kept = owner.get(f"/v1/{folder}/{row_id}")
             assert kept.status_code == 200
-            assert kept.json().get("state") in (None, "complete", "ready", "succeeded")
+            assert kept.json().get("state") in (None, "complete", "ready", "succeeded", "pending")
             assert kept.json().get("revoked_at") is None

@@ -27,6 +27,8 @@ class Rows:
     dataset_id: list[str] = field(default_factory=list)
     job_id: list[str] = field(default_factory=list)
     artifact_id: list[str] = field(default_factory=list)
+    webhook_id: list[str] = field(default_factory=list)
+    delivery_id: list[str] = field(default_factory=list)
 
     def first(self) -> dict[str, str]:
         """One of each kind, by the name of its path parameter."""
@@ -36,12 +38,15 @@ class Rows:
             "dataset_id": self.dataset_id[0],
             "job_id": self.job_id[0],
             "artifact_id": self.artifact_id[0],
+            "webhook_id": self.webhook_id[0],
+            "delivery_id": self.delivery_id[0],
         }
 
 
 def populate(http: httpx2.Client, database: Database, storage: LocalStorage, owner: str, each: int) -> Rows:
     """`each` times: an upload, one that has begun, a ready and an ingesting data set, a queued, a running and
-    a finished job with its results and an artifact, and a key besides the one that `http` shall use."""
+    a finished job with its results and an artifact, a webhook with a delivery, and a key besides the one that
+    `http` shall use."""
     with database.writing() as session:
         rows = Rows(create_key(session, owner, name="own", scope="admin")[1])
     http.headers["Authorization"] = f"Bearer {rows.token}"
@@ -59,6 +64,8 @@ def populate(http: httpx2.Client, database: Database, storage: LocalStorage, own
         bring(database, jobs[0], "running")
         rows.artifact_id.append(_finish_job(database, storage, jobs[0]))
         bring(database, jobs[1], "running")
+        rows.webhook_id.append(_made(http, "POST", "/v1/webhooks", json={"url": "https://hooks.example/"}))
+        rows.delivery_id.append(_made(http, "POST", f"/v1/webhooks/{rows.webhook_id[-1]}/test"))
     return rows
 
 
