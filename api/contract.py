@@ -20,6 +20,9 @@ def describe(app: FastAPI) -> None:
             _add_problem(document["components"]["schemas"])
             for parameter in _parameters(document):
                 _drop_null(parameter["schema"])
+            for content in _answers(document):
+                if "itemSchema" in content:  # of a stream's events; FastAPI adds that the whole is a text
+                    content.pop("schema", None)
             return document
 
     app.openapi = openapi  # type: ignore[method-assign]
@@ -36,6 +39,13 @@ def _parameters(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
     for methods in document["paths"].values():
         for operation in methods.values():
             yield from operation.get("parameters", ())
+
+
+def _answers(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    for methods in document["paths"].values():
+        for operation in methods.values():
+            for response in operation["responses"].values():
+                yield from response.get("content", {}).values()
 
 
 def _drop_null(schema: dict[str, Any]) -> None:
