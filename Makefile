@@ -2,10 +2,11 @@
 PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
+RUNS := 1
 UV_VERSION := 0.13.8
 STAMP := $(VENV)/.installed
 
-.PHONY: demo up test fuzz-api lint bench bench-api lock clean
+.PHONY: demo up test fuzz-api faults lint bench bench-api lock clean
 .DEFAULT_GOAL := help
 
 help:
@@ -13,6 +14,7 @@ help:
 	@echo "make up     run the service at http://127.0.0.1:8000 until Ctrl-C"
 	@echo "make test   the whole test suite"
 	@echo "make fuzz-api  schemathesis against the API, EXAMPLES=100 cases an operation and phase; minutes"
+	@echo "make faults   the matrix of faults, RUNS=1 of each; ten minutes or so a run of all"
 	@echo "make lint   linters, import rules, types"
 	@echo "make bench  measure the engine's speed and cost on this machine's CPU, into docs/performance.md"
 	@echo "make bench-api  measure the API under load, into docs/performance.md; needs wrk, better with nginx"
@@ -30,6 +32,9 @@ test: $(STAMP)
 EXAMPLES ?= 100
 fuzz-api: $(STAMP)
 	CONDENSERY_FUZZ_EXAMPLES=$(EXAMPLES) $(RUN) -m pytest -s tests/contract/test_fuzzed_api.py
+
+faults: $(STAMP)
+	$(RUN) -m tests.faults --runs $(RUNS)
 
 lint: $(STAMP)
 	$(VENV)/bin/ruff check .
