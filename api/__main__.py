@@ -3,8 +3,11 @@
 import gc
 import socket
 import sys
+from types import FrameType
 
+import structlog
 import uvicorn
+from prometheus_client import start_http_server
 
 from api.app import create_app
 from api.connections import HEAD_BYTES, Connection
@@ -13,13 +16,21 @@ from core import logs
 from core.catalogue.keys import any_key
 from core.db.session import get_database
 from core.settings import get_settings
+from core.version import __version__
 
 #: For requests that are being answered when SIGTERM comes.
 SHUTDOWN_SECONDS = 5
 
+log = structlog.get_logger(__name__)
+
 
 class Server(uvicorn.Server):
-    """Ends open event streams when it is told to stop: their clients go on elsewhere."""
+    """Told to stop, it takes no new uploads, which may come until its sockets are closed, and ends open event
+    streams: their clients go on elsewhere."""
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self.config.app.state.draining = True  # type: ignore[union-attr]
+        super().handle_exit(sig, frame)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self.config.app.state.event_hub.close()  # type: ignore[union-attr]
@@ -39,8 +50,9 @@ def main() -> int:
                     file=sys.stderr,
                 )
                 return 2
+    app = create_app(settings)
     config = uvicorn.Config(
-        create_app(settings),
+        app,
         host=settings.host,
         port=settings.port,
         http=Connection.of(settings),
@@ -50,10 +62,14 @@ def main() -> int:
         timeout_graceful_shutdown=SHUTDOWN_SECONDS,
     )
     config.load()
+    if settings.metrics_port is not None:
+        start_http_server(settings.metrics_port, settings.metrics_host, app.state.metrics.registry)
     # What is loaded by now stays: the collector need not look through it again and again.
     gc.collect()
     gc.freeze()
+    log.info("api started", host=settings.host, port=settings.port, version=__version__)
     Server(config).run()
+    log.info("api stopped")
     return 0
 
 

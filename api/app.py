@@ -4,10 +4,23 @@ from fastapi import FastAPI
 
 from api import contract, problems
 from api.event_hub import EventHub
+from api.metrics import Metrics
 from api.parameters import KnownOnly
 from api.plain_errors import PlainErrors
 from api.request_context import RequestContext
-from api.routes import artifacts, datasets, health, jobs, keys, tus, uploads, usage, webhooks
+from api.routes import (
+    artifacts,
+    datasets,
+    health,
+    jobs,
+    keys,
+    metrics,
+    tus,
+    uploads,
+    usage,
+    webhooks,
+    workers,
+)
 from api.security import KnownKeys
 from api.slow_bodies import SlowBodies
 from api.tidying import tidying
@@ -45,12 +58,18 @@ def create_app(
         app.state.database, in_all=settings.max_streams, per_owner=settings.owner_streams
     )
     app.state.storage = storage or get_storage()
+    app.state.metrics = Metrics(app.state.database)
+    app.state.draining = False
     problems.install(app)
-    for module in (health, uploads, tus, datasets, jobs, artifacts, webhooks, keys, usage):
+    for module in (health, uploads, tus, datasets, jobs, artifacts, webhooks, keys, usage, workers):
         app.include_router(module.router)
+    if settings.metrics_port is None:
+        app.include_router(metrics.router)
     contract.describe(app)
     # Outside of all that Starlette puts around an application: its own refusals, and the answer to an
     # unexpected exception, get an id and headers, too.
-    inside = app.build_middleware_stack
-    app.build_middleware_stack = lambda: RequestContext(SlowBodies(Tus(PlainErrors(inside())), settings))  # type: ignore[method-assign]
+    inside, http = app.build_middleware_stack, app.state.metrics.http
+    app.build_middleware_stack = lambda: RequestContext(  # type: ignore[method-assign]
+        SlowBodies(Tus(PlainErrors(inside())), settings), http
+    )
     return app

@@ -7,6 +7,7 @@ from fastapi import Depends, Header, Request
 from sqlalchemy.orm import Session
 
 from core.db.session import Database
+from core.errors import Overloaded
 from core.settings import Settings
 from core.storage import Storage
 
@@ -33,6 +34,16 @@ async def _settings(request: Request) -> Settings:
 async def _storage(request: Request) -> Storage:
     storage: Storage = request.app.state.storage
     return storage
+
+
+async def not_draining(request: Request) -> None:
+    """For what may take longer than the server still has.
+
+    Raises:
+        Overloaded
+    """
+    if request.app.state.draining:
+        raise Overloaded("the server is shutting down: send it again in a moment", code="shutting_down")
 
 
 async def _database(request: Request) -> Database:

@@ -153,7 +153,9 @@ def install(app: FastAPI) -> None:
 def _known(_request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, errors.CondenseryError)
     status = next((s for kind, s in _STATUS.items() if isinstance(error, kind)), 500)
-    headers = _HEADERS.get(status)
+    headers = dict(_HEADERS.get(status, {}))
+    if error.code == "shutting_down":
+        headers["Connection"] = "close"
     fields = [FieldError(pointer=error.pointer, detail=error.detail)] if error.pointer else None
     return problem(status, error.code, error.detail, fields=fields, headers=headers, **error.context)
 

@@ -1,4 +1,4 @@
-"""What every request gets: an id, protective headers and one log line."""
+"""What every request gets: an id, protective headers, one log line and its place in the metrics."""
 
 import re
 import time
@@ -7,6 +7,7 @@ from contextvars import ContextVar
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from api.metrics import HttpMetrics
 from core.ids import random_hex
 
 request_id: ContextVar[str] = ContextVar("request_id", default="-")
@@ -18,14 +19,15 @@ _DEFAULTS = (
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
     (b"cache-control", b"no-store"),
 )
-_QUIET = ("/healthz", "/readyz")
+_QUIET = ("/healthz", "/readyz", "/metrics")
 
 
 class RequestContext:
     """ASGI middleware. Honours a client's `X-Request-ID` if it is harmless in a log."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, metrics: HttpMetrics) -> None:
         self.app = app
+        self.metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -36,11 +38,13 @@ class RequestContext:
         request_id.set(current)
         structlog.contextvars.bind_contextvars(request_id=current)
         started, status = time.perf_counter(), 0
+        answered = None
 
         async def send_with_headers(message: Message) -> None:
-            nonlocal status
+            nonlocal status, answered
             if message["type"] == "http.response.start":
                 status = message["status"]
+                answered = self.metrics.answered(scope, message, time.perf_counter() - started)
                 headers = list(message["headers"])
                 names = {name for name, _ in headers}
                 headers += [(b"x-request-id", current.encode()), (b"x-content-type-options", b"nosniff")]
@@ -51,6 +55,10 @@ class RequestContext:
         try:
             await self.app(scope, receive, send_with_headers)
         finally:
+            if answered is None:
+                self.metrics.unanswered(scope)
+            else:
+                answered.ended()
             if scope["path"] not in _QUIET:
                 log.info(
                     "request",

@@ -126,6 +126,31 @@ class Settings(BaseSettings):
     )
     webhook_log_days: float = Field(30, gt=0, description="How long ended deliveries stay in the log.")
 
+    metrics_port: int | None = Field(
+        None,
+        ge=1,
+        le=65535,
+        description="Serve /metrics here, without a key, instead of on the API's port for the scope admin.",
+    )
+    metrics_host: str = Field("127.0.0.1", description="Address of metrics_port: never a public one.")
+
+    retention_days_jobs: float | None = Field(
+        None, gt=0, description="Jobs that ended longer ago are deleted, with their artifacts; None: never."
+    )
+    retention_days_uploads: float | None = Field(
+        None, gt=0, description="Uploads older than this are deleted; their data sets stay. None: never."
+    )
+    retention_days_datasets: float | None = Field(
+        None, gt=0, description="Data sets that no job was made from for longer are deleted; None: never."
+    )
+    retention_full_percent: int | None = Field(
+        None,
+        ge=1,
+        le=100,
+        description="Of an owner who stores more than this share of owner_stored_bytes, the oldest ended "
+        "jobs and uploads are deleted until it is less; None: never.",
+    )
+
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least severe.")
     log_format: Literal["json", "console"] = Field("json", description="`json`, or `console` for people.")
 

@@ -13,22 +13,25 @@ from types import FrameType
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
-from core import logs
-from core.catalogue.blobs import forget_orphans
+from core import logs, retention
+from core.catalogue.orphans import forget_orphans
 from core.db.session import get_database
 from core.errors import StorageUnavailable
 from core.jobs.line import somebody_waits
 from core.jobs.queue import QUEUES
 from core.jobs.reaper import reap
+from core.jobs.workers import forget_silent
 from core.settings import Settings, get_settings
 from core.storage import get_storage
-from worker import slots
+from worker import presence, slots
 from worker.health import beat
 
 log = structlog.get_logger(__name__)
 
 _RESTART_SECONDS = 2.0
-_TIDY_SECONDS = 3600.0  # looks at every stored upload
+_TIDY_SECONDS = 3600.0  # looks at every stored file
+#: For the end of Celery's processes, once the jobs have ended or were killed.
+_CLOSING_SECONDS = 1.5
 
 
 def main(queues: list[str]) -> int:
@@ -51,8 +54,9 @@ def main(queues: list[str]) -> int:
     workers = {queue: _start("worker.celery_main", queue, descriptor) for queue in queues or QUEUES}
     sender = _start_sender()
     pollers: dict[str, subprocess.Popen[bytes]] = {}
-    log.info("worker started", queues=list(workers))
-    next_sweep = next_tidying = 0.0
+    me = presence.introduce(list(workers), settings)
+    log.info("worker started", worker=me.id, queues=me.queues, slots=me.slots, device=me.device)
+    next_heartbeat = next_sweep = next_tidying = 0.0
     next_poll = time.monotonic() + settings.poll_seconds
     while not stop.wait(min(1.0, settings.reap_seconds)):
         for queue, process in workers.items():
@@ -65,6 +69,9 @@ def main(queues: list[str]) -> int:
             stop.wait(_RESTART_SECONDS)
             sender = _start_sender()
         beat(settings)
+        if time.monotonic() >= next_heartbeat:
+            presence.note_alive(me)
+            next_heartbeat = time.monotonic() + settings.heartbeat_seconds
         if time.monotonic() >= next_sweep:
             _sweep(settings)
             # Jitter: several workers share one database.
@@ -76,15 +83,20 @@ def main(queues: list[str]) -> int:
                     pollers[queue] = _start("worker.poll", queue, descriptor)
             next_poll = time.monotonic() + settings.poll_seconds
         if time.monotonic() >= next_tidying:
-            _tidy()
+            _tidy(settings)
             next_tidying = time.monotonic() + _TIDY_SECONDS
-    return _stop([*workers.values(), *pollers.values(), sender], settings)
+    status = _stop([*workers.values(), *pollers.values(), sender], settings)
+    presence.sign_off(me)
+    return status
 
 
 def _start(module: str, queue: str, descriptor: int) -> "subprocess.Popen[bytes]":
     # A session of its own, so that Ctrl-C reaches this process only, which passes it on in order.
     command = [sys.executable, "-m", module, queue, str(os.getpid()), str(descriptor)]
-    return subprocess.Popen(command, start_new_session=True, pass_fds=[descriptor])  # noqa: S603
+    # On standard output Celery says in plain words what the log says too.
+    return subprocess.Popen(  # noqa: S603
+        command, start_new_session=True, pass_fds=[descriptor], stdout=subprocess.DEVNULL
+    )
 
 
 def _start_sender() -> "subprocess.Popen[bytes]":
@@ -117,10 +129,14 @@ def _sweep(settings: Settings) -> None:
     storage.forget_abandoned()
 
 
-def _tidy() -> None:
+def _tidy(settings: Settings) -> None:
+    database, storage = get_database(), get_storage()
     try:
-        with get_database().reading() as session:
-            removed = forget_orphans(session, get_storage())
+        with database.writing() as session:
+            forget_silent(session)
+        retention.apply(database, storage, settings)
+        with database.reading() as session:
+            removed = forget_orphans(session, storage)
     except SQLAlchemyError as error:
         log.warning("not tidied: the database does not answer", error=str(error))
         return
@@ -128,7 +144,7 @@ def _tidy() -> None:
         log.warning("not tidied", error=error.detail)
         return
     if removed:
-        log.warning("files of no upload removed", files=removed)
+        log.warning("files that belong to nothing removed", files=len(removed))
 
 
 def _stop(workers: list["subprocess.Popen[bytes]"], settings: Settings) -> int:
@@ -136,7 +152,7 @@ def _stop(workers: list["subprocess.Popen[bytes]"], settings: Settings) -> int:
     log.info("stopping")
     for process in workers:
         process.terminate()
-    deadline = time.monotonic() + settings.stop_grace_seconds + 10
+    deadline = time.monotonic() + settings.stop_grace_seconds + _CLOSING_SECONDS
     for process in workers:
         try:
             process.wait(max(0.0, deadline - time.monotonic()))

@@ -5,7 +5,6 @@ from typing import Any
 
 from celery.signals import setup_logging, worker_shutting_down
 
-from core import logs
 from core.jobs.queue import make_celery
 from core.settings import get_settings
 
@@ -37,5 +36,5 @@ def draining() -> bool:
 
 
 @setup_logging.connect
-def _configure_logs(**_kwargs: Any) -> None:
-    logs.configure(settings, process="worker")
+def _leave_logs_alone(**_kwargs: Any) -> None:
+    """Each process sets its own up when it starts; with a listener Celery does not."""

@@ -2,6 +2,7 @@
 
 import sys
 
+from core import logs
 from core.processes import die_with_parent
 from worker import slots
 from worker.app import app, settings
@@ -9,9 +10,11 @@ from worker.app import app, settings
 
 def main(queue: str, parent: int, descriptor: int) -> None:
     die_with_parent(parent)
+    logs.configure(settings, process="worker")
     slots.use(descriptor)
     app.worker_main(
         [
+            "--quiet",  # no banner
             "worker",
             f"--queues={queue}",
             f"--hostname={queue}@%h",

@@ -18,6 +18,7 @@ from core.engine.state import CondenseState, initial_state
 from core.jobs.spec import JobSpec
 from worker import checkpoints
 from worker.attempt import Attempt
+from worker.device import memory_bytes
 
 #: Points of a loss curve, whatever the number of iterations.
 CURVE_POINTS = 1000
@@ -39,7 +40,7 @@ def run(attempt: Attempt, job: Job, real: LabelledImages, device: torch.device) 
         state, expected = found, (job.progress or {}).get("estimate")
     else:
         state, expected = _dry_run(attempt, real, config, device)
-    curve = _Curve(attempt, job, config.iterations, state.iteration, expected)
+    curve = _Curve(attempt, job, config.iterations, state.iteration, expected, device)
     saved_at = time.monotonic()
     for step in condense(real, config, device=device, state=state):
         if step.state.micro_batch != state.micro_batch:
@@ -91,13 +92,20 @@ class _Curve:
     """The loss curve on its way to the database: reading a loss waits for the device, so seldom."""
 
     def __init__(
-        self, attempt: Attempt, job: Job, iterations: int, start: int, expected: dict[str, Any] | None
+        self,
+        attempt: Attempt,
+        job: Job,
+        iterations: int,
+        start: int,
+        expected: dict[str, Any] | None,
+        device: torch.device,
     ) -> None:
         self._attempt = attempt
         self._owner = job.owner
         self._iterations = iterations
         self._start = start
         self._expected = expected
+        self._device = device
         self._began = time.monotonic()
         self._every = max(1, iterations // CURVE_POINTS)
         self._points: list[tuple[int, Tensor, float]] = []
@@ -126,6 +134,7 @@ class _Curve:
             "loss": last,
             "seconds_per_iteration": per_iteration,
             "seconds_left": per_iteration * (self._iterations - done),
+            "memory_bytes": memory_bytes(self._device),
         }
         lease = self._attempt.lease
         with self._attempt.writing() as session:

@@ -2,6 +2,8 @@
 
 import os
 import platform
+import resource
+import sys
 from typing import Any
 
 import torch
@@ -40,6 +42,16 @@ def make_deterministic() -> None:
     torch.backends.cudnn.benchmark = False
     # The order of partial sums depends on the number of threads.
     torch.set_num_threads(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1)
+
+
+def memory_bytes(device: torch.device) -> int:
+    """The most that this process has had of the device's memory; on a CPU, of the machine's."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    if device.type == "mps":
+        return torch.mps.driver_allocated_memory()
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most if sys.platform == "darwin" else most * 1024
 
 
 def environment(device: torch.device) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from core.errors import CondenseryError, DataError, JobError, LeaseLost, Storage
 from core.jobs.files import keep_only_published
 from core.jobs.reaper import release, wait_again
 from core.jobs.setbacks import Cause
-from core.jobs.transitions import held_by, move
+from core.jobs.transitions import held_by, made_by, move
 from core.processes import die_with_parent
 from core.settings import get_settings
 from core.storage import get_storage
@@ -32,11 +32,14 @@ def main(kind: str, row_id: str, fence: int, parent: int) -> int:
     die_with_parent(parent)
     os.umask(0o077)
     settings = get_settings()
-    logs.configure(settings, process="runner", row=row_id, attempt=str(fence))
+    logs.configure(settings, process="runner")
+    structlog.contextvars.bind_contextvars(row=row_id, attempt=fence)
     lease = Lease(model=Dataset if kind == "dataset" else Job, row_id=row_id, fence=fence)
     attempt = Attempt(lease=lease, settings=settings, database=get_database(), storage=get_storage())
     attempt.listen()
     try:
+        with attempt.database.reading() as session:
+            structlog.contextvars.bind_contextvars(**made_by(session, row_id))
         _run(attempt)
     except LeaseLost as error:
         log.warning("gave up", detail=error.detail)

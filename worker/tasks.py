@@ -14,7 +14,7 @@ from core.failpoints import reach
 from core.jobs import queue
 from core.jobs.reaper import reap
 from core.jobs.states import phases_of
-from core.jobs.transitions import Leased
+from core.jobs.transitions import Leased, made_by
 from core.settings import Settings, get_settings
 from core.storage import get_storage
 from worker.app import app, draining
@@ -40,17 +40,19 @@ def work_through(queue: str) -> None:
         if not free:
             return
         while not draining():
-            lease = _next(queue, settings)
-            if lease is None:
+            claimed = _next(queue, settings)
+            if claimed is None:
                 return
+            lease, known = claimed
             reach("claim.committed")
-            with structlog.contextvars.bound_contextvars(row=lease.row_id, attempt=lease.fence):
+            with structlog.contextvars.bound_contextvars(row=lease.row_id, attempt=lease.fence, **known):
                 supervise(lease, settings, database, storage)
             with database.writing() as session:
                 reap(session, storage, settings)
 
 
-def _next(queue: str, settings: Settings) -> Lease | None:
+def _next(queue: str, settings: Settings) -> tuple[Lease, dict[str, str]] | None:
+    """The row to be worked on next, claimed, and which request made it."""
     worker = f"{socket.gethostname()}:{os.getpid()}"
     for model in _SERVES[queue]:
         with get_database().writing() as session:
@@ -62,6 +64,6 @@ def _next(queue: str, settings: Settings) -> Lease | None:
                 phases=phases_of(queue),
                 running_limit=settings.owner_running_jobs,
             )
-        if lease is not None:
-            return lease
+            if lease is not None:
+                return lease, made_by(session, lease.row_id)
     return None

@@ -3,7 +3,7 @@
 from typing import Literal
 
 from fastapi import APIRouter, Request, Response
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -11,6 +11,8 @@ from api.problems import answers
 from core.db.migrate import is_current
 from core.db.session import Database
 from core.errors import StorageFull, StorageUnavailable
+from core.jobs.queue import broker_answers
+from core.jobs.workers import seconds_since_heartbeat
 from core.storage import Storage
 from core.version import __version__
 
@@ -24,7 +26,13 @@ class Health(BaseModel):
 
 class Readiness(BaseModel):
     status: Literal["ready", "not_ready"]
-    checks: dict[str, str]
+    checks: dict[str, str] = Field(
+        description="`ok`, or what is wrong. Without its broker the service is still ready."
+    )
+    workers: float | None = Field(
+        description="Seconds since the last heartbeat of any worker; null if there is none. Without workers "
+        "the service is ready, too: jobs wait."
+    )
 
 
 class Index(BaseModel):
@@ -40,6 +48,7 @@ class Index(BaseModel):
         "/v1/artifacts",
         "/v1/keys",
         "/v1/usage",
+        "/v1/workers",
     ]
 
 
@@ -57,22 +66,32 @@ def healthz() -> Health:
 
 @router.get("/readyz", responses={**answers(422), 503: {"model": Readiness}})
 def readyz(request: Request, response: Response) -> Readiness:
-    """Database reachable and migrated, storage writable."""
-    database: Database = request.app.state.database
-    storage: Storage = request.app.state.storage
-    checks = {"database": _database(database), "storage": _storage(storage)}
-    ready = all(state == "ok" for state in checks.values())
+    """Database reachable and migrated, storage writable, not shutting down: requests can be served."""
+    state = request.app.state
+    workers, database = _database(state.database)
+    needed = {"database": database, "storage": _storage(state.storage)}
+    if state.draining:
+        needed["server"] = "shutting down"
+    ready = all(condition == "ok" for condition in needed.values())
     response.status_code = 200 if ready else 503
-    return Readiness(status="ready" if ready else "not_ready", checks=checks)
+    reached = broker_answers(state.settings)
+    return Readiness(
+        status="ready" if ready else "not_ready",
+        checks=needed | {"broker": "ok" if reached else "unreachable: jobs start later"},
+        workers=workers,
+    )
 
 
-def _database(database: Database) -> str:
+def _database(database: Database) -> tuple[float | None, str]:
+    """Seconds since a worker's last heartbeat, and what is wrong with the database."""
     try:
         with database.reading() as session:
             session.execute(text("SELECT 1"))
-            return "ok" if is_current(session.connection()) else "not migrated: python -m core.db.migrate"
+            if not is_current(session.connection()):
+                return None, "not migrated: python -m core.db.migrate"
+            return seconds_since_heartbeat(session), "ok"
     except SQLAlchemyError:
-        return "unreachable"
+        return None, "unreachable"
 
 
 def _storage(storage: Storage) -> str:

@@ -3,12 +3,12 @@
 from contextlib import suppress
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Header, Request, Response
+from fastapi import APIRouter, Depends, Header, Request, Response
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
 from api import tus
-from api.deps import AppDatabase, AppSettings, AppStorage, WriteSession
+from api.deps import AppDatabase, AppSettings, AppStorage, WriteSession, not_draining
 from api.problems import responses
 from api.schemas.uploads import UploadOut
 from api.security import Reader, Writer
@@ -48,6 +48,7 @@ def describe(response: Response, _caller: Reader, settings: AppSettings) -> None
 @router.post(
     "",
     status_code=201,
+    dependencies=[Depends(not_draining)],
     responses=responses(400, 412, 413, 429, 507) | _answer(201, "Begun; nothing has come yet.", _EXPIRES),
 )
 def begin(
@@ -126,6 +127,7 @@ def read_offset(
     "/{upload_id}",
     status_code=204,
     max_body_size=OWN_LIMIT,
+    dependencies=[Depends(not_draining)],
     responses=responses(400, 404, 409, 410, 412, 413, 415, 423, 460, 507)
     | _answer(204, "All of it was taken.", {**_OFFSET, **_EXPIRES}),
     openapi_extra={

@@ -3,11 +3,11 @@
 from contextlib import ExitStack, suppress
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Query, Request, Response
+from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from api import tus
-from api.deps import AppDatabase, AppSettings, AppStorage, ReadSession
+from api.deps import AppDatabase, AppSettings, AppStorage, ReadSession, not_draining
 from api.pagination import After, Limit, Page, page_of
 from api.problems import responses
 from api.schemas.common import NO_CONTROLS
@@ -33,6 +33,7 @@ router = APIRouter(prefix="/v1/uploads", tags=["uploads"])
     "",
     status_code=201,
     max_body_size=OWN_LIMIT,
+    dependencies=[Depends(not_draining)],
     responses=responses(400, 413, 429, 507),
     openapi_extra={
         "requestBody": {

@@ -49,16 +49,3 @@ def release(session: Session, storage: Storage, sha256: str) -> None:
         session.delete(blob)
         session.flush()
         remove_after_commit(session, partial(storage.delete, blob.file_key))
-
-
-def forget_orphans(session: Session, storage: Storage, older_than_seconds: float = 86_400) -> int:
-    """Delete the files that a process which died had stored but not registered, or not yet deleted.
-
-    Returns how many. None is younger than `older_than_seconds`: that one may be registered yet.
-    """
-    old = storage.unchanged_for(PREFIX, older_than_seconds)
-    known = set(session.scalars(select(Blob.file_key))) if old else set()
-    orphans = [key for key in old if key not in known]
-    for key in orphans:
-        storage.delete(key)
-    return len(orphans)

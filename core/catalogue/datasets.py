@@ -17,6 +17,9 @@ from core.jobs.transitions import first_event
 from core.storage import Storage
 from core.storage.removal import remove_after_commit
 
+#: Where the files of data sets are.
+PREFIX = "datasets"
+
 
 def create_dataset(
     session: Session,
@@ -109,4 +112,4 @@ def delete_dataset(session: Session, storage: Storage, owner: str, dataset_id: s
 
 
 def dataset_prefix(dataset_id: str) -> str:
-    return f"datasets/{dataset_id}"
+    return f"{PREFIX}/{dataset_id}"

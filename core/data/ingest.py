@@ -1,8 +1,6 @@
 """An upload to the canonical form, in one call."""
 
 import errno
-import hashlib
-import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +17,7 @@ from core.data.canonical import (
 )
 from core.data.channels import choose_channels
 from core.data.containers import open_source
+from core.data.content_hash import content_hash
 from core.data.detect import read_archive
 from core.data.limits import Limits, check_limit
 from core.data.pixels import square_batches
@@ -150,7 +149,12 @@ def _write(
         },
         mean=mean,
         std=std,
-        content_hash=_content_hash(assignment.classes, size, channels, writers),
+        content_hash=content_hash(
+            assignment.classes,
+            size,
+            channels,
+            [(split, writer.count, *writer.hashes()) for split, writer in writers.items()],
+        ),
         source_format=source.source_format,
         split_rule=assignment.rule,
         resize={"image_size": size, "origin": sizing.origin, "rule": sizing.rule, "requested": image_size},
@@ -171,9 +175,3 @@ def _write(
     )
     (work / MANIFEST_FILE).write_text(manifest.to_json(), "utf-8")
     return manifest
-
-
-def _content_hash(classes: tuple[str, ...], size: int, channels: int, writers: dict[str, SplitWriter]) -> str:
-    facts = [list(classes), size, channels]
-    parts = [[split, writer.count, *writer.hashes()] for split, writer in writers.items()]
-    return hashlib.sha256(json.dumps([facts, parts], ensure_ascii=True).encode()).hexdigest()

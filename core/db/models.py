@@ -169,6 +169,7 @@ class Job(Owned, Leased, Base):
         Index(None, "owner", "id"),
         Index(None, "owner", "started_at"),
         Index(None, "state", "lease_until"),
+        Index(None, "finished_at"),
         # The whole of what core/jobs/line.py reads of a waiting job.
         Index(None, "state", "priority", "owner", "phase", "retry_at", "id"),
     )
@@ -312,3 +313,18 @@ class Delivery(Owned, Base):
     last_status: Mapped[int | None]
     last_error: Mapped[str | None] = mapped_column(Text)
     delivered_at: Mapped[datetime | None]
+
+
+class Worker(Base):
+    """A worker's main process, which writes `seen_at` at every heartbeat. `slots` counts them by queue."""
+
+    __tablename__ = "workers"
+
+    id: Mapped[str] = mapped_column(Id, primary_key=True)
+    host: Mapped[str] = mapped_column(String(255))
+    version: Mapped[str] = mapped_column(String(40))
+    queues: Mapped[list[str]]
+    slots: Mapped[dict[str, Any]]
+    device: Mapped[str] = mapped_column(String(200))
+    started_at: Mapped[datetime] = mapped_column(default=db_now())
+    seen_at: Mapped[datetime] = mapped_column(default=db_now())

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from core.db.models import Event, Job
 from core.errors import Conflict
 from core.jobs import queue
-from core.jobs.files import keep_only_published
+from core.jobs.files import PREFIX, keep_only_published
 from core.jobs.states import JOB_TERMINAL
 from core.jobs.transitions import move
 from core.storage import Storage
@@ -68,7 +68,7 @@ def delete_job(session: Session, storage: Storage, job: Job) -> None:
     session.execute(delete(Event).where(Event.subject_id == job.id))
     session.delete(job)
     session.flush()
-    prefix = f"jobs/{job.id}"
+    prefix = f"{PREFIX}/{job.id}"
     remove_after_commit(session, lambda: storage.delete_prefix(prefix))
 
 

@@ -9,13 +9,16 @@ from core.db.models import Artifact, Checkpoint, Job
 from core.storage import Storage
 from core.storage.removal import remove_after_commit
 
+#: Where the files of jobs are.
+PREFIX = "jobs"
+
 #: A damaged newest checkpoint can be stepped over.
 KEPT_CHECKPOINTS = 2
 
 
 def attempt_prefix(job_id: str, fence: int) -> str:
     """Everything that one attempt writes; never written by another."""
-    return f"jobs/{job_id}/a{fence}"
+    return f"{PREFIX}/{job_id}/a{fence}"
 
 
 def checkpoint_key(job_id: str, fence: int, iteration: int) -> str:
@@ -40,7 +43,7 @@ def keep_only_published(session: Session, storage: Storage, job_id: str) -> None
     published = set(session.scalars(select(Artifact.blob_key).where(Artifact.job_id == job_id)))
 
     def sweep() -> None:
-        for key in list(storage.keys(f"jobs/{job_id}")):
+        for key in list(storage.keys(f"{PREFIX}/{job_id}")):
             if key not in published:
                 storage.delete(key)
 

@@ -26,6 +26,8 @@ log = structlog.get_logger(__name__)
 QUEUES = ("cpu", "gpu")
 WORK = "condensery.work"
 PUBLISH_SECONDS = 1.0
+#: A probe is given a second in all, and a broker that is away must not cost it.
+PROBE_SECONDS = 0.3
 
 _producer: Celery | None = None
 
@@ -105,3 +107,19 @@ def _send(queue: str, row_id: str) -> None:
         _producer.send_task(WORK, kwargs={"queue": queue}, queue=queue, ignore_result=True, retry=False)
     except (OperationalError, OSError) as error:
         log.warning("wake-up not sent; the reaper will", row=row_id, queue=queue, error=str(error))
+
+
+def broker_answers(settings: Settings) -> bool:
+    """Whether the broker can be reached now. While it cannot, jobs start later."""
+    app = make_producer(settings)
+    app.conf.broker_transport_options |= {
+        "socket_timeout": PROBE_SECONDS,
+        "socket_connect_timeout": PROBE_SECONDS,
+    }
+    try:
+        with app.connection_for_write() as connection:
+            connection.ensure_connection(max_retries=1, timeout=PROBE_SECONDS, interval_start=0)
+            connection.default_channel  # noqa: B018 (opening it asks the broker)
+    except (OperationalError, OSError):
+        return False
+    return True

@@ -3,6 +3,7 @@ caller's transaction."""
 
 from typing import Any
 
+import structlog
 from sqlalchemy import ColumnElement, select, update
 from sqlalchemy.orm import Session
 
@@ -96,9 +97,21 @@ def require(done: bool, row_id: str, fence: int) -> None:
 
 
 def first_event(session: Session, row: Job | Dataset, data: dict[str, Any]) -> None:
-    """The event of a row that has just been added, in the state it starts in."""
+    """The event of a row that has just been added, in the state it starts in, and by which request."""
     row.event_seq = 1
+    data = data | _request()
     session.add(Event(subject_id=row.id, seq=1, owner=row.owner, type=row.state, data=data))
+
+
+def made_by(session: Session, subject_id: str) -> dict[str, str]:
+    """`request_id` of the request that made a row, for the log lines about it; empty if none did."""
+    data = session.scalar(select(Event.data).where(Event.subject_id == subject_id, Event.seq == 1))
+    return {"request_id": data["request_id"]} if data and "request_id" in data else {}
+
+
+def _request() -> dict[str, str]:
+    bound = structlog.contextvars.get_contextvars()
+    return {"request_id": bound["request_id"]} if "request_id" in bound else {}
 
 
 def events_after(session: Session, owner: str, subject_id: str, seq: int, limit: int) -> list[Event]:

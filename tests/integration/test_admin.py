@@ -1,5 +1,6 @@
 """`python -m core.admin`, as an operator types it."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -7,7 +8,8 @@ import pytest
 from sqlalchemy import select
 from typer.testing import CliRunner, Result
 
-from core.admin import app
+from core import logs
+from core.admin.__main__ import app
 from core.catalogue.keys import authenticate
 from core.db.models import ApiKey
 from core.db.session import Database, get_database
@@ -24,6 +26,7 @@ Admin = Callable[..., Result]
 @pytest.fixture
 def admin(monkeypatch: pytest.MonkeyPatch) -> Admin:
     """`admin(url, *arguments)` runs `keys` with these arguments on the database at `url`."""
+    monkeypatch.setattr(logs, "configure", lambda *_arguments, **_named: None)  # of this process
 
     def run(url: str, *arguments: str) -> Result:
         with process_settings(monkeypatch, database_url=url):
@@ -51,13 +54,17 @@ def test_create_list_revoke(admin: Admin, database: Database, database_url: str)
     assert key.expires_at.isoformat() == "2999-01-01T00:00:00+00:00"
 
     listed = admin(database_url, "list", "--owner", "team-a")
-    assert listed.stdout == f"{key_id}\tteam-a\twrite\tuntil 2999-01-01\tci\n"
+    head, row = listed.stdout.splitlines()
+    assert head.split() == ["id", "owner", "scope", "condition", "name"]
+    assert row.split() == [key_id, "team-a", "write", "until", "2999-01-01", "ci"]
+    (shown,) = json.loads(admin(database_url, "list", "--json").stdout)
+    assert (shown["id"], shown["scope"], shown["last_used_at"]) == (key_id, "write", None)
     assert admin(database_url, "list", "--owner", "team-b").stdout == ""
 
     assert admin(database_url, "revoke", key_id).exit_code == 0
     with database.reading() as session, pytest.raises(Unauthenticated):
         authenticate(session, token)
-    assert "\trevoked " in admin(database_url, "list").stdout
+    assert " revoked " in admin(database_url, "list").stdout
     unknown = admin(database_url, "revoke", "key_0")
     assert unknown.exit_code == 1
     assert "no API key 'key_0'" in unknown.stderr

@@ -1,16 +1,14 @@
 """The same bytes are one file, as long as anybody's upload has them, whatever happens at once."""
 
 import hashlib
-import os
 import random
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 from fastapi import FastAPI
 from sqlalchemy import select
 from starlette.testclient import TestClient
 
-from core.catalogue.blobs import file_key_of, forget_orphans
+from core.catalogue.blobs import file_key_of
 from core.catalogue.uploads import create_upload, delete_upload
 from core.db.models import Blob, Upload
 from core.db.session import Database
@@ -86,22 +84,3 @@ def test_uploads_and_deletions_of_the_same_bytes_at_once(database: Database, sto
         assert sorted(storage.keys()) == sorted(files.values()), "every row has its file, every file its row"
         for sha256, file_key in files.items():
             assert hashlib.sha256(storage.path(file_key).read_bytes()).hexdigest() == sha256
-
-
-def test_files_that_nobody_registered_are_removed_once_they_are_old(
-    http: TestClient, database: Database, storage: LocalStorage
-) -> None:
-    kept = upload(http, b"kept")
-    for key in ("uploads/up_orphan", "datasets/ds_1/a1"):
-        with storage.receive() as receiver:
-            receiver.write(b"left behind")
-            receiver.store(key)
-    then = time.time() - 10
-    for key in list(storage.keys()):
-        os.utime(storage.path(key), (then, then))
-    with database.reading() as session:
-        assert forget_orphans(session, storage) == 0
-        # A file is as old as its name, too: what is just being registered may have come long ago.
-        assert forget_orphans(session, storage, 5) == 0
-        assert forget_orphans(session, storage, 0) == 1
-    assert sorted(storage.keys()) == ["datasets/ds_1/a1", f"uploads/{kept['id']}"]

@@ -1,25 +1,17 @@
-"""`python -m core.admin`: what needs the machine rather than a key, such as making the first key."""
+"""`keys`: make one, list them, revoke one."""
 
 import re
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
 from sqlalchemy import select
-from sqlalchemy.exc import OperationalError
-from sqlalchemy.orm import Session
 
+from core.admin.common import AsJson, fail, say, show, transaction
 from core.catalogue.keys import OWNER_PATTERN, Scope, create_key, revoke_key
-from core.db.migrate import is_current
 from core.db.models import ApiKey
-from core.db.session import get_database
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
-keys = typer.Typer(no_args_is_help=True, help="API keys.")
-app.add_typer(keys, name="keys")
+app = typer.Typer(no_args_is_help=True, help="API keys.")
 
 MAX_NAME = 200
 
@@ -48,12 +40,7 @@ def _instant(value: str) -> datetime:
     return instant
 
 
-@app.callback()
-def main() -> None:
-    """Administer the service of this machine (CONDENSERY_DATABASE_URL, CONDENSERY_DATA_DIR)."""
-
-
-@keys.command()
+@app.command()
 def create(
     owner: Annotated[str, typer.Option(callback=_owner, help="Whose rows it sees.")],
     scope: Annotated[Scope, typer.Option(help="write includes read; admin includes both.")],
@@ -64,33 +51,45 @@ def create(
     ] = None,
 ) -> None:
     """Make a key. Its token alone goes to standard output, this once."""
-    with _migrated_database() as session:
+    with transaction() as session:
         key, token = create_key(session, owner, name=name, scope=scope, expires_at=expires)
     print(token)
     until = f" until {expires.isoformat()}" if expires else ""
-    _say(f"{key.id}: {scope} for {owner}{until}. Only its hash is kept: this is the one time it is shown.")
+    say(f"{key.id}: {scope} for {owner}{until}. Only its hash is kept: this is the one time it is shown.")
 
 
-@keys.command("list")
-def list_keys(owner: Annotated[str | None, typer.Option(help="Only this owner's.")] = None) -> None:
+@app.command("list")
+def list_keys(
+    owner: Annotated[str | None, typer.Option(help="Only this owner's.")] = None, as_json: AsJson = False
+) -> None:
     """Every key, oldest first, without its secret."""
     statement = select(ApiKey).order_by(ApiKey.id)
     if owner is not None:
         statement = statement.where(ApiKey.owner == owner)
-    with _migrated_database() as session:
-        for key in session.scalars(statement):
-            print(key.id, key.owner, key.scopes[-1], _condition(key), key.name, sep="\t")
+    with transaction() as session:
+        found = [
+            {
+                "id": key.id,
+                "owner": key.owner,
+                "scope": key.scopes[-1],
+                "condition": _condition(key),
+                "last_used_at": key.last_used_at,
+                "name": key.name,
+            }
+            for key in session.scalars(statement)
+        ]
+    show(found, as_json, "id", "owner", "scope", "condition", "name")
 
 
-@keys.command()
+@app.command()
 def revoke(key_id: str) -> None:
     """Revoke a key, at once and for good."""
-    with _migrated_database() as session:
+    with transaction() as session:
         key = session.get(ApiKey, key_id)
         if key is None:
-            _fail(f"no API key {key_id!r}")
+            fail(f"no API key {key_id!r}")
         revoke_key(session, key)
-    _say(f"{key_id} is revoked.")
+    say(f"{key_id} is revoked.")
 
 
 def _condition(key: ApiKey) -> str:
@@ -99,32 +98,3 @@ def _condition(key: ApiKey) -> str:
     if key.expires_at and key.expires_at < datetime.now(UTC):
         return f"expired {key.expires_at:%Y-%m-%d}"
     return f"until {key.expires_at:%Y-%m-%d}" if key.expires_at else "valid"
-
-
-@contextmanager
-def _migrated_database() -> Iterator[Session]:
-    """A transaction on a database that has this code's schema; otherwise the command ends here."""
-    database = get_database()
-    where = database.engine.url.render_as_string(hide_password=True)
-    try:
-        with database.writing() as session:
-            if not is_current(session.connection()):
-                _fail(
-                    f"{where} does not have this version's schema. Bring it there: python -m core.db.migrate"
-                )
-            yield session
-    except OperationalError as error:
-        _fail(f"{where} does not answer: {error.orig}")
-
-
-def _say(sentence: str) -> None:
-    print(sentence, file=sys.stderr)
-
-
-def _fail(sentence: str) -> NoReturn:
-    _say(f"condensery: {sentence}")
-    raise typer.Exit(1)
-
-
-if __name__ == "__main__":
-    app()

@@ -1,0 +1,93 @@
+"""Files that belong to nothing: a process died after it had stored them, or before it could delete them.
+
+The files are listed before the rows are read, so a file that is registered meanwhile is known. One that is
+stored, but not registered yet, is young, or of an attempt that holds its row: both are left alone.
+"""
+
+from collections.abc import Iterable, Iterator
+from pathlib import PurePosixPath
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from core.catalogue import blobs
+from core.catalogue.datasets import PREFIX as DATASETS
+from core.catalogue.datasets import dataset_prefix
+from core.db.models import Artifact, Blob, Checkpoint, Dataset, Job
+from core.jobs.files import PREFIX as JOBS
+from core.jobs.files import attempt_prefix
+from core.storage import Storage
+
+DAY_SECONDS = 86_400.0
+_AT_ONCE = 500
+
+
+def orphans(session: Session, storage: Storage, older_than_seconds: float = DAY_SECONDS) -> list[str]:
+    """The keys of files that belong to nothing, of uploads, data sets and jobs.
+
+    None is younger than `older_than_seconds`: that one may be registered yet.
+    """
+    of_uploads, of_datasets, of_jobs = (
+        storage.unchanged_for(prefix, older_than_seconds) for prefix in (blobs.PREFIX, DATASETS, JOBS)
+    )
+    found: list[str] = []
+    for keys in _portions(of_uploads):
+        known = set(session.scalars(select(Blob.file_key).where(Blob.file_key.in_(keys))))
+        found += [key for key in keys if key not in known]
+    for ids, keys in _by_subject(of_datasets):
+        found += _outside(keys, _of_datasets(session, ids))
+    for ids, keys in _by_subject(of_jobs):
+        registered, held = _of_jobs(session, ids)
+        found += [key for key in _outside(keys, held) if key not in registered]
+    return found
+
+
+def forget_orphans(session: Session, storage: Storage, older_than_seconds: float = DAY_SECONDS) -> list[str]:
+    """Delete the files that belong to nothing. Returns their keys."""
+    found = orphans(session, storage, older_than_seconds)
+    for key in found:
+        storage.delete(key)
+    return found
+
+
+def _portions(values: Iterable[str]) -> Iterator[list[str]]:
+    """As many as a query may name."""
+    remaining = list(values)
+    for start in range(0, len(remaining), _AT_ONCE):
+        yield remaining[start : start + _AT_ONCE]
+
+
+def _by_subject(keys: list[str]) -> Iterator[tuple[list[str], list[str]]]:
+    """Ids, a moderate number of them, with their keys `<prefix>/<id>/…`."""
+    by_id: dict[str, list[str]] = {}
+    for key in keys:
+        by_id.setdefault(key.split("/", 2)[1], []).append(key)
+    for ids in _portions(by_id):
+        yield ids, [key for one in ids for key in by_id[one]]
+
+
+def _of_datasets(session: Session, ids: list[str]) -> set[str]:
+    """What is below these belongs to a data set: its canonical form, or what an attempt is just storing."""
+    columns = select(Dataset.id, Dataset.blob_prefix, Dataset.fence, Dataset.lease_until)
+    prefixes = set()
+    for row in session.execute(columns.where(Dataset.id.in_(ids))):
+        if row.blob_prefix is not None:
+            prefixes.add(row.blob_prefix)
+        if row.lease_until is not None:
+            prefixes.add(f"{dataset_prefix(row.id)}/a{row.fence}")
+    return prefixes
+
+
+def _of_jobs(session: Session, ids: list[str]) -> tuple[set[str], set[str]]:
+    """The files of jobs that are registered, and the prefixes of attempts that may be storing some."""
+    registered = {
+        *session.scalars(select(Artifact.blob_key).where(Artifact.job_id.in_(ids))),
+        *session.scalars(select(Checkpoint.blob_key).where(Checkpoint.job_id.in_(ids))),
+    }
+    held = select(Job.id, Job.fence).where(Job.id.in_(ids), Job.lease_until.is_not(None))
+    return registered, {attempt_prefix(row.id, row.fence) for row in session.execute(held)}
+
+
+def _outside(keys: list[str], prefixes: set[str]) -> list[str]:
+    """The keys that are below none of the prefixes."""
+    return [key for key in keys if not prefixes.intersection(map(str, PurePosixPath(key).parents))]
