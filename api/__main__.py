@@ -43,11 +43,10 @@ def main() -> int:
     if not is_loopback(settings.host):
         with get_database().reading() as session:
             if not any_key(session):
-                print(
-                    f"condensery: refusing to listen on {settings.host}: there are no API keys, so anybody "
-                    "who reaches it could do anything. Make one first:\n"
-                    "    python -m core.admin keys create --owner NAME --scope admin",
-                    file=sys.stderr,
+                log.critical(
+                    f"refusing to listen on {settings.host}: there are no API keys, so anybody who reaches "
+                    "it could do anything. Make one first: "
+                    "python -m core.admin keys create --owner NAME --scope admin"
                 )
                 return 2
     app = create_app(settings)

@@ -49,8 +49,11 @@ def oldest_waiting_seconds(session: Session) -> dict[str, float]:
     first = select(func.min(Job.id)).where(Job.state == "queued").group_by(Job.owner, Job.phase)
     jobs = select(Job.phase, func.min(Job.updated_at)).where(Job.id.in_(first)).group_by(Job.phase)
     waiting = (Dataset.state == "ingesting", Dataset.lease_until.is_(None))
-    since = [(PHASE_QUEUE[phase], at) for phase, at in session.execute(jobs)]
-    since += [(DATASET_QUEUE, session.scalar(select(func.min(Dataset.updated_at)).where(*waiting)))]
+    first_dataset: datetime | None = session.scalar(select(func.min(Dataset.updated_at)).where(*waiting))
+    since = [
+        *((PHASE_QUEUE[phase], at) for phase, at in session.execute(jobs)),
+        (DATASET_QUEUE, first_dataset),
+    ]
     now: datetime = session.scalars(select(db_now())).one()
     return {
         queue: max(

@@ -188,7 +188,7 @@ class Settings(BaseSettings):
 
     @property
     def broker(self) -> str:
-        return self.broker_url.get_secret_value() if self.broker_url else "filesystem://"
+        return self.broker_url.get_secret_value() if self.broker_url else "filesystem://localhost"
 
 
 @lru_cache

@@ -38,10 +38,7 @@ def main(queues: list[str]) -> int:
     settings = get_settings()
     logs.configure(settings, process="worker")
     if unknown := set(queues) - set(QUEUES):
-        print(
-            f"condensery: no queue {', '.join(sorted(unknown))}; there are {', '.join(QUEUES)}",
-            file=sys.stderr,
-        )
+        log.critical(f"no queue {', '.join(sorted(unknown))}; there are {', '.join(QUEUES)}")
         return 2
     stop = threading.Event()
 

@@ -28,15 +28,22 @@ MAKES = {
     ("POST", "/v1/keys"): 201,
     ("POST", "/v1/webhooks"): 201,
 }
-SPEAKS = {("OPTIONS", "/v1/uploads"): 204, ("GET", "/v1/usage"): 200}
+SPEAKS = {
+    ("OPTIONS", "/v1/uploads"): 204,
+    ("GET", "/v1/usage"): 200,
+    ("GET", "/v1/workers"): 200,
+    ("GET", "/metrics"): 200,
+}
+#: What is of the whole service, or makes keys.
+ADMINS = ("/v1/keys", "/v1/workers", "/metrics")
 #: What can be done only where something else was done first: nothing is learned of a row that is one's own.
 FORBIDDEN_TO: dict[Scope, Callable[[Operation], bool]] = {
     "read": lambda operation: (
         operation[0] in ("PUT", "POST", "PATCH", "DELETE")
         or operation == ("HEAD", "/v1/uploads/{upload_id}")
-        or operation[1].startswith("/v1/keys")
+        or operation[1].startswith(ADMINS)
     ),
-    "write": lambda operation: operation[1].startswith("/v1/keys"),
+    "write": lambda operation: operation[1].startswith(ADMINS),
 }
 
 

@@ -98,6 +98,15 @@ class Service:
         self._api.terminate()
         return self._api.wait(30)
 
+    def terminate_api(self) -> None:
+        """SIGTERM, without waiting."""
+        assert self._api is not None
+        self._api.terminate()
+
+    def wait_for_api(self) -> int:
+        assert self._api is not None
+        return self._api.wait(30)
+
     def stop(self) -> None:
         for process in (self._worker, self._api):
             if process is not None and process.poll() is None:
