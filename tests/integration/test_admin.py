@@ -3,19 +3,25 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import select
+from starlette.testclient import TestClient
+from structlog.testing import capture_logs
 from typer.testing import CliRunner, Result
 
 from core import logs
 from core.admin.__main__ import app
 from core.catalogue.keys import authenticate
-from core.db.models import ApiKey
+from core.db.models import ApiKey, Job
 from core.db.session import Database, get_database
 from core.errors import Unauthenticated
+from core.settings import Settings
+from core.storage import get_storage
+from tests.support.api import bring, queued_job
 from tests.support.databases import empty_sqlite
-from tests.support.leased import process_settings
+from tests.support.leased import expire, process_settings
 from tests.support.servers import free_port
 
 CREATE = ("create", "--owner", "team-a", "--scope", "write")
@@ -103,3 +109,45 @@ def test_database_that_is_away(admin: Admin) -> None:
     assert (refused.exit_code, refused.stdout) == (1, "")
     assert "does not answer" in refused.stderr
     assert "hunter2" not in refused.stderr
+
+
+def test_jobs_reap_retention_and_storage(
+    http: TestClient,
+    database: Database,
+    database_url: str,
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(logs, "configure", lambda *_arguments, **_named: None)
+    waiting, lost = queued_job(http, database), queued_job(http, database)
+    bring(database, lost, "running")
+    with database.writing() as session:
+        expire(session, Job, lost)
+
+    def run(*arguments: str, status: int = 0) -> Any:
+        limits = {"data_dir": settings.data_dir, "database_url": database_url, "retention_days_jobs": 1e-9}
+        with process_settings(monkeypatch, **limits):
+            get_database.cache_clear()
+            get_storage.cache_clear()
+            with capture_logs():  # of this process, on standard output
+                ran = CliRunner().invoke(app, arguments if "cancel" in arguments else [*arguments, "--json"])
+            get_database().engine.dispose()
+            get_database.cache_clear()
+            get_storage.cache_clear()
+        assert ran.exit_code == status, ran.output
+        return json.loads(ran.stdout) if ran.stdout else ran.stderr
+
+    assert run("reap")["requeued"] == 1
+    assert {job["id"] for job in run("jobs", "list", "--state", "queued")} == {waiting, lost}
+    assert run("jobs", "list", "--owner", "nobody") == []
+    assert run("jobs", "show", lost)["setbacks"] == {"worker_lost": 1}
+    assert "is cancelled" in run("jobs", "cancel", waiting)
+    assert run("jobs", "cancel", waiting) == f"{waiting} is cancelled.\n", "twice is no error"
+    assert "no job" in run("jobs", "cancel", "job_0", status=1)
+    for listed in (run("retention", "--dry-run"), run("retention")):
+        assert [(one["kind"], one["id"]) for one in listed] == [("job", waiting)]
+    assert run("retention", "--dry-run") == []
+    damaged = run("storage", "check", "--hashes", "--delete-orphans", status=1)
+    dataset = run("jobs", "show", lost)["dataset_id"]
+    assert dataset in {one["row"] for one in damaged["findings"]}, "it was made ready without files"
+    assert {one["fault"] for one in damaged["findings"]} == {"missing"}
