@@ -3,10 +3,10 @@
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeVar
 
-from sqlalchemy import select
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, select
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from core.catalogue.orphans import orphans
 from core.data.content_hash import hash_of_folder
@@ -18,6 +18,9 @@ Fault = Literal["missing", "wrong_size", "wrong_hash", "orphan"]
 
 #: Files that are stored, but whose row is not committed yet.
 YOUNG_SECONDS = 600.0
+_AT_ONCE = 1000
+
+Row = TypeVar("Row", Blob, Artifact, Dataset)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +71,7 @@ def take_inventory(database: Database, storage: Storage, *, hashes: bool) -> Inv
 
 
 def _stored(session: Session) -> Iterator[_Stored]:
-    for blob in session.scalars(select(Blob).execution_options(yield_per=1000)):
+    for blob in _each(session, Blob, Blob.sha256):
         yield _Stored(
             model=Blob,
             identity=blob.sha256,
@@ -77,7 +80,7 @@ def _stored(session: Session) -> Iterator[_Stored]:
             size=blob.size,
             sha256=blob.sha256,
         )
-    for artifact in session.scalars(select(Artifact).execution_options(yield_per=1000)):
+    for artifact in _each(session, Artifact, Artifact.id):
         yield _Stored(
             model=Artifact,
             identity=artifact.id,
@@ -86,7 +89,7 @@ def _stored(session: Session) -> Iterator[_Stored]:
             size=artifact.size,
             sha256=artifact.sha256,
         )
-    for saved in session.scalars(select(Checkpoint).execution_options(yield_per=1000)):
+    for saved in session.scalars(select(Checkpoint)):
         name = f"{saved.job_id} checkpoint {saved.iteration}"
         yield _Stored(
             model=Checkpoint,
@@ -96,8 +99,7 @@ def _stored(session: Session) -> Iterator[_Stored]:
             size=saved.size,
             sha256=saved.sha256,
         )
-    ready = select(Dataset).where(Dataset.state == "ready").execution_options(yield_per=100)
-    for dataset in session.scalars(ready):
+    for dataset in _each(session, Dataset, Dataset.id, Dataset.state == "ready"):
         yield _Stored(
             model=Dataset,
             identity=dataset.id,
@@ -107,6 +109,19 @@ def _stored(session: Session) -> Iterator[_Stored]:
             sha256=dataset.content_hash or "",
             manifest=dataset.manifest or {},
         )
+
+
+def _each(
+    session: Session, model: type[Row], key: InstrumentedAttribute[str], *which: ColumnElement[bool]
+) -> Iterator[Row]:
+    """Every row by its key, a portion at a time: an autocommitting connection has no cursor to stay open."""
+    after = ""
+    while rows := session.scalars(
+        select(model).where(key > after, *which).order_by(key).limit(_AT_ONCE)
+    ).all():
+        yield from rows
+        after = getattr(rows[-1], key.key)
+        session.expunge_all()
 
 
 def _fault(storage: Storage, stored: _Stored, *, hashes: bool) -> Finding | None:

@@ -116,7 +116,8 @@ def _jobs(session: Session, reason: str, *which: ColumnElement[bool]) -> Iterato
     ended = (Job.state.in_(JOB_TERMINAL), Job.finished_at.is_not(None))
     columns = select(Job.id, Job.owner, size.label("bytes"), Job.finished_at.label("since"))
     for row in session.execute(columns.where(*ended, *which).order_by(Job.finished_at)):
-        yield Candidate(kind="job", reason=reason, **row._asdict())
+        # PostgreSQL's sums are decimals.
+        yield Candidate(kind="job", reason=reason, **row._asdict() | {"bytes": int(row.bytes)})
 
 
 def _uploads(session: Session, reason: str, *which: ColumnElement[bool]) -> Iterator[Candidate]:

@@ -80,12 +80,14 @@ def _of_datasets(session: Session, ids: list[str]) -> set[str]:
 
 def _of_jobs(session: Session, ids: list[str]) -> tuple[set[str], set[str]]:
     """The files of jobs that are registered, and the prefixes of attempts that may be storing some."""
+    # Attempts first: one that publishes between the two questions is found by either.
+    held = select(Job.id, Job.fence).where(Job.id.in_(ids), Job.lease_until.is_not(None))
+    attempts = {attempt_prefix(row.id, row.fence) for row in session.execute(held)}
     registered = {
         *session.scalars(select(Artifact.blob_key).where(Artifact.job_id.in_(ids))),
         *session.scalars(select(Checkpoint.blob_key).where(Checkpoint.job_id.in_(ids))),
     }
-    held = select(Job.id, Job.fence).where(Job.id.in_(ids), Job.lease_until.is_not(None))
-    return registered, {attempt_prefix(row.id, row.fence) for row in session.execute(held)}
+    return registered, attempts
 
 
 def _outside(keys: list[str], prefixes: set[str]) -> list[str]:

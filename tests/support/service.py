@@ -98,11 +98,6 @@ class Service:
         self._api.terminate()
         return self._api.wait(30)
 
-    def terminate_api(self) -> None:
-        """SIGTERM, without waiting."""
-        assert self._api is not None
-        self._api.terminate()
-
     def wait_for_api(self) -> int:
         assert self._api is not None
         return self._api.wait(30)
