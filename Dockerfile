@@ -4,7 +4,7 @@
 #   docker build --target worker --tag condensery-worker:0.1.0 .
 
 FROM python:3.13-slim-bookworm AS build
-RUN pip install --no-cache-dir uv==0.13.8
+RUN pip install --no-cache-dir uv==0.13.9
 WORKDIR /build
 RUN uv venv --python /usr/local/bin/python3.13 /opt/venv
 COPY pyproject.toml requirements.lock ./

@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 RUNS := 1
-UV_VERSION := 0.13.8
+UV_VERSION := 0.13.9
 STAMP := $(VENV)/.installed
 
 .PHONY: demo up test fuzz-api faults lint bench bench-api lock clean

@@ -46,6 +46,7 @@ class Index(BaseModel):
         "/v1/datasets",
         "/v1/jobs",
         "/v1/artifacts",
+        "/v1/webhooks",
         "/v1/keys",
         "/v1/usage",
         "/v1/workers",

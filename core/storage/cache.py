@@ -58,7 +58,8 @@ class Cache:
         """A descriptor of an entry with its content, locked against its eviction."""
         content = entry / "content"
         while True:
-            entry.mkdir(exist_ok=True)
+            with suppress(FileExistsError):  # exist_ok looks again, and it may have been evicted by then
+                entry.mkdir()
             try:
                 descriptor = os.open(entry, os.O_RDONLY | os.O_DIRECTORY)
             except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""The worker dies, or is stopped, in the middle of a job: it goes on, and ends with the same bytes."""
+"""What is left when the service dies or is stopped. That jobs go on is tested by tests/faults."""
 
 import subprocess
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from condensery import Client
-from tests.support.service import Service, finish, upload_dataset
+from tests.support.service import Service, upload_dataset
 
 JOB = {
     "ipc": 3,
@@ -16,10 +16,6 @@ JOB = {
     "evaluation": {"networks": 1, "epochs": 5, "baselines": ["random"]},
     "seed": 11,
 }
-
-
-def _digests(client: Client, job_id: str) -> dict[str, str]:
-    return {one["format"]: one["sha256"] for one in client.get(f"/v1/jobs/{job_id}/artifacts")["data"]}
 
 
 def _wait_for(client: Client, job_id: str, wanted: str) -> None:
@@ -39,34 +35,6 @@ def _processes_of(service: Service) -> list[str]:
         except OSError:
             continue
     return found
-
-
-def test_a_job_whose_worker_is_killed_and_then_stopped_ends_with_the_bytes_of_an_undisturbed_one(
-    own_service: Service, digits_zip: Path
-) -> None:
-    own_service.start()
-    with own_service.client() as client:
-        dataset = upload_dataset(client, digits_zip)
-        body = {"dataset_id": dataset["id"], **JOB}
-        undisturbed = finish(client, client.post("/v1/jobs", body)["id"])
-        assert undisturbed["state"] == "succeeded", undisturbed["problem"]
-        assert undisturbed["resumes"] == 0
-
-        job_id = client.post("/v1/jobs", body)["id"]
-        _wait_for(client, job_id, "checkpoint")
-        own_service.kill_worker()
-        own_service.start_worker()
-        _wait_for(client, job_id, "resumed")
-        assert own_service.stop_worker() == 0
-        waiting = client.get(f"/v1/jobs/{job_id}")
-        assert waiting["state"] == "queued"
-        assert 0 < waiting["iteration"] < JOB["iterations"]
-        own_service.start_worker()
-        disturbed = finish(client, job_id)
-        assert disturbed["state"] == "succeeded", disturbed["problem"]
-        assert disturbed["resumes"] == 2
-        assert _digests(client, job_id) == _digests(client, undisturbed["id"])
-    assert own_service.temporary() == []
 
 
 def test_everything_started_is_gone_after_kill_9(own_service: Service, digits_zip: Path) -> None:

@@ -37,8 +37,8 @@ def dataset_id(service: Service, digits_zip: Path) -> str:
 
 
 @pytest.fixture(scope="module")
-def target() -> Iterator[Receiver]:
-    """Told by a webhook."""
+def target(service: Service) -> Iterator[Receiver]:
+    """Told by a webhook of this service."""
     with receiver() as made:
         yield made
 

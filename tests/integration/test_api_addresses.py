@@ -9,7 +9,8 @@ from core.db.session import Database
 from tests.support.api import problem_of
 from tests.support.calls import content_of
 
-IDS = {f"{kind}_id": f"{kind}_0" for kind in ("upload", "dataset", "job", "artifact", "key")}
+KINDS = ("upload", "dataset", "job", "artifact", "key", "webhook", "delivery")
+IDS = {f"{kind}_id": f"{kind}_0" for kind in KINDS}
 
 
 def operations(app: FastAPI) -> list[tuple[str, str]]:

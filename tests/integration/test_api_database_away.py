@@ -18,7 +18,8 @@ from tests.faults.daemons import Postgres
 from tests.support.api import client_of, problem_of, token_of
 from tests.support.calls import content_of
 
-IDS = {f"{kind}_id": f"{kind}_0" for kind in ("upload", "dataset", "job", "artifact", "key")}
+KINDS = ("upload", "dataset", "job", "artifact", "key", "webhook", "delivery")
+IDS = {f"{kind}_id": f"{kind}_0" for kind in KINDS}
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +61,7 @@ def test_database_that_is_stopped_and_started(app: FastAPI, server: Postgres, aw
         server.stop()
         try:
             for method, path in operations(app):
+                app.state.known_keys.forget()
                 called = http.request(method, path.format(**IDS), **content_of((method, path), IDS))
                 assert called.status_code == 503, (method, path, called.text)
                 assert called.headers["retry-after"]
@@ -116,6 +118,7 @@ def test_every_connection_busy(
     token = token_of(away, "owner")
     away.engine.dispose()
     away.engine = create_engine(server.address, pool_size=1, max_overflow=0, pool_timeout=0.2)
+    away._reader = away.engine
     with client_of(create_app(settings, away, storage), token) as http:
         with away.engine.connect() as connection:
             connection.execute(text("SELECT 1"))

@@ -164,7 +164,8 @@ def test_database_that_is_away(settings: Settings, storage: LocalStorage, tmp_pa
             assert http.get("/healthz").status_code == 200
             ready = http.get("/readyz")
             assert ready.status_code == 503
-            assert ready.json()["checks"] == {"database": "unreachable", "storage": "ok"}
+            checks = {"database": "unreachable", "storage": "ok", "broker": "ok"}
+            assert ready.json()["checks"] == checks
 
 
 def test_database_that_is_away_is_not_taken_for_a_key_in_flight(tmp_path: Path) -> None:
@@ -176,4 +177,5 @@ def test_database_that_is_away_is_not_taken_for_a_key_in_flight(tmp_path: Path) 
 def test_service_is_ready_on_a_migrated_database(http: TestClient) -> None:
     ready = http.get("/readyz")
     assert ready.status_code == 200
-    assert ready.json() == {"status": "ready", "checks": {"database": "ok", "storage": "ok"}}
+    checks = {"database": "ok", "storage": "ok", "broker": "ok"}
+    assert ready.json() == {"status": "ready", "checks": checks, "workers": None}

@@ -167,7 +167,7 @@ class Service:
         return {path.name: path.stat().st_size for path in (self.data_dir / "partial").iterdir()}
 
     def rows(self) -> dict[str, int]:
-        """How many each table of the database holds."""
+        """How many each table of the database holds of what users made."""
         address = self.environment.get("CONDENSERY_DATABASE_URL")
         engine = create_engine(address or f"sqlite+pysqlite:///{self.data_dir / 'condensery.db'}")
         try:
@@ -175,6 +175,7 @@ class Service:
                 return {
                     table.name: connection.execute(select(func.count()).select_from(table)).scalar_one()
                     for table in Base.metadata.sorted_tables
+                    if table.name != "workers"
                 }
         finally:
             engine.dispose()
