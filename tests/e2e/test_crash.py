@@ -3,10 +3,8 @@
 import subprocess
 from pathlib import Path
 
-import pytest
-
-from condensery import Client
-from tests.support.service import Service, upload_dataset
+from tests.faults.checker import processes_of
+from tests.support.service import Service, upload_dataset, wait_for_event
 
 JOB = {
     "ipc": 3,
@@ -18,34 +16,15 @@ JOB = {
 }
 
 
-def _wait_for(client: Client, job_id: str, wanted: str) -> None:
-    for kind, _ in client.follow(f"/v1/jobs/{job_id}"):
-        if kind == wanted:
-            return
-    pytest.fail(f"{job_id} ended without {wanted!r}")
-
-
-def _processes_of(service: Service) -> list[str]:
-    """Whatever still runs with this service's data directory in its environment."""
-    found = []
-    for entry in Path("/proc").glob("[0-9]*/environ"):
-        try:
-            if str(service.data_dir).encode() in entry.read_bytes():
-                found.append((entry.parent / "cmdline").read_text().replace("\0", " "))
-        except OSError:
-            continue
-    return found
-
-
 def test_everything_started_is_gone_after_kill_9(own_service: Service, digits_zip: Path) -> None:
     own_service.start()
     with own_service.client() as client:
         dataset = upload_dataset(client, digits_zip)
         job_id = client.post("/v1/jobs", {"dataset_id": dataset["id"], **JOB, "iterations": 100_000})["id"]
-        _wait_for(client, job_id, "checkpoint")
+        wait_for_event(client, job_id, "checkpoint")
     own_service.stop_api()
     own_service.kill_worker()
-    own_service.wait_until(lambda: _processes_of(own_service) == [])
+    own_service.wait_until(lambda: processes_of(own_service.data_dir) == [])
 
 
 def test_a_wake_up_lost_with_the_broker_costs_no_job(own_service: Service, digits_zip: Path) -> None:
@@ -62,10 +41,10 @@ def test_a_wake_up_lost_with_the_broker_costs_no_job(own_service: Service, digit
 def test_ctrl_c_stops_both_processes_cleanly(tmp_path: Path) -> None:
     service = Service(tmp_path / "data")
     up = service.up()
-    assert {"-m api", "-m worker"} <= {" ".join(line.split()[1:3]) for line in _processes_of(service)}
+    assert {"-m api", "-m worker"} <= {" ".join(line.split()[1:3]) for line in processes_of(service.data_dir)}
     up.interrupt()
     assert up.wait() == 0
-    assert _processes_of(service) == []
+    assert processes_of(service.data_dir) == []
     log = service.log.read_text()
     assert "condensery: stopped" in log
     assert "Traceback" not in log

@@ -8,9 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.conftest import settings_of
-from tests.e2e.test_crash import _digests, _wait_for
 from tests.support.buckets import aws_environment, new_bucket
-from tests.support.service import Service, finish, upload_dataset
+from tests.support.service import Service, digests, finish, upload_dataset, wait_for_event
 
 JOB = {
     "ipc": 2,
@@ -57,13 +56,13 @@ def test_a_job_goes_on_at_another_machine_and_ends_with_the_same_bytes(
         assert undisturbed["state"] == "succeeded", undisturbed["problem"]
 
         job_id = client.post("/v1/jobs", body)["id"]
-        _wait_for(client, job_id, "checkpoint")
+        wait_for_event(client, job_id, "checkpoint")
         first.kill_worker()
         second.start_worker()
         disturbed = finish(client, job_id)
         assert disturbed["state"] == "succeeded", disturbed["problem"]
         assert disturbed["resumes"] == 1
-        assert _digests(client, job_id) == _digests(client, undisturbed["id"])
+        assert digests(client, job_id) == digests(client, undisturbed["id"])
         for one in client.get(f"/v1/jobs/{job_id}/artifacts")["data"]:
             client.download(one, first.data_dir / "downloaded")  # checks the SHA-256
     assert any(name.startswith(f"datasets+{dataset['id']}") for name in copies(second))

@@ -19,7 +19,7 @@ from examples.digits import write_zip
 from tests.faults.checker import Evidence, violations
 from tests.faults.daemons import Postgres, Redis
 from tests.support.processes import descendants, runner_of, wait_for
-from tests.support.service import Service, finish, upload_dataset
+from tests.support.service import Service, digests, finish, upload_dataset, wait_for_event
 
 #: How long a service may take to put everything right: here a lease lasts four seconds, not sixty.
 SETTLE_SECONDS = 150
@@ -77,8 +77,7 @@ class Place:
         return self.client.get(f"/v1/jobs/{job_id}")
 
     def digests(self, job_id: str) -> dict[str, str]:
-        offered = self.client.get(f"/v1/jobs/{job_id}/artifacts")["data"]
-        return {one["format"]: one["sha256"] for one in offered}
+        return digests(self.client, job_id)
 
     def events(self, job_id: str) -> list[str]:
         types: list[str] = []
@@ -89,11 +88,7 @@ class Place:
                 return types
 
     def wait_for(self, job_id: str, *wanted: str) -> None:
-        """Until one of these events has happened."""
-        for kind, _ in self.client.follow(f"/v1/jobs/{job_id}"):
-            if kind in wanted:
-                return
-        raise AssertionError(f"{job_id} ended without {' or '.join(wanted)}")
+        wait_for_event(self.client, job_id, *wanted)
 
     # What goes wrong.
 

@@ -226,3 +226,17 @@ def finish(client: Client, job_id: str) -> dict[str, Any]:
     *_, (kind, job) = client.follow(f"/v1/jobs/{job_id}")
     assert kind == "end"
     return job
+
+
+def digests(client: Client, job_id: str) -> dict[str, str]:
+    """SHA-256 by format of what a job offers."""
+    offered = client.get(f"/v1/jobs/{job_id}/artifacts")["data"]
+    return {one["format"]: one["sha256"] for one in offered}
+
+
+def wait_for_event(client: Client, job_id: str, *wanted: str) -> None:
+    """Until one of these events has happened. Raises AssertionError: the job ended without."""
+    for kind, _ in client.follow(f"/v1/jobs/{job_id}"):
+        if kind in wanted:
+            return
+    raise AssertionError(f"{job_id} ended without {' or '.join(wanted)}")
