@@ -14,6 +14,11 @@ from tests.support.buckets import aws_environment, new_bucket
 from tests.support.databases import copied_sqlite, empty_postgres, empty_sqlite, migrated_postgres
 from tests.support.servers import postgres, redis_server, s3_server
 
+# Two processes of tests share the cores, and so do the services that they start: threads of torch that wait
+# for one another by spinning take twice as long. Read when torch is loaded, which is later.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
 
 def pytest_configure() -> None:
     # As Ctrl-C does, so that servers and services which tests have started are stopped then too.
