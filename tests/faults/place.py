@@ -139,9 +139,11 @@ class Place:
         database, found = Database(settings.database), list[str]()
 
         def clean() -> bool:
-            # What the worker does hourly with what is a day old; nothing is being written now.
+            # What workers do with what is a day old; nothing is being written now.
+            storage = storage_of(settings)
+            storage.forget_abandoned(0)
             with database.reading() as session:
-                forget_orphans(session, storage_of(settings), 0)
+                forget_orphans(session, storage, 0)
             found[:] = violations(evidence)
             return not found
 
