@@ -35,7 +35,9 @@ def choose_device(wanted: str) -> torch.device:
 def make_deterministic() -> None:
     """Same seed, same machine: same bytes. Before the first use of the device."""
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    torch.use_deterministic_algorithms(True)
+    # Not use_deterministic_algorithms: it says the same to torch's compiler, too, which is not used here and
+    # takes longer to load than torch itself.
+    torch.set_deterministic_debug_mode("error")
     # Filling fresh memory guards against reads before a write, of which the engine has none, and costs a
     # condensation on a CPU 6 % of its time.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]

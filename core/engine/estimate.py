@@ -6,12 +6,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
-from torch.utils.flop_counter import FlopCounterMode
+from torch import Tensor, nn
 
 from core.engine.condense import Step, condense
 from core.engine.config import CondenseConfig
 from core.engine.images import LabelledImages, resident
-from core.engine.networks import skeleton
+from core.engine.networks import materialise, skeleton
 from core.engine.state import CondenseState
 
 WARM_UP_SECONDS = 60.0
@@ -69,20 +69,30 @@ def estimate(
 
 
 def flops_per_iteration(real: LabelledImages, config: CondenseConfig) -> int:
-    """Real images forward; synthetic ones forward and back to the pixels. Nothing is computed.
+    """Real images forward; synthetic ones forward and, at the same cost, back to the pixels.
 
     A class of more synthetic images than a micro-batch is embedded once more, which is not counted.
     """
-    network = skeleton(config.network, real.channels, real.size, real.num_classes).requires_grad_(False)
-    # Two images: batch norm refuses a single one.
-    x_NCHW = torch.empty(2, real.channels, *real.size, device="meta", requires_grad=True)
-    with FlopCounterMode(display=False) as forward:
-        features_NF = network.embed(x_NCHW)
-    with FlopCounterMode(display=False) as backward:
-        torch.autograd.grad(features_NF.sum(), x_NCHW)
-    one_forward, one_back = forward.get_total_flops() // 2, backward.get_total_flops() // 2
-    per_class = config.batch_real * one_forward + config.ipc * (one_forward + one_back)
-    return int(len(real.classes) * per_class)
+    network = skeleton(config.network, real.channels, real.size, real.num_classes)
+    assert isinstance(network, nn.Module)  # a protocol cannot say so
+    flops = 0
+
+    def count(layer: nn.Module, _: object, output: Tensor) -> None:
+        nonlocal flops
+        assert isinstance(layer, nn.Conv2d | nn.Linear)
+        flops += 2 * output[0].numel() * layer.weight[0].numel()
+
+    for layer in network.modules():
+        if isinstance(layer, nn.Conv2d | nn.Linear):
+            layer.register_forward_hook(count)
+    # Not on the meta device and not by FlopCounterMode, which give the same number: they load sympy and
+    # torch's compiler, and that takes longer than the start of a process. Two images: batch norm refuses a
+    # single one. float64: the compiled blocks have no layers to count.
+    materialise(network, torch.device("cpu"))
+    network.double()
+    with torch.no_grad():
+        network.embed(torch.zeros(2, real.channels, *real.size, dtype=torch.float64))
+    return len(real.classes) * (config.batch_real + 2 * config.ipc) * flops
 
 
 def _timed(
