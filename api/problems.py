@@ -8,9 +8,8 @@ import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from psycopg.errors import ReadOnlySqlTransaction
 from pydantic import BaseModel, ConfigDict
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 
@@ -18,6 +17,7 @@ from api.parameters import allowed_methods
 from api.request_context import request_id
 from api.tus import VERSION_HEADER, wrong_version
 from core import errors
+from core.db.session import is_unavailable, refuses_writes
 from core.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -223,13 +223,10 @@ def http_problem(
 
 def _database_failed(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, DBAPIError)
-    read_only = isinstance(error.orig, ReadOnlySqlTransaction) or "readonly" in str(error.orig)
-    if not (
-        read_only or error.connection_invalidated or isinstance(error, OperationalError | InterfaceError)
-    ):
+    if not is_unavailable(error):
         return _unexpected(request, error)
     log.error("database not available", error=str(error.orig))
-    what = "cannot be written to" if read_only else "does not answer"
+    what = "cannot be written to" if refuses_writes(error) else "does not answer"
     detail = f"the database {what}; try again"
     return problem(503, "database_unavailable", detail, headers=_HEADERS[503])
 

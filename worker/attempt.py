@@ -46,7 +46,7 @@ class Attempt:
     @contextmanager
     def writing(self) -> Iterator[Session]:
         """One transaction. A database that is away is waited for as long as the lease surely holds."""
-        self.database.wait_until_reachable(self.settings.lease_seconds * 2 / 3)
+        self.database.wait_until_writable(self.settings.lease_seconds * 2 / 3)
         with self.database.writing() as session:
             yield session
 

@@ -8,11 +8,11 @@ import os
 import sys
 
 import structlog
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError
 
 from core import logs
 from core.db.models import Dataset, Job
-from core.db.session import get_database
+from core.db.session import get_database, is_unavailable
 from core.errors import CondenseryError, DataError, JobError, LeaseLost, StorageFull, StorageUnavailable
 from core.jobs.files import keep_only_published
 from core.jobs.reaper import release, wait_again
@@ -43,7 +43,9 @@ def main(kind: str, row_id: str, fence: int, parent: int) -> int:
         _run(attempt)
     except LeaseLost as error:
         log.warning("gave up", detail=error.detail)
-    except OperationalError as error:
+    except DBAPIError as error:
+        if not is_unavailable(error):
+            raise
         log.warning("gave up: the database is away", error=str(error.orig))
         return EX_DATABASE_AWAY
     return 0

@@ -49,7 +49,7 @@ def supervise(lease: Lease, settings: Settings, database: Database, storage: Sto
             process.wait()
     log.info("attempt ended", status=process.returncode, reason=reason)
     # Should it stay away, the lease runs out and the reaper does the same.
-    database.wait_until_reachable(settings.lease_seconds)
+    database.wait_until_writable(settings.lease_seconds)
     with database.writing() as session:
         _settle(session, lease, settings, storage, process.returncode, reason)
 

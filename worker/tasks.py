@@ -8,6 +8,7 @@ import socket
 
 import structlog
 
+from core.db.migrate import is_current
 from core.db.models import Dataset, Job
 from core.db.session import get_database
 from core.failpoints import reach
@@ -56,6 +57,10 @@ def _next(queue: str, settings: Settings) -> tuple[Lease, dict[str, str]] | None
     worker = f"{socket.gethostname()}:{os.getpid()}"
     for model in _SERVES[queue]:
         with get_database().writing() as session:
+            if not is_current(session.connection()):
+                # An older worker would not understand what a newer one has written, nor keep to its rules.
+                log.error("takes no work: the database does not have the schema of this version")
+                return None
             lease = claim_next(
                 session,
                 model,

@@ -1,5 +1,6 @@
 """`python -m core.db.migrate`: bring the database to the newest schema. Safe to run at every start."""
 
+from functools import lru_cache
 from pathlib import Path
 
 from alembic import command
@@ -26,8 +27,12 @@ def upgrade(url: str) -> None:
 
 def is_current(connection: Connection) -> bool:
     """Whether the database has the schema that this code was written for."""
-    head = ScriptDirectory(str(MIGRATIONS)).get_current_head()
-    return MigrationContext.configure(connection).get_current_revision() == head
+    return MigrationContext.configure(connection).get_current_revision() == _newest()
+
+
+@lru_cache
+def _newest() -> str | None:
+    return ScriptDirectory(str(MIGRATIONS)).get_current_head()
 
 
 if __name__ == "__main__":

@@ -15,10 +15,17 @@ from typing import Any
 
 import psycopg
 from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
-from sqlalchemy.exc import DisconnectionError, OperationalError
+from sqlalchemy.exc import DBAPIError, DisconnectionError, InterfaceError, OperationalError
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import ConnectionPoolEntry
-from tenacity import RetryError, Retrying, retry_if_exception_type, stop_after_delay, wait_exponential
+from tenacity import (
+    RetryError,
+    Retrying,
+    retry_if_exception_type,
+    retry_if_not_result,
+    stop_after_delay,
+    wait_exponential,
+)
 
 from core.settings import get_settings
 
@@ -85,6 +92,20 @@ def _begin_sqlite(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 
+def refuses_writes(error: DBAPIError) -> bool:
+    """Whether the database answered that it is read-only."""
+    return isinstance(error.orig, psycopg.errors.ReadOnlySqlTransaction) or "readonly" in str(error.orig)
+
+
+def is_unavailable(error: DBAPIError) -> bool:
+    """Whether the same statement may well succeed later: the database is away, busy or read-only."""
+    return (
+        refuses_writes(error)
+        or error.connection_invalidated
+        or isinstance(error, OperationalError | InterfaceError)
+    )
+
+
 class Database:
     """Sessions on one engine."""
 
@@ -98,22 +119,24 @@ class Database:
             self.engine if in_sqlite else self.engine.execution_options(isolation_level="AUTOCOMMIT")
         )
 
-    def wait_until_reachable(self, seconds: float) -> bool:
-        """Whether the database answers: now, or within `seconds`."""
+    def wait_until_writable(self, seconds: float) -> bool:
+        """Whether the database answers and takes writes: now, or within `seconds`."""
         attempts = Retrying(
-            retry=retry_if_exception_type(OperationalError),
+            retry=retry_if_exception_type(OperationalError) | retry_if_not_result(bool),
             stop=stop_after_delay(seconds),
             wait=wait_exponential(multiplier=0.1, max=2),
         )
         try:
-            attempts(self._ping)
+            attempts(self._takes_writes)
         except RetryError:
             return False
         return True
 
-    def _ping(self) -> None:
+    def _takes_writes(self) -> bool:
         with self.engine.connect() as connection:
-            connection.execute(text("SELECT 1"))
+            if connection.dialect.name == "sqlite":
+                return bool(connection.scalar(text("SELECT 1")))
+            return bool(connection.scalar(text("SHOW transaction_read_only")) == "off")
 
     @contextmanager
     def reading(self) -> Iterator[Session]:

@@ -1,5 +1,6 @@
 """PostgreSQL and Redis processes that a test kills, freezes and starts again, with the data they had."""
 
+import os
 import shutil
 import signal
 import subprocess
@@ -21,9 +22,10 @@ from tests.support.servers import (
 class Daemon(ABC):
     """A server on a port of its own."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, **environment: str) -> None:
         self.folder = folder
         self.port = free_port()
+        self._environment = {**os.environ, **environment}
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -38,7 +40,7 @@ class Daemon(ABC):
 
     def start(self) -> None:
         self._process = subprocess.Popen(
-            self._command(), user=self._user, cwd=self.folder,
+            self._command(), user=self._user, cwd=self.folder, env=self._environment,
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
         self._wait_until_ready()
@@ -62,8 +64,8 @@ class Daemon(ABC):
 
 
 class Postgres(Daemon):
-    def __init__(self, folder: Path) -> None:
-        super().__init__(folder)
+    def __init__(self, folder: Path, **environment: str) -> None:
+        super().__init__(folder, **environment)
         initdb = binary("initdb")
         if initdb is None:
             missing("PostgreSQL", POSTGRES_VARIABLE)

@@ -1,7 +1,9 @@
 """A service to which faults are done: real processes, its own database and broker, small real jobs."""
 
 import os
+import shutil
 import signal
+import struct
 import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -18,7 +20,9 @@ from core.storage import storage_of
 from examples.digits import write_zip
 from tests.faults.checker import Evidence, violations
 from tests.faults.daemons import Postgres, Redis
-from tests.support.processes import descendants, runner_of, wait_for
+from tests.faults.proxy import Proxy
+from tests.support.processes import commands, descendants, runner_of, wait_for
+from tests.support.servers import missing
 from tests.support.service import Service, digests, finish, upload_dataset, wait_for_event
 
 #: How long a service may take to put everything right: here a lease lasts four seconds, not sixty.
@@ -50,19 +54,25 @@ class Place:
         self,
         kind: str,
         service: Service,
-        armed: Path,
-        digits: Path,
+        folder: Path,
         postgres: Postgres | None,
         redis: Redis | None,
+        proxy: Proxy | None,
     ) -> None:
         self.kind = kind
         self.service = service
-        self.digits = digits
+        self.folder = folder
+        self.digits = folder / "digits.zip"
+        self.clock = folder / "clock"
         self.postgres = postgres
         self.redis = redis
-        self._armed = armed
+        self.proxy = proxy
+        self._url = postgres.address if postgres else None
+        self.evidence = Evidence(service.data_dir, self._url)
+        self._armed = folder / "failpoints"
+        write_zip(self.digits)
         self.client = service.client()
-        self.dataset_id = str(upload_dataset(self.client, digits)["id"])
+        self.dataset_id = str(upload_dataset(self.client, self.digits)["id"])
         first = finish(self.client, self.submit())
         assert first["state"] == "succeeded", first["problem"]
         self.undisturbed = self.digests(first["id"])
@@ -102,7 +112,7 @@ class Place:
         (self._armed / point).unlink(missing_ok=True)
 
     def wait_until_sprung(self, point: str) -> None:
-        wait_for(lambda: not (self._armed / point).exists())
+        wait_for(lambda: not (self._armed / point).exists(), seconds=SETTLE_SECONDS)
 
     def runner(self, row_id: str) -> int:
         """The process that works on a row, once there is one."""
@@ -117,12 +127,36 @@ class Place:
     def kill(self, pid: int, number: int = signal.SIGKILL) -> None:
         os.kill(pid, number)
 
+    def set_clock(self, clock: Path, seconds: int) -> None:
+        """Move the wall clock of whoever was started with this file; `self.clock` is the database's."""
+        with clock.open("r+b" if clock.exists() else "wb") as file:
+            file.write(struct.pack("=q", seconds))
+
+    def execute(self, statement: str) -> None:
+        """Change the database behind the service's back."""
+        database = Database(self._url or f"sqlite+pysqlite:///{self.service.data_dir / 'condensery.db'}")
+        with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            connection.exec_driver_sql(statement)
+        database.engine.dispose()
+
+    def set_read_only(self, switch: str) -> None:
+        """PostgreSQL: `on` or `off`."""
+        self.execute(f"ALTER SYSTEM SET default_transaction_read_only = {switch}")
+        self.execute("SELECT pg_reload_conf()")
+
+    def log_size(self) -> int:
+        return self.service.log.stat().st_size
+
+    def wait_for_log(self, words: str, after: int) -> None:
+        """Until the service has said this, `after` so many bytes of its log."""
+        wait_for(lambda: words.encode() in self.service.log.read_bytes()[after:])
+
     # What must be true afterwards.
 
     def settle(self, *job_ids: str, state: str = "succeeded") -> None:
         """Wait until these jobs have ended, as if nothing had happened to them."""
         for job_id in job_ids:
-            wait_for(partial(self._has_ended, job_id), seconds=SETTLE_SECONDS)
+            wait_for(partial(self._has_ended, job_id), seconds=SETTLE_SECONDS, every=0.2)
             job = self.job(job_id)
             assert job["state"] == state, (job["state"], job["problem"], self.events(job_id))
             if state == "succeeded":
@@ -133,9 +167,7 @@ class Place:
 
     def verdict(self) -> list[str]:
         """What is wrong, with everything at rest."""
-        url = self.service.environment.get("CONDENSERY_DATABASE_URL")
-        evidence = Evidence(self.service.data_dir, url)
-        settings = Settings(data_dir=self.service.data_dir, database_url=url, _env_file=None)
+        settings = Settings(data_dir=self.service.data_dir, database_url=self._url, _env_file=None)
         database, found = Database(settings.database), list[str]()
 
         def clean() -> bool:
@@ -144,7 +176,7 @@ class Place:
             storage.forget_abandoned(0)
             with database.reading() as session:
                 forget_orphans(session, storage, 0)
-            found[:] = violations(evidence)
+            found[:] = violations(self.evidence)
             return not found
 
         try:
@@ -157,32 +189,62 @@ class Place:
 
 
 @contextmanager
-def place(kind: str, folder: Path, **settings: str) -> Iterator[Place]:
+def place(kind: str, folder: Path) -> Iterator[Place]:
     """`embedded`: SQLite and files. `production`: PostgreSQL and Redis of its own."""
     with ExitStack() as stack:
-        armed = folder / "failpoints"
+        armed, clock = folder / "failpoints", folder / "clock"
         armed.mkdir(parents=True)
-        chosen = HASTE | {"CONDENSERY_FAILPOINTS": str(armed)} | settings
-        postgres = redis = None
+        clock.write_bytes(bytes(8))
+        wrong_clock = {"LD_PRELOAD": str(_build_clock(folder)), "CLOCK_OFFSET": str(clock)}
+        chosen = HASTE | {"CONDENSERY_FAILPOINTS": str(armed)}
+        postgres = redis = proxy = None
         if kind == "production":
             for name in ("postgres", "redis"):
                 (folder / name).mkdir()
-            postgres, redis = Postgres(folder / "postgres"), Redis(folder / "redis")
+            postgres, redis = Postgres(folder / "postgres", **wrong_clock), Redis(folder / "redis")
             for daemon in (postgres, redis):
                 stack.callback(daemon.stop)
                 daemon.start()
+            proxy = Proxy(postgres.port)
+            stack.callback(proxy.stop)
             chosen |= {
-                "CONDENSERY_DATABASE_URL": postgres.address,
+                "CONDENSERY_DATABASE_URL": postgres.address.replace(str(postgres.port), str(proxy.port)),
                 "CONDENSERY_BROKER_URL": redis.address,
+                "LD_PRELOAD": wrong_clock["LD_PRELOAD"],
             }
+        else:
+            chosen |= wrong_clock  # its clock is that of every process
         service = Service(folder / "data", **chosen)
         stack.callback(service.stop)
         service.start()
-        digits = folder / "digits.zip"
-        write_zip(digits)
-        yield Place(kind, service, armed, digits, postgres, redis)
+        yield Place(kind, service, folder, postgres, redis, proxy)
+
+
+def _build_clock(folder: Path) -> Path:
+    compiler = shutil.which("cc")
+    if compiler is None:
+        missing("C compiler", "PATH")
+    library = folder / "clock.so"
+    source = Path(__file__).with_name("clock.c")
+    subprocess.run(
+        [str(compiler), "-shared", "-fPIC", "-O1", "-o", str(library), str(source), "-ldl"], check=True
+    )
+    return library
 
 
 def other_worker(service: Service) -> "subprocess.Popen[bytes]":
     """A second worker beside the service's own, as on another machine."""
     return service.spawn("worker")
+
+
+def end(process: "subprocess.Popen[bytes]") -> None:
+    process.terminate()
+    process.wait(30)
+
+
+def lives(pid: int) -> bool:
+    return pid in commands()
+
+
+def is_runner(pid: int) -> bool:
+    return "worker.runner" in commands().get(pid, [])

@@ -72,8 +72,16 @@ class Service:
 
     def stop_worker(self) -> int:
         """SIGTERM, and wait. Returns the exit status."""
+        self.terminate_worker()
+        return self.wait_for_worker()
+
+    def terminate_worker(self) -> None:
+        """SIGTERM."""
         assert self._worker is not None
         self._worker.terminate()
+
+    def wait_for_worker(self) -> int:
+        assert self._worker is not None
         return self._worker.wait(60)
 
     def kill_worker(self) -> None:
@@ -183,11 +191,11 @@ class Service:
     def temporary(self) -> list[str]:
         return sorted(p.name for p in (self.data_dir / "tmp").iterdir())
 
-    def spawn(self, module: str) -> "subprocess.Popen[bytes]":
+    def spawn(self, module: str, **environment: str) -> "subprocess.Popen[bytes]":
         with self.log.open("ab") as log:
             return subprocess.Popen(
-                [sys.executable, "-m", module], env=self.environment, cwd=ROOT, stdout=log, stderr=log,
-                start_new_session=True,
+                [sys.executable, "-m", module], env=self.environment | environment, cwd=ROOT,
+                stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
 
     @retry(stop=stop_after_delay(60), wait=wait_fixed(0.1), retry=retry_if_result(lambda ready: not ready))
