@@ -43,7 +43,7 @@ OwnDataset = Annotated[Dataset, Depends(_own_dataset)]
 
 
 @router.post(
-    "", status_code=202, responses={200: {"model": DatasetOut}, **responses(400, 404, 409, 413, 415)}
+    "", status_code=202, responses={200: {"model": DatasetOut}, **responses(400, 404, 409, 413, 415, 429)}
 )
 def create(
     body: DatasetCreate,
@@ -59,13 +59,13 @@ def create(
         caller.owner,
         upload_id=body.upload_id,
         path=body.path,
-        import_dirs=settings.import_dirs,
         name=body.name,
         license=body.license,
         image_size=body.image_size,
         channels=body.channels,
         seed=body.seed,
         idempotency_key=idempotency_key,
+        settings=settings,
     )
     response.status_code = 202 if new else 200
     response.headers["Location"] = f"/v1/datasets/{dataset.id}"

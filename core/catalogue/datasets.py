@@ -1,12 +1,12 @@
 """Data sets: from an upload to `ready`, and away again."""
 
-from collections.abc import Iterable
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from core.catalogue import idempotency, rows
+from core.catalogue.usage import admit_bytes
 from core.data.import_path import resolve_import
 from core.db.models import Dataset, Event, Job, Upload
 from core.errors import Conflict
@@ -14,6 +14,7 @@ from core.ids import new_id
 from core.jobs import queue
 from core.jobs.states import JOB_TERMINAL
 from core.jobs.transitions import first_event
+from core.settings import Settings
 from core.storage import Storage
 from core.storage.removal import remove_after_commit
 
@@ -27,13 +28,13 @@ def create_dataset(
     *,
     upload_id: str | None,
     path: str | None,
-    import_dirs: Iterable[Path],
     name: str | None,
     license: str | None,
     image_size: int | None,
     channels: int | None,
     seed: int,
     idempotency_key: str | None,
+    settings: Settings,
 ) -> tuple[Dataset, bool]:
     """A data set to be made from an upload or from a path on the server's disk, and whether it is new.
 
@@ -43,6 +44,7 @@ def create_dataset(
         NotFound: no such upload.
         Conflict: not all of it has come.
         InvalidRequest: as `resolve_import`.
+        QuotaExceeded: the owner stores as much as may be stored.
     """
     fresh = new_id("ds")
     request = {
@@ -57,6 +59,7 @@ def create_dataset(
     dataset_id = idempotency.remember(session, owner, idempotency_key, request, fresh)
     if dataset_id != fresh:
         return rows.get(session, Dataset, owner, dataset_id), False
+    admit_bytes(session, owner, 1, settings)  # how many it will be is known once it has been read
     if upload_id is not None:
         upload = rows.lock(session, Upload, owner, upload_id)
         if upload.sha256 is None:
@@ -67,7 +70,7 @@ def create_dataset(
         found, default_name = {"upload_id": upload.id, "bytes": upload.size}, upload.file_name
     else:
         assert path is not None
-        resolve_import(path, import_dirs)
+        resolve_import(path, settings.import_dirs)
         found, default_name = {"path": path}, PurePosixPath(path).name[:200]
     dataset = Dataset(
         id=fresh,

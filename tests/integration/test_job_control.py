@@ -172,8 +172,12 @@ def test_stored_bytes_are_limited(http: TestClient) -> None:
     assert usage["stored_bytes"] == {
         "uploads": 5000, "datasets": 0, "checkpoints": 0, "artifacts": 0, "total": 5000, "limit": 5000,
     }  # fmt: skip
+    made = http.post("/v1/datasets", json={"upload_id": first.json()["id"]})
+    problem_of(made, 429, "storage_quota_exceeded")
     assert http.delete(f"/v1/uploads/{first.json()['id']}").status_code == 204
-    assert http.put("/v1/uploads", content=b"x" * 3000).status_code == 201
+    again = http.put("/v1/uploads", content=b"x" * 2999)
+    assert again.status_code == 201
+    assert http.post("/v1/datasets", json={"upload_id": again.json()["id"]}).status_code == 202
 
 
 def test_terminal_states_are_final(database: Database) -> None:

@@ -11,7 +11,9 @@ T = TypeVar("T")
 
 def wait_for(find: Callable[[], T], *, seconds: float = 60, every: float = 0.05) -> T:
     """Call `find` until what it returns is true. Raises tenacity.RetryError if that takes too long."""
-    waiting = Retrying(stop=stop_after_delay(seconds), wait=wait_fixed(every), retry=retry_if_not_result(bool))
+    waiting = Retrying(
+        stop=stop_after_delay(seconds), wait=wait_fixed(every), retry=retry_if_not_result(bool)
+    )
     return waiting(find)
 
 
