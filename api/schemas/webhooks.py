@@ -9,17 +9,9 @@ from pydantic.json_schema import SkipJsonSchema
 
 from api.schemas.common import NO_CONTROLS, Request, Resource
 from core.db.models import Webhook
+from core.webhooks.events import EventType
 from core.webhooks.targets import MAX_URL
 
-EventType = Literal[
-    "job.running",
-    "job.paused",
-    "job.succeeded",
-    "job.failed",
-    "job.cancelled",
-    "dataset.ready",
-    "dataset.invalid",
-]
 Url = Annotated[str, Field(min_length=1, max_length=MAX_URL)]
 Events = Annotated[list[EventType] | None, Field(min_length=1, max_length=20)]
 Description = Annotated[str | None, Field(max_length=200, pattern=NO_CONTROLS)]

@@ -1,9 +1,9 @@
 """What a webhook can be told, and the states of telling it."""
 
-from typing import Final
+from typing import Final, Literal, get_args
 
 #: `<kind of row>.<state that it entered>`.
-EVENT_TYPES: Final = (
+EventType = Literal[
     "job.running",
     "job.paused",
     "job.succeeded",
@@ -11,7 +11,8 @@ EVENT_TYPES: Final = (
     "job.cancelled",
     "dataset.ready",
     "dataset.invalid",
-)
+]
+EVENT_TYPES: Final[tuple[str, ...]] = get_args(EventType)
 #: Sent on request, whatever events a webhook wants.
 TEST_EVENT: Final = "webhook.test"
 

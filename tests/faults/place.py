@@ -21,7 +21,7 @@ from examples.digits import write_zip
 from tests.faults.checker import Evidence, violations
 from tests.faults.daemons import Postgres, Redis
 from tests.faults.proxy import Proxy
-from tests.support.processes import commands, descendants, runner_of, wait_for
+from tests.support.processes import descendants, runner_of, wait_for
 from tests.support.servers import missing
 from tests.support.service import Service, digests, finish, upload_dataset, wait_for_event
 
@@ -240,11 +240,3 @@ def other_worker(service: Service) -> "subprocess.Popen[bytes]":
 def end(process: "subprocess.Popen[bytes]") -> None:
     process.terminate()
     process.wait(30)
-
-
-def lives(pid: int) -> bool:
-    return pid in commands()
-
-
-def is_runner(pid: int) -> bool:
-    return "worker.runner" in commands().get(pid, [])

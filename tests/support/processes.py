@@ -58,3 +58,11 @@ def descendants(root: int) -> set[int]:
         unseen = set().union(*(children.get(pid, set()) for pid in unseen))
         found |= unseen
     return found
+
+
+def lives(pid: int) -> bool:
+    return pid in commands()
+
+
+def is_runner(pid: int) -> bool:
+    return "worker.runner" in commands().get(pid, [])

@@ -6,8 +6,8 @@ import time
 
 from condensery.client import ApiError
 from tests.faults.cases.matrix import case
-from tests.faults.place import Place, lives
-from tests.support.processes import wait_for
+from tests.faults.place import Place
+from tests.support.processes import lives, wait_for
 
 
 @case("F32")

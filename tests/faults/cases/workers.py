@@ -7,8 +7,8 @@ import time
 from tenacity import RetryError
 
 from tests.faults.cases.matrix import case
-from tests.faults.place import Place, end, is_runner, lives, other_worker
-from tests.support.processes import parent_of, wait_for
+from tests.faults.place import Place, end, other_worker
+from tests.support.processes import is_runner, lives, parent_of, wait_for
 
 
 @case("F01")
