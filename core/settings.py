@@ -68,7 +68,7 @@ class Settings(BaseSettings):
         10, gt=0, description="How often a worker renews its lease and looks for requests."
     )
     reap_seconds: float = Field(
-        15, gt=0, description="How often expired leases and lost wake-ups are sought."
+        10, gt=0, description="How often expired leases and lost wake-ups are sought."
     )
     redispatch_seconds: float = Field(
         30, gt=0, description="A job still queued this long after its wake-up is sent again."
