@@ -1,7 +1,7 @@
 """`python -m bench.api`: measure the API beside what it is compared with, print, and write the section.
 
 Needs PostgreSQL, Redis, curl and wrk, and for the comparison of downloads nginx (Debian: postgresql,
-redis-server, curl, wrk, nginx-light). It starts all servers itself and takes four to five minutes.
+redis-server, curl, wrk, nginx-light). It starts all servers itself and takes about twelve minutes.
 """
 
 import os
@@ -11,9 +11,12 @@ import tempfile
 import time
 from pathlib import Path
 
-from bench.api import claims, downloads, reads, rejections, report, streams
+from bench.api import claims, downloads, mixed, overload, reads, rejections, report, streams, waiting
 from bench.api.stage import stage
 from bench.page import write_section
+
+#: Of everything at once.
+MIXED_MINUTES = 3
 
 
 def main() -> int:
@@ -43,6 +46,13 @@ def main() -> int:
         streaming = streams.measure(made)
         note("pages of long histories")
         pages = reads.measure_pages(made)
+        note("far too many connections")
+        overloaded = overload.measure(made)
+        note(f"everything at once, {MIXED_MINUTES} minutes")
+        together = mixed.measure(made, MIXED_MINUTES)
+    with tempfile.TemporaryDirectory() as name:
+        note("from submission to work")
+        waited = waiting.measure(Path(name))
         note("done")
     found = report.Findings(
         requests=requests,
@@ -51,6 +61,9 @@ def main() -> int:
         downloads=fetched,
         rejections=refused,
         streams=streaming,
+        overload=overloaded,
+        mixed=together,
+        waiting=waited,
     )
     text = report.section(found, busy)
     print(text)

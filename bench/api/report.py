@@ -5,15 +5,20 @@ import subprocess
 from dataclasses import dataclass
 from statistics import median
 
-from bench.api import claims, downloads, reads, rejections, streams
+from bench.api import claims, downloads, mixed, reads, rejections, streams, waiting
 from bench.api.downloads import Downloads, ratio
+from bench.api.mixed import Mixed
+from bench.api.overload import CALM, TOO_MANY, Overload
 from bench.api.reads import Page, Requests
 from bench.api.rejections import Rejection
 from bench.api.streams import Streaming
+from bench.api.waiting import Waiting
 from bench.api.wrk import Load
 from bench.machine import machine
 
-KIB = 1 << 10
+KIB, MIB = 1 << 10, 1 << 20
+#: Median and longest.
+_WAITING = {"PostgreSQL and Redis": (0.1, 0.5), "embedded": (1.5, 1.5)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +31,9 @@ class Findings:
     downloads: Downloads | None
     rejections: list[Rejection]
     streams: Streaming
+    overload: Overload
+    mixed: Mixed
+    waiting: dict[str, Waiting]
 
 
 def _ms(seconds: float) -> str:
@@ -43,7 +51,7 @@ def _spread(ratios: list[float]) -> str:
 
 def ratios(found: Findings) -> list[tuple[str, str, str, bool]]:
     """What, goal, measured, met."""
-    asked, flow = found.requests, found.streams
+    asked, flow, together = found.requests, found.streams, found.mixed
     pairs = [ours.rate / bare.rate for ours, bare in asked.pairs]
     slowest = max(one.longest for one in found.rejections)
     rows = [
@@ -94,9 +102,44 @@ def ratios(found: Findings) -> list[tuple[str, str, str, bool]]:
             f"{_ms(flow.p99)} (p50 {_ms(flow.p50)}, longest {_ms(flow.longest)})",
             flow.p99 <= 0.15,
         ),
+        (f"{streams.MANY:,} streams at rest: broken off", "0", f"{flow.many_broken}", not flow.many_broken),
         ("memory of the API for each", "≤ 40 KiB", f"{flow.memory / KIB:.0f} KiB", flow.memory <= 40 * KIB),
         ("job reads beside them ÷ without, rate", "≥ 0.8", f"{flow.slowed:.2f}", flow.slowed >= 0.8),
+        (
+            f"job reads over {TOO_MANY} connections ÷ over {CALM}, rate",
+            "≥ 0.8",
+            f"{found.overload.goodput:.2f}, no error",
+            found.overload.goodput >= 0.8,
+        ),
+        (
+            "reads are quick again after that",
+            "≤ 5 s",
+            f"{found.overload.recovered:.2f} s",
+            found.overload.recovered <= 5,
+        ),
+        (
+            "everything at once: failed requests; streams lost, broken off",
+            "0",
+            f"{together.load.errors} of {together.load.requests:,}; {together.lost}, {together.broken}",
+            not (together.load.errors or together.lost or together.broken),
+        ),
+        (
+            "memory of the API meanwhile",
+            "≤ 1 MiB/min",
+            f"{together.growth / MIB:+.1f} MiB/min",
+            together.growth <= MIB,
+        ),
     ]  # fmt: skip
+    for kind, goals in _WAITING.items():
+        one = found.waiting[kind]
+        rows.append(
+            (
+                f"from submission to an idle worker, {kind}",
+                f"≤ {_ms(goals[0])}, longest ≤ {_ms(goals[1])}",
+                f"{_ms(one.median)}, longest {_ms(one.longest)}",
+                one.median <= goals[0] and one.longest <= goals[1],
+            )
+        )
     return rows
 
 
@@ -109,6 +152,7 @@ def absolute(found: Findings) -> list[tuple[str, str, str]]:
         ("bare read, for comparison", "", _rates([bare for _, bare in asked.pairs])),
         ("list of 50 jobs", "≥ 400/s, p99 ≤ 60 ms", _rates([asked.listed])),
         ("job submission, durable", "≥ 400/s, p99 ≤ 60 ms", _rates(asked.submits)),
+        ("everything at once", "p99 ≤ 150 ms", _rates([found.mixed.load])),
     ]
 
 
@@ -138,7 +182,11 @@ runs; once it is being evaluated, a read costs one query more. Downloads are {do
 curl, and a range of {(downloads.PART[1] + 1 - downloads.PART[0]) >> 20} MiB. A refused upload announces more
 than {rejections.SENT >> 10} KiB and sends no more. The streams' client is one process of asyncio; delays are
 from just before an event's transaction until the client has it, over {streams.SECONDS} s; events are written
-while reads are measured without streams, too.
+while reads are measured without streams, too. "Everything at once" is {mixed.CONNECTIONS} connections for
+{found.mixed.load.seconds / 60:.0f} min, half reads of a job, a fifth lists of 50, a tenth each submissions,
+uploads and downloads of {mixed.SIZE >> 20} MiB, beside {mixed.STREAMS} streams of an event a second; memory
+is compared between the second and the last quarter. "From submission to an idle worker" is the median of
+{waiting.JOBS} jobs one after the other, from the event `queued` to `running`.
 
 Load average at the start: {load_average:.1f}. wrk {_version("wrk")}, nginx {_version("nginx")}.
 

@@ -50,7 +50,7 @@ def stage(folder: Path) -> Iterator[Stage]:
     with postgres(durable=True) as server, migrated_postgres(server) as url, redis_server() as broker:
         # Those of jobs and streams are above what is measured; an upload can be larger than either allows.
         limits = {
-            "CONDENSERY_OWNER_STREAMS": "2000",
+            "CONDENSERY_OWNER_STREAMS": "5000",
             "CONDENSERY_OWNER_QUEUED_JOBS": "1000000",
             "CONDENSERY_OWNER_STORED_BYTES": str(STORED),
             "CONDENSERY_MAX_UPLOAD_BYTES": str(LARGEST),

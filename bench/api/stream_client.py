@@ -84,9 +84,9 @@ async def follow(port: int, token: str, jobs: list[str]) -> None:
         "lost": sum(stream.lost for stream in streams),
         "doubled": sum(stream.doubled for stream in streams),
         "broken": sum(stream.broken for stream in streams),
-        "p50": delays[len(delays) // 2],
-        "p99": delays[len(delays) * 99 // 100],
-        "longest": delays[-1],
+        "p50": delays[len(delays) // 2] if delays else None,
+        "p99": delays[len(delays) * 99 // 100] if delays else None,
+        "longest": delays[-1] if delays else None,
         "last": {job: stream.last for job, stream in zip(jobs, streams, strict=True)},
     }
     print(json.dumps(seen), flush=True)  # noqa: T201

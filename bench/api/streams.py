@@ -18,6 +18,8 @@ from tests.support.leased import add_job
 from tests.support.service import ROOT
 
 STREAMS = 1000
+#: At rest: connected, and only told that the server lives.
+MANY, MANY_SECONDS = 5000, 20
 SECONDS = 20
 PART_SECONDS = 5
 CONNECTIONS = 8
@@ -70,6 +72,7 @@ class Streaming:
     lost: int
     doubled: int
     broken: int
+    many_broken: int
     p50: float
     p99: float
     longest: float
@@ -99,14 +102,14 @@ def measure(stage: Stage) -> Streaming:
     try:
         without = [reads(), reads()]
         before = resident(stage.service.api_pid, "VmRSS")
-        client = _open(stage, jobs)
+        client = open_streams(stage, jobs)
         time.sleep(SECONDS)
         memory = (resident(stage.service.api_pid, "VmRSS") - before) / STREAMS
-        alone = _close(client, None)
-        client = _open(stage, jobs)
+        alone = close_streams(client, None)
+        client = open_streams(stage, jobs)
         beside = [reads(), reads()]
         writer.stop()
-        seen = _close(client, stage)
+        seen = close_streams(client, stage)
     finally:
         writer.stop()
     writer = Writer(stage, jobs)
@@ -117,10 +120,14 @@ def measure(stage: Stage) -> Streaming:
         writer.stop()
     for name in ("lost", "doubled", "broken"):
         alone[name] += seen[name]
-    return Streaming(memory=memory, without=without, beside=beside, **alone)
+    client = open_streams(stage, jobs * (MANY // STREAMS))
+    time.sleep(MANY_SECONDS)
+    many = close_streams(client, None)
+    return Streaming(memory=memory, without=without, beside=beside, many_broken=many["broken"], **alone)
 
 
-def _open(stage: Stage, jobs: list[str]) -> "subprocess.Popen[str]":
+def open_streams(stage: Stage, jobs: list[str]) -> "subprocess.Popen[str]":
+    """A client that has had the first message of a stream for each job."""
     command = [sys.executable, "-m", "bench.api.stream_client", str(stage.service.port), stage.token]
     client = subprocess.Popen(  # noqa: S603
         command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -134,7 +141,7 @@ def _open(stage: Stage, jobs: list[str]) -> "subprocess.Popen[str]":
     return client
 
 
-def _close(client: "subprocess.Popen[str]", stage: Stage | None) -> dict[str, Any]:
+def close_streams(client: "subprocess.Popen[str]", stage: Stage | None) -> dict[str, Any]:
     """What the client saw. With a stage, nothing is being written any more: then the last event of each job
     must have come, too."""
     if stage is not None:
