@@ -1,0 +1,140 @@
+"""What is read to find the next job: the same answer as of a look at every waiting job, for much less."""
+
+import sqlite3
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import psycopg
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import delete, func, insert, select, text
+from sqlalchemy.orm import Session
+
+from core.db.models import Job
+from core.db.session import Database
+from core.ids import new_id
+from core.jobs.line import due, next_job
+from core.jobs.states import JOB_HELD, JOB_STATES, PHASES, PRIORITIES
+
+NEVER = datetime.min.replace(tzinfo=UTC)
+BEFORE = datetime(2026, 1, 1, tzinfo=UTC)
+#: Far enough from now that no clock matters.
+FAR = timedelta(days=20_000)
+BOTH = ("condense", "evaluate")
+
+ROWS = st.lists(
+    st.fixed_dictionaries(
+        {
+            "owner": st.sampled_from(("ann", "bob", "Cy", "d_d")),
+            "priority": st.integers(0, len(PRIORITIES) - 1),
+            "state": st.sampled_from(("queued", "queued", "queued", *JOB_STATES)),
+            "phase": st.sampled_from(PHASES),
+            "retry_at": st.sampled_from((None, None, BEFORE, BEFORE + timedelta(1), BEFORE + FAR)),
+            "started_at": st.sampled_from((None, *(BEFORE + timedelta(n) for n in range(3)))),
+        }
+    ),
+    max_size=25,
+)
+
+
+def row(**values: Any) -> dict[str, Any]:
+    defaults = {"id": new_id("job"), "owner": "ann", "priority": 1, "state": "queued", "phase": "condense"}
+    return defaults | {"data_hash": "0" * 64, "spec": {}} | values
+
+
+def fill(session: Session, rows: Sequence[dict[str, Any]]) -> None:
+    session.execute(delete(Job))
+    if rows:
+        session.execute(insert(Job), rows)
+
+
+def plainly(session: Session, phases: Sequence[str], limit: int) -> str | None:
+    """Next by a look at every waiting job."""
+    waiting = (
+        select(Job.owner, Job.priority, func.min(Job.id).label("id"))
+        .where(Job.state == "queued", Job.phase.in_(phases), due(Job))
+        .group_by(Job.owner, Job.priority)
+    )
+    held = select(Job.owner, func.count()).where(Job.state.in_(JOB_HELD)).group_by(Job.owner)
+    held_by: dict[str, int] = dict(session.execute(held).all())
+    started = select(Job.owner, func.max(Job.started_at)).group_by(Job.owner)
+    last_start: dict[str, datetime | None] = dict(session.execute(started).all())
+    turns = [
+        (-one.priority, held_by.get(one.owner, 0), last_start[one.owner] or NEVER, one.id)
+        for one in session.execute(waiting)
+        if held_by.get(one.owner, 0) < limit
+    ]
+    return min(turns)[-1] if turns else None
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    rows=ROWS,
+    phases=st.sets(st.sampled_from(PHASES), min_size=1).map(lambda some: tuple(sorted(some))),
+    limit=st.integers(1, 3),
+)
+def test_the_next_is_that_of_a_look_at_all(
+    database: Database, rows: list[dict[str, Any]], phases: tuple[str, ...], limit: int
+) -> None:
+    with database.writing() as session:
+        fill(session, [row(**one) for one in rows])
+        # All that wait are taken one after the other, so that every rule has its turn.
+        while found := next_job(session, phases, running_limit=limit):
+            assert found == plainly(session, phases, limit)
+            taken = session.get_one(Job, found)
+            taken.state = "running"
+            session.flush()
+        assert plainly(session, phases, limit) is None
+
+
+@pytest.mark.parametrize(
+    "many",
+    [
+        pytest.param({}, id="due"),
+        pytest.param({"retry_at": BEFORE + FAR}, id="not due"),
+        pytest.param({"phase": "export"}, id="of another phase"),
+        pytest.param({"state": "succeeded", "started_at": BEFORE}, id="finished"),
+        pytest.param({"owner": "bob"}, id="of another owner"),
+    ],
+)
+def test_what_is_read_does_not_grow_with_the_queue(database: Database, many: dict[str, Any]) -> None:
+    reads = []
+    for count in (20, 2000):
+        with database.writing() as session:
+            fill(
+                session,
+                [row(started_at=BEFORE, state="succeeded"), row(), *(row(**many) for _ in range(count))],
+            )
+        with database.engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
+            connection.execute(
+                text("ANALYZE" if database.engine.dialect.name == "sqlite" else "VACUUM ANALYZE")
+            )
+        reads.append(reads_of_next_job(database))
+    assert reads[1] <= 2 * reads[0], reads
+
+
+def reads_of_next_job(database: Database) -> int:
+    """Rows and entries of indexes on PostgreSQL; of SQLite, which has no such count, its machine's steps."""
+    with database.writing() as session:
+        connection = session.connection().connection.dbapi_connection
+        if isinstance(connection, sqlite3.Connection):
+            steps = 0
+
+            def step() -> None:
+                nonlocal steps
+                steps += 1
+
+            connection.set_progress_handler(step, 1)
+            assert next_job(session, BOTH, running_limit=9) is not None
+            connection.set_progress_handler(None, 0)
+            return steps
+        assert isinstance(connection, psycopg.Connection)
+        counted = text(
+            "SELECT sum(pg_stat_get_xact_tuples_returned(oid)) FROM pg_class WHERE oid = 'jobs'::regclass "
+            "OR oid IN (SELECT indexrelid FROM pg_index WHERE indrelid = 'jobs'::regclass)"
+        )
+        before = session.scalar(counted)
+        assert next_job(session, BOTH, running_limit=9) is not None
+        return int(session.scalar(counted)) - int(before)
