@@ -168,9 +168,9 @@ class Job(Owned, Leased, Base):
         CheckConstraint(f"priority BETWEEN 0 AND {len(PRIORITIES) - 1}", name="priority_known"),
         Index(None, "owner", "id"),
         Index(None, "owner", "started_at"),
-        Index(None, "state", "lease_until"),
         Index(None, "finished_at"),
-        # The whole of what core/jobs/line.py reads of a waiting job.
+        # The whole of what core/jobs/line.py reads of a waiting job. No other begins with the state: of jobs
+        # that came after its last look PostgreSQL knows nothing, and would take the wrong one.
         Index(None, "state", "priority", "owner", "phase", "retry_at", "id"),
     )
     id_prefix: ClassVar = "job"
