@@ -9,71 +9,18 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
-    MetaData,
     SmallInteger,
     String,
     Text,
     UniqueConstraint,
 )
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.orm import Mapped, mapped_column
 
-from core.db.types import Json, UTCDateTime, db_now
+from core.db.base import Base as Base  # from here, or its metadata would lack the tables
+from core.db.base import Id, Leased, Owned, one_of
+from core.db.types import db_now
 from core.jobs.states import DATASET_STATES, JOB_STATES, PHASES, PRIORITIES
 from core.webhooks.events import DELIVERY_STATES
-
-Id = String(40)
-
-
-class Base(DeclarativeBase):
-    metadata = MetaData(
-        naming_convention={
-            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-            "ck": "ck_%(table_name)s_%(constraint_name)s",
-            "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
-            "pk": "pk_%(table_name)s",
-        }
-    )
-    type_annotation_map: ClassVar[dict[Any, Any]] = {
-        dict[str, Any]: Json,
-        list[str]: Json,
-        list[float | None]: Json,
-        list[list[int]]: Json,
-        datetime: UTCDateTime,
-    }
-
-
-class Owned:
-    """A row that belongs to somebody, and when it was made."""
-
-    owner: Mapped[str] = mapped_column(String(64))
-    created_at: Mapped[datetime] = mapped_column(default=db_now())
-
-
-class Leased:
-    """A row that a worker works on: the row is the truth, a message only wakes somebody up.
-
-    `fence` counts the claims; everything that an attempt writes is guarded by it, so an attempt that
-    lost its lease can write nothing more. `lease_until` is null unless a worker holds the row.
-    `setbacks` counts, by cause, the attempts that ended early since the last progress
-    (core/jobs/setbacks.py); before `retry_at` nobody takes the row again. `dispatched_at` is when the last
-    wake-up was sent; null asks the reaper for one at once.
-    """
-
-    fence: Mapped[int] = mapped_column(default=0)
-    lease_until: Mapped[datetime | None]
-    worker: Mapped[str | None] = mapped_column(String(255))
-    setbacks: Mapped[dict[str, Any]] = mapped_column(default=dict)
-    retry_at: Mapped[datetime | None]
-    dispatched_at: Mapped[datetime | None]
-    event_seq: Mapped[int] = mapped_column(default=0)
-    problem: Mapped[dict[str, Any] | None]
-    updated_at: Mapped[datetime] = mapped_column(default=db_now())
-    finished_at: Mapped[datetime | None]
-
-
-def _one_of(column: str, values: tuple[str, ...]) -> CheckConstraint:
-    return CheckConstraint(f"{column} IN ({', '.join(repr(v) for v in values)})", name=f"{column}_known")
 
 
 class ApiKey(Owned, Base):
@@ -135,7 +82,7 @@ class Dataset(Owned, Leased, Base):
 
     __tablename__ = "datasets"
     __table_args__ = (
-        _one_of("state", DATASET_STATES),
+        one_of("state", DATASET_STATES),
         Index(None, "owner", "id"),
         Index(None, "state", "lease_until"),
     )
@@ -163,8 +110,8 @@ class Job(Owned, Leased, Base):
 
     __tablename__ = "jobs"
     __table_args__ = (
-        _one_of("state", JOB_STATES),
-        _one_of("phase", PHASES),
+        one_of("state", JOB_STATES),
+        one_of("phase", PHASES),
         CheckConstraint(f"priority BETWEEN 0 AND {len(PRIORITIES) - 1}", name="priority_known"),
         Index(None, "owner", "id"),
         Index(None, "owner", "started_at"),
@@ -295,7 +242,7 @@ class Delivery(Owned, Base):
 
     __tablename__ = "webhook_deliveries"
     __table_args__ = (
-        _one_of("state", DELIVERY_STATES),
+        one_of("state", DELIVERY_STATES),
         Index(None, "webhook_id", "id"),
         Index(None, "state", "next_attempt_at", "webhook_id"),
     )
