@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
+    initialize,
     invariant,
     precondition,
     rule,
@@ -76,6 +77,12 @@ class Machine(RuleBasedStateMachine):
 
     def a_job(self, data: st.DataObject) -> str:
         return data.draw(st.sampled_from(sorted(self.jobs)))
+
+    @initialize(owner=st.sampled_from(OWNERS))
+    def begin(self, owner: str) -> None:
+        """With a job in work, or most of the steps would be spent on the way there."""
+        self.submit(owner, 1)
+        self.claim("gpu")
 
     # The API.
 
@@ -269,7 +276,7 @@ def test_random_interleavings(
         run_state_machine_as_test(
             Machine,
             settings=settings(
-                max_examples=30,
+                max_examples=50,
                 stateful_step_count=40,
                 deadline=None,
                 suppress_health_check=list(HealthCheck),
