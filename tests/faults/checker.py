@@ -27,16 +27,16 @@ ENDED = ("cancelled", "succeeded", "failed")
 
 
 class Evidence:
-    """A service's database and files, as they lie there."""
+    """A service's database and files, as they lie there. Without an address: the database among the files."""
 
     def __init__(self, data_dir: Path, database_url: str | None) -> None:
         self.data_dir = data_dir
-        self._url = database_url
+        self._url = database_url or f"sqlite:///{data_dir / 'condensery.db'}"
 
     def rows(self, table: str) -> list[dict[str, Any]]:
         query = f"SELECT * FROM {table}"
-        if self._url is None:
-            with sqlite3.connect(self.data_dir / "condensery.db") as connection:
+        if self._url.startswith("sqlite"):
+            with sqlite3.connect(self._url.partition(":///")[2]) as connection:
                 connection.row_factory = sqlite3.Row
                 return [dict(row) for row in connection.execute(query)]
         with psycopg.connect(self._url.replace("+psycopg", ""), row_factory=psycopg.rows.dict_row) as found:
@@ -54,12 +54,23 @@ def violations(evidence: Evidence) -> list[str]:
     """Of everything that must hold once nothing is being worked on."""
     return [
         *_every_job_has_ended(evidence),
+        *contradictions(evidence),
+        *litter(evidence),
+    ]
+
+
+def contradictions(evidence: Evidence) -> list[str]:
+    """Of everything that must hold at any moment, whatever is being worked on."""
+    return [
         *_histories_are_paths(evidence),
         *_published_once_and_whole(evidence),
         *_fences_do_not_overlap(evidence),
-        *_every_blob_has_its_row(evidence),
-        *_nothing_temporary(evidence),
     ]
+
+
+def litter(evidence: Evidence) -> list[str]:
+    """Files that belong to nothing, of which a sweep leaves none."""
+    return [*_every_blob_has_its_row(evidence), *_nothing_temporary(evidence)]
 
 
 def _every_job_has_ended(evidence: Evidence) -> Iterator[str]:
