@@ -23,6 +23,15 @@ def sync(path: Path) -> None:
         os.close(descriptor)
 
 
+def make_folder(folder: Path) -> None:
+    """A directory, and those above it, whose names survive a power cut."""
+    new = [one for one in folder.parents if not one.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    # Another process may have made it a moment ago, and not come to this line yet.
+    for one in (folder, *new):
+        sync(one.parent)
+
+
 @contextmanager
 def full_disk_is_named(kept: str = "nothing was kept") -> Iterator[None]:
     """Turn "no space left" into the error that the user is told."""

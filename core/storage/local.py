@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 
 from core.failpoints import reach
-from core.storage.disk import full_disk_is_named, sync
+from core.storage.disk import full_disk_is_named, make_folder, sync
 from core.storage.keys import checked
 from core.storage.partial import PartialFiles
 from core.storage.receiver import Receiver
@@ -25,7 +25,7 @@ class LocalStorage:
 
     def __init__(self, root: Path) -> None:
         self._blobs = root.absolute() / "blobs"
-        self._blobs.mkdir(parents=True, exist_ok=True)
+        make_folder(self._blobs)
         self._temporary = Temporary(root.absolute() / "tmp")
         self.partial = PartialFiles(root.absolute() / "partial")
 

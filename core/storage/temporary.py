@@ -21,7 +21,7 @@ class Temporary:
     @contextmanager
     def scratch(self) -> Iterator[Path]:
         """A directory, gone afterwards."""
-        with tempfile.TemporaryDirectory(dir=self._folder) as folder, full_disk_is_named():
+        with full_disk_is_named(), tempfile.TemporaryDirectory(dir=self._folder) as folder:
             yield Path(folder)
 
     @contextmanager
