@@ -7,13 +7,15 @@ read than the answer needed. How slow a body may be is api/slow_bodies.py's: it 
 import asyncio
 import socket
 import struct
+from collections.abc import Awaitable
 from typing import Any
 
 import h11
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from api.problems import problem
+from api.zero_copy import ZERO_COPY, FileSender
 from core.settings import Settings
 
 #: Of request line and headers together.
@@ -38,6 +40,7 @@ class Connection(H11Protocol):
     _unasked: int | None = None
     _pending: tuple[float, int] | None = None
     _look: asyncio.TimerHandle | None = None
+    _sender: FileSender | None = None
 
     @classmethod
     def of(cls, settings: Settings) -> "type[Connection]":
@@ -48,12 +51,15 @@ class Connection(H11Protocol):
         transport.max_size = FIRST_READ_BYTES
         if len(self.connections) > self.settings.max_connections:
             self.app = _refuse
+        self._inner, self.app = self.app, self._serve
         self._head_since = self.loop.time()
         self._look_again()
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self._look is not None:
             self._look.cancel()
+        if self._sender is not None:
+            self._sender.stop()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -91,6 +97,40 @@ class Connection(H11Protocol):
         self._answer(
             400, "malformed", f"not a request of HTTP/1.1, or one with a head of more than {HEAD_BYTES} bytes"
         )
+
+    def _serve(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        """The application, with an extension that uvicorn does not have."""
+
+        def send_or_copy(message: Message) -> Awaitable[None]:
+            return self._copy(message, send) if message["type"] == ZERO_COPY else send(message)
+
+        scope["extensions"] = {ZERO_COPY: {}}
+        answered: Awaitable[None] = self._inner(scope, receive, send_or_copy)
+        return answered
+
+    async def _copy(self, message: Message, send: Send) -> None:
+        """A part of a body from a file. Its length must have been announced."""
+        # Whatever is before it in the buffer must be in the socket first.
+        low, high = self.transport.get_write_buffer_limits()
+        self.transport.set_write_buffer_limits(0)
+        await self.flow.drain()
+        self.transport.set_write_buffer_limits(high, low)
+        if not self.transport.is_closing():
+            announced = h11.Data(data=_Elsewhere(message["count"]))  # type: ignore[arg-type]
+            if self.conn.send_with_data_passthrough(announced) != [announced.data]:
+                raise RuntimeError("a file is sent only where Content-Length was")
+            await self._send_file(message)
+        await send({"type": "http.response.body", "body": b"", "more_body": message.get("more_body", False)})
+
+    async def _send_file(self, message: Message) -> None:
+        raw = self.transport.get_extra_info("socket")
+        self._sender = FileSender(raw, message["file"].fileno(), message["offset"], message["count"])
+        try:
+            await self._sender.send()
+        except OSError:
+            self.transport.abort()  # the client is gone, or will see by it that bytes are missing
+        finally:
+            self._sender, self._pending = None, None
 
     def _answer(self, status: int, code: str, detail: str) -> None:
         """Answer in place of the application, and close."""
@@ -142,7 +182,7 @@ class Connection(H11Protocol):
         While writing is paused nothing is added; when all but a little was taken it is resumed, and the
         count starts anew. So does it when something was added all the same: then there was room.
         """
-        waiting = self.transport.get_write_buffer_size()
+        waiting = self.transport.get_write_buffer_size() + (self._sender.left if self._sender else 0)
         if waiting == 0:
             self._pending = None
         elif self._pending is None or waiting > self._pending[1]:
@@ -154,6 +194,16 @@ class Connection(H11Protocol):
                     return True
                 self._pending = now, waiting
         return False
+
+
+class _Elsewhere:
+    """Bytes that h11 counts and does not see."""
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+
+    def __len__(self) -> int:
+        return self._count
 
 
 async def _refuse(scope: Scope, receive: Receive, send: Send) -> None:

@@ -5,12 +5,16 @@ from collections.abc import Mapping
 from urllib.parse import quote
 
 from fastapi.responses import Response, StreamingResponse
+from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
+from starlette.types import Receive, Scope, Send
 
 from api.streaming import repr_digest
+from api.zero_copy import ZERO_COPY
 from core.db.models import Artifact
 from core.storage import Storage
+from core.storage.local import LocalStorage
 
 _RANGE = re.compile(r"(?P<first>\d*)\s*-\s*(?P<last>\d*)")
 
@@ -57,7 +61,36 @@ def send_blob(
     status = 206 if asked else 200
     if request.method == "HEAD":
         return Response(None, status, headers, media_type)
-    return StreamingResponse(storage.read(key, start, stop), status, headers, media_type)
+    return _Part(storage, key, start, stop, status, headers, media_type)
+
+
+class _Part(StreamingResponse):
+    """The bytes [start, stop) of a blob: by the kernel if it is a file and the server can, else in pieces."""
+
+    def __init__(
+        self,
+        storage: Storage,
+        key: str,
+        start: int,
+        stop: int,
+        status: int,
+        headers: Mapping[str, str],
+        media_type: str,
+    ) -> None:
+        super().__init__(storage.read(key, start, stop), status, headers, media_type)
+        self._path = storage.path(key) if isinstance(storage, LocalStorage) else None
+        self._start, self._count = start, stop - start
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self._path is None or ZERO_COPY not in scope.get("extensions", {}):
+            await super().__call__(scope, receive, send)
+            return
+        with await run_in_threadpool(self._path.open, "rb") as file:
+            await send(
+                {"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers}
+            )
+            part = {"file": file, "offset": self._start, "count": self._count}
+            await send({"type": ZERO_COPY, **part, "more_body": False})
 
 
 def _asked(header: str | None, size: int) -> tuple[int, int] | None:
