@@ -29,6 +29,7 @@ READ_BYTES = 256 << 10
 #: How long a client that still sends after its answer is listened to, and then left to see the answer.
 LINGER_SECONDS = 2
 LOOKS_PER_DEADLINE = 10
+_EXTENSIONS: dict[str, dict[str, object]] = {ZERO_COPY: {}}
 
 
 class Connection(H11Protocol):
@@ -104,7 +105,7 @@ class Connection(H11Protocol):
         def send_or_copy(message: Message) -> Awaitable[None]:
             return self._copy(message, send) if message["type"] == ZERO_COPY else send(message)
 
-        scope["extensions"] = {ZERO_COPY: {}}
+        scope["extensions"] = _EXTENSIONS
         answered: Awaitable[None] = self._inner(scope, receive, send_or_copy)
         return answered
 

@@ -9,11 +9,11 @@ does not read.
 
 import asyncio
 import time
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import structlog
@@ -59,12 +59,32 @@ def encode_event(event: Any) -> Encoded:
     return event.seq, format_sse_event(event=event.type, data_str=data, id=str(event.seq))
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class Follower:
-    """A stream as its topic sees it: how far it is, and how to wake it."""
+    """A stream as its topic sees it: how far it is, and how to wake it.
+
+    An asyncio.Event would do, but holds a queue of some 700 bytes for those that wait: here only one does.
+    """
 
     seq: int
-    news: asyncio.Event = field(default_factory=asyncio.Event)
+    told: bool = False
+    _waiter: asyncio.Future[None] | None = None
+
+    def tell(self) -> None:
+        """There is something to look at."""
+        self.told = True
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    async def wait(self) -> None:
+        """Until it is told, if it has not been."""
+        if self.told:
+            return
+        self._waiter = asyncio.get_running_loop().create_future()
+        try:
+            await self._waiter
+        finally:
+            self._waiter = None
 
 
 class Topic:
@@ -73,9 +93,11 @@ class Topic:
     `seq` is how far the hub has read, None before the first look; `kept` are the newest events up to it.
     """
 
+    __slots__ = ("_last_types", "followers", "kept", "over", "reading", "seq", "size")
+
     def __init__(self, last_types: frozenset[str]) -> None:
         self.seq: int | None = None
-        self.kept: deque[Encoded] = deque()
+        self.kept: list[Encoded] = []  # few, mostly one: a deque takes room for 64
         self.size = 0
         self.over = False  # deleted, or in its last state: what remains to be said is in the database
         self.followers: set[Follower] = set()
@@ -91,8 +113,13 @@ class Topic:
     def forget(self) -> None:
         """Drop what every stream has sent, and what is too much."""
         needed = min((follower.seq for follower in self.followers), default=0)
-        while self.kept and (self.kept[0][0] <= needed or self.size > KEPT_BYTES):
-            self.size -= len(self.kept.popleft()[1])
+        dropped = 0
+        for seq, encoded in self.kept:
+            if seq > needed and self.size <= KEPT_BYTES:
+                break
+            self.size -= len(encoded)
+            dropped += 1
+        del self.kept[:dropped]
 
     def after(self, seq: int) -> list[Encoded] | None:
         """The kept events after a position, none if there are none; None if only the database has them."""
@@ -106,7 +133,7 @@ class Topic:
 
     def wake(self) -> None:
         for follower in self.followers:
-            follower.news.set()
+            follower.tell()
 
 
 class EventHub:

@@ -124,18 +124,18 @@ class EventStream(Response):
         while (await receive())["type"] != "http.disconnect":
             pass
         self._gone = True
-        follower.news.set()
+        follower.tell()
 
     def _keep_alive(self, follower: Follower) -> None:
         # One timer that looks back, not one for every event.
         if self._silent:
-            follower.news.set()
+            follower.tell()
         self._silent = True
         self._timer = asyncio.get_running_loop().call_later(KEEPALIVE_SECONDS, self._keep_alive, follower)
 
     async def _parts(self, topic: Topic, follower: Follower) -> AsyncIterator[bytes]:
         while not self._gone and not self._hub.closing:
-            follower.news.clear()
+            follower.told = False
             events, final = topic.after(follower.seq), None
             if events is None or (topic.over and not events):
                 try:
@@ -154,6 +154,6 @@ class EventStream(Response):
                 yield final
                 return
             else:
-                await follower.news.wait()
+                await follower.wait()
                 if topic.after(follower.seq) == [] and not topic.over:
                     yield KEEPALIVE_COMMENT
