@@ -128,7 +128,7 @@ class Scene:
 
 
 def submission(scene: Scene) -> str:
-    body, key = {"dataset_id": scene.dataset_id, **SMALL}, new_id("k")
+    body, key = {"dataset_id": scene.dataset_id, **SMALL}, new_id("key")
     with scene.database.reading() as session:
         before = session.scalar(select(func.count()).select_from(Job))
     answer = scene.ask("/v1/jobs", json=body, headers={"Idempotency-Key": key})

@@ -1,6 +1,6 @@
 """The calls that change what is on a disk, seen before they are made."""
 
-import _pyio
+import _pyio  # type: ignore[import-not-found]
 import io
 import os
 import threading
