@@ -45,7 +45,7 @@ def main(arguments: list[str]) -> int:
             schedule = (
                 _shuffled(cases, options.random_minutes)
                 if options.random_minutes
-                else _in_order(cases, options.runs)
+                else _in_rounds(cases, options.runs)
             )
             for one in schedule:
                 _run(running, one, tallies.setdefault((one.number, one.name, kind), Tally()))
@@ -53,10 +53,9 @@ def main(arguments: list[str]) -> int:
     return 1 if any(tally.failures for tally in tallies.values()) else 0
 
 
-def _in_order(cases: list[Case], runs: int) -> Iterator[Case]:
-    for one in cases:
-        for _ in range(runs):
-            yield one
+def _in_rounds(cases: list[Case], runs: int) -> Iterator[Case]:
+    for _ in range(runs):
+        yield from cases
 
 
 def _shuffled(cases: list[Case], minutes: float) -> Iterator[Case]:

@@ -31,15 +31,15 @@ SETTLE_SECONDS = 150
 #: Two seconds or so of condensation with a few checkpoints, then one small network.
 JOB: dict[str, Any] = {
     "ipc": 2,
-    "iterations": 150,
+    "iterations": 100,
     "batch_real": 32,
     "network": {"width": 8, "depth": 2},
     "evaluation": {"networks": 1, "epochs": 3, "baselines": []},
     "seed": 11,
 }
 HASTE = {
-    "CONDENSERY_CHECKPOINT_SECONDS": "0.3",
-    "CONDENSERY_POLL_SECONDS": "2",
+    "CONDENSERY_CHECKPOINT_SECONDS": "0.2",
+    "CONDENSERY_POLL_SECONDS": "4",
     "CONDENSERY_REDISPATCH_SECONDS": "3",
     "CONDENSERY_STOP_POLL_SECONDS": "0.5",
     "CONDENSERY_STALL_SECONDS": "40",
