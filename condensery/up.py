@@ -4,6 +4,7 @@ import ctypes
 import importlib.util
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -20,6 +21,9 @@ def serve(host: str, port: int) -> int:
     if importlib.util.find_spec("api") is None or importlib.util.find_spec("worker") is None:
         print("condensery up runs the server from a clone of its repository: run it there", file=sys.stderr)
         return 2
+    if (problem := _why_not_to_be_had(host, port)) is not None:
+        print(f"condensery: {host}:{port}: {problem}. Choose another: --port", file=sys.stderr)
+        return 1
     environment = {"CONDENSERY_LOG_FORMAT": "console", **os.environ}
     environment |= {"CONDENSERY_HOST": host, "CONDENSERY_PORT": str(port)}
     stop = threading.Event()
@@ -47,6 +51,16 @@ def serve(host: str, port: int) -> int:
             status = status or 1
     print("condensery: stopped", flush=True)
     return status
+
+
+def _why_not_to_be_had(host: str, port: int) -> str | None:
+    """Looked at beforehand: the answer of somebody else at this port would be taken for the API's."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        socket.create_server((host, port), family=family).close()
+    except OSError as error:
+        return os.strerror(error.errno).lower() if error.errno and error.errno > 0 else str(error)
+    return None
 
 
 def _start(module: str, environment: dict[str, str]) -> "subprocess.Popen[bytes]":

@@ -52,6 +52,9 @@ def main() -> int:
     except (DemoFailed, ApiError, DownloadError) as error:
         console.print(f"[bold red]failed:[/] {error}\nsee {log}")
         return 1
+    except KeyboardInterrupt:
+        console.print(f"interrupted; what was made so far is in {data}")
+        return 130
     finally:
         service.send_signal(signal.SIGINT)
         status = service.wait(60)
