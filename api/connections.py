@@ -11,12 +11,15 @@ from collections.abc import Awaitable
 from typing import Any
 
 import h11
+import structlog
 from starlette.types import Message, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from api.problems import problem
 from api.zero_copy import ZERO_COPY, FileSender
 from core.settings import Settings
+
+log = structlog.get_logger(__name__)
 
 #: Of request line and headers together.
 HEAD_BYTES = 16 << 10
@@ -61,6 +64,7 @@ class Connection(H11Protocol):
             self._look.cancel()
         if self._sender is not None:
             self._sender.stop()
+        self.app = self._inner  # not a method of this object: it would wait for the garbage collector
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -105,12 +109,13 @@ class Connection(H11Protocol):
         def send_or_copy(message: Message) -> Awaitable[None]:
             return self._copy(message, send) if message["type"] == ZERO_COPY else send(message)
 
-        scope["extensions"] = _EXTENSIONS
+        if self.scheme == "http":  # under TLS the kernel would send in clear
+            scope["extensions"] = _EXTENSIONS
         answered: Awaitable[None] = self._inner(scope, receive, send_or_copy)
         return answered
 
     async def _copy(self, message: Message, send: Send) -> None:
-        """A part of a body from a file. Its length must have been announced."""
+        """A body from a file. Its length must have been announced."""
         # Whatever is before it in the buffer must be in the socket first.
         low, high = self.transport.get_write_buffer_limits()
         self.transport.set_write_buffer_limits(0)
@@ -121,15 +126,18 @@ class Connection(H11Protocol):
             if self.conn.send_with_data_passthrough(announced) != [announced.data]:
                 raise RuntimeError("a file is sent only where Content-Length was")
             await self._send_file(message)
-        await send({"type": "http.response.body", "body": b"", "more_body": message.get("more_body", False)})
+        await send({"type": "http.response.body", "body": b""})
 
     async def _send_file(self, message: Message) -> None:
         raw = self.transport.get_extra_info("socket")
         self._sender = FileSender(raw, message["file"].fileno(), message["offset"], message["count"])
         try:
             await self._sender.send()
-        except OSError:
-            self.transport.abort()  # the client is gone, or will see by it that bytes are missing
+        except ConnectionError:
+            self.transport.abort()
+        except OSError as error:
+            log.error("a download broke off", error=str(error))
+            self.transport.abort()  # by which the client sees that bytes are missing
         finally:
             self._sender, self._pending = None, None
 
@@ -183,7 +191,7 @@ class Connection(H11Protocol):
         While writing is paused nothing is added; when all but a little was taken it is resumed, and the
         count starts anew. So does it when something was added all the same: then there was room.
         """
-        waiting = self.transport.get_write_buffer_size() + (self._sender.left if self._sender else 0)
+        waiting = self.transport.get_write_buffer_size() + (self._sender.waiting if self._sender else 0)
         if waiting == 0:
             self._pending = None
         elif self._pending is None or waiting > self._pending[1]:

@@ -89,8 +89,7 @@ class _Part(StreamingResponse):
             await send(
                 {"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers}
             )
-            part = {"file": file, "offset": self._start, "count": self._count}
-            await send({"type": ZERO_COPY, **part, "more_body": False})
+            await send({"type": ZERO_COPY, "file": file, "offset": self._start, "count": self._count})
 
 
 def _asked(header: str | None, size: int) -> tuple[int, int] | None:

@@ -1,19 +1,25 @@
 """Files to sockets by the kernel alone: the ASGI extension `http.response.zerocopysend`.
 
-No byte passes through this process, so a download costs it neither time nor memory, however slow its reader.
+No byte passes through this process, so a download costs it no memory and next to no time, however slow its
+reader.
 """
 
 import asyncio
 import os
 import select
 import socket
+import time
+from contextlib import suppress
 
 from anyio import CapacityLimiter, to_thread
 
-#: The extension's name, and the type of its message: `file` (open, binary), `offset`, `count`, `more_body`.
+#: The extension's name, and the type of its message: `file` (open, binary), `offset`, `count`. It is the last
+#: of its response.
 ZERO_COPY = "http.response.zerocopysend"
 
-#: Sent in one turn in a thread at the most, so that a fast reader does not keep the thread.
+#: After so long a turn in a thread ends, so that no reader keeps the thread.
+_TURN_SECONDS = 0.1
+#: Sent by one call at the most, so that a turn can end.
 _AT_ONCE = 16 << 20
 #: What a thread waits for a reader before it goes on with another: a fast one is ready again by then.
 _PATIENCE_MS = 2
@@ -45,25 +51,40 @@ class FileSender:
         """
         try:
             while self.left and not self._stopped:
-                # In a thread: what is not in memory has to come from the disk.
-                if await to_thread.run_sync(self._send_some, limiter=_THREADS):
+                if await self._turn():
                     await self._until_writable()
         finally:
             os.close(self._socket)
+
+    @property
+    def waiting(self) -> int:
+        """Bytes that wait for the reader, and not for this server."""
+        return self.left if self._writable is not None else 0
 
     def stop(self) -> None:
         """The connection is lost."""
         self._stopped = True
         self._wake()
 
+    async def _turn(self) -> bool:
+        """Whether the socket takes no more for now. In a thread: the disk may be slow."""
+        turn = asyncio.ensure_future(to_thread.run_sync(self._send_some, limiter=_THREADS))
+        try:
+            return await asyncio.shield(turn)
+        except asyncio.CancelledError:
+            # The thread still uses both descriptors: closed now, their numbers could be somebody else's.
+            self._stopped = True
+            with suppress(OSError):
+                await turn
+            raise
+
     def _send_some(self) -> bool:
-        """Returns whether the socket takes no more for now."""
         writable = select.poll()
         writable.register(self._socket, select.POLLOUT)
-        least = max(0, self.left - _AT_ONCE)
-        while self.left > least and not self._stopped:
+        until = time.monotonic() + _TURN_SECONDS
+        while self.left and not self._stopped and time.monotonic() < until:
             try:
-                sent = os.sendfile(self._socket, self._file, self._offset, self.left - least)
+                sent = os.sendfile(self._socket, self._file, self._offset, min(self.left, _AT_ONCE))
             except BlockingIOError:
                 if not writable.poll(_PATIENCE_MS):
                     return True

@@ -23,7 +23,7 @@ from core.jobs.reaper import reap
 from core.jobs.workers import forget_silent
 from core.settings import Settings, get_settings
 from core.storage import get_storage
-from worker import presence, slots
+from worker import presence, schema, slots
 from worker.health import beat
 
 log = structlog.get_logger(__name__)
@@ -110,7 +110,9 @@ def _unserved(queue: str, settings: Settings) -> bool:
         return False
     try:
         with get_database().reading() as session:
-            return somebody_waits(session, queue, running_limit=settings.owner_running_jobs)
+            return schema.is_known(session) and somebody_waits(
+                session, queue, running_limit=settings.owner_running_jobs
+            )
     except SQLAlchemyError as error:
         log.warning("not polled: the database does not answer", error=str(error))
         return False
@@ -120,7 +122,8 @@ def _sweep(settings: Settings) -> None:
     storage = get_storage()
     try:
         with get_database().writing() as session:
-            reap(session, storage, settings)
+            if schema.is_known(session):
+                reap(session, storage, settings)
     except SQLAlchemyError as error:
         log.warning("no sweep: the database does not answer", error=str(error))
     storage.forget_abandoned()
@@ -130,6 +133,8 @@ def _tidy(settings: Settings) -> None:
     database, storage = get_database(), get_storage()
     try:
         with database.writing() as session:
+            if not schema.is_known(session):
+                return
             forget_silent(session)
         retention.apply(database, storage, settings)
         with database.reading() as session:

@@ -8,7 +8,6 @@ import socket
 
 import structlog
 
-from core.db.migrate import is_current
 from core.db.models import Dataset, Job
 from core.db.session import get_database
 from core.failpoints import reach
@@ -18,6 +17,7 @@ from core.jobs.states import phases_of
 from core.jobs.transitions import Leased, made_by
 from core.settings import Settings, get_settings
 from core.storage import get_storage
+from worker import schema
 from worker.app import app, draining
 from worker.lease import Lease, claim_next
 from worker.slots import slot
@@ -57,9 +57,7 @@ def _next(queue: str, settings: Settings) -> tuple[Lease, dict[str, str]] | None
     worker = f"{socket.gethostname()}:{os.getpid()}"
     for model in _SERVES[queue]:
         with get_database().writing() as session:
-            if not is_current(session.connection()):
-                # An older worker would not understand what a newer one has written, nor keep to its rules.
-                log.error("takes no work: the database does not have the schema of this version")
+            if not schema.is_known(session):
                 return None
             lease = claim_next(
                 session,

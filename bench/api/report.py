@@ -17,8 +17,6 @@ from bench.api.wrk import Load
 from bench.machine import machine
 
 KIB, MIB = 1 << 10, 1 << 20
-#: Median and longest.
-_WAITING = {"PostgreSQL and Redis": (0.1, 0.5), "embedded": (1.5, 1.5)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,7 +128,7 @@ def ratios(found: Findings) -> list[tuple[str, str, str, bool]]:
             together.growth <= MIB,
         ),
     ]  # fmt: skip
-    for kind, goals in _WAITING.items():
+    for kind, goals in waiting.GOALS.items():
         one = found.waiting[kind]
         rows.append(
             (

@@ -21,13 +21,14 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from tenacity import (
     RetryError,
     Retrying,
-    retry_if_exception_type,
+    retry_if_exception,
     retry_if_not_result,
     stop_after_delay,
     wait_exponential,
 )
 
 from core.settings import get_settings
+from core.storage.disk import make_folder
 
 SQLITE_BUSY_MS = 20_000
 LOCK_TIMEOUT_MS = 10_000
@@ -40,7 +41,7 @@ POOL_TIMEOUT_SECONDS = 5
 def make_engine(url: str) -> Engine:
     if make_url(url).get_backend_name() == "sqlite":
         if path := make_url(url).database:
-            Path(path).parent.mkdir(parents=True, exist_ok=True)
+            make_folder(Path(path).parent)
         # Parameters in errors, and with them in logs, would show secrets.
         engine = create_engine(url, hide_parameters=True, pool_timeout=POOL_TIMEOUT_SECONDS)
         event.listen(engine, "connect", _configure_sqlite)
@@ -107,6 +108,10 @@ def is_unavailable(error: DBAPIError) -> bool:
     )
 
 
+def _passes(error: BaseException) -> bool:
+    return isinstance(error, DBAPIError) and is_unavailable(error)
+
+
 class Database:
     """Sessions on one engine."""
 
@@ -121,9 +126,9 @@ class Database:
         )
 
     def wait_until_writable(self, seconds: float) -> bool:
-        """Whether the database answers and takes writes: now, or within `seconds`."""
+        """Whether the database answers and, if it is PostgreSQL, takes writes: now, or within `seconds`."""
         attempts = Retrying(
-            retry=retry_if_exception_type(OperationalError) | retry_if_not_result(bool),
+            retry=retry_if_exception(_passes) | retry_if_not_result(bool),
             stop=stop_after_delay(seconds),
             wait=wait_exponential(multiplier=0.1, max=2),
         )

@@ -4,7 +4,7 @@ import errno
 import hashlib
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from core.errors import StorageFull
@@ -29,7 +29,10 @@ def make_folder(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     # Another process may have made it a moment ago, and not come to this line yet.
     for one in (folder, *new):
-        sync(one.parent)
+        with suppress(
+            PermissionError
+        ):  # a directory may be written to and not read; then it cannot be synced
+            sync(one.parent)
 
 
 @contextmanager

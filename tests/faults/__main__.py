@@ -34,7 +34,7 @@ def main(arguments: list[str]) -> int:
         "--random-minutes",
         type=float,
         default=0,
-        help="cases in random order for so long, one a minute",
+        help="cases drawn at random for so long (of each kind), one a minute",
     )
     options = parser.parse_args(arguments)
     wanted = [one for one in CASES if options.case.lower() in f"{one.number} {one.name}".lower()]
@@ -43,7 +43,7 @@ def main(arguments: list[str]) -> int:
         cases = [one for one in wanted if kind in one.kinds]
         with _running(kind) as running:
             schedule = (
-                _shuffled(cases, options.random_minutes)
+                _drawn(cases, options.random_minutes)
                 if options.random_minutes
                 else _in_rounds(cases, options.runs)
             )
@@ -58,7 +58,7 @@ def _in_rounds(cases: list[Case], runs: int) -> Iterator[Case]:
         yield from cases
 
 
-def _shuffled(cases: list[Case], minutes: float) -> Iterator[Case]:
+def _drawn(cases: list[Case], minutes: float) -> Iterator[Case]:
     end = time.monotonic() + minutes * 60
     while time.monotonic() < end:
         next_minute = time.monotonic() + 60

@@ -2,7 +2,8 @@
 
 import socket
 import threading
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 from tests.support.servers import free_port
 
@@ -18,10 +19,21 @@ class Proxy:
         self._listening = socket.create_server(("127.0.0.1", self.port))
         threading.Thread(target=self._accept, daemon=True).start()
 
-    def cut_commits(self, count: int) -> None:
-        """The next COMMITs, whosever they are, reach the server; their answers do not come back."""
+    @contextmanager
+    def cut_commits(self, count: int) -> Iterator[None]:
+        """The next COMMITs, whosever they are, reach the server; their answers do not come back.
+
+        Raises:
+            AssertionError: there was none.
+        """
         with self._lock:
             self._to_cut = count
+        try:
+            yield
+        finally:
+            with self._lock:
+                left, self._to_cut = self._to_cut, 0
+        assert left < count, "no COMMIT was cut"
 
     def stop(self) -> None:
         self._listening.close()

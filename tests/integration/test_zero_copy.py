@@ -1,12 +1,13 @@
 """Downloads from `python -m api`, which leaves the copying to the kernel: over one connection, and many."""
 
 import hashlib
+import os
 import random
 import shutil
 import socket
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import httpx2
@@ -47,8 +48,7 @@ def path(service: Service) -> str:
     return f"/v1/artifacts/{made.id}/content"
 
 
-def copied(service: Service) -> bool:
-    """Whether the server has a blob open: it sends from the file, and reads nothing of it."""
+def blob_is_open(service: Service) -> bool:
     open_files = Path(f"/proc/{service.api_pid}/fd").iterdir()
     return any("/blobs/" in str(one.readlink()) for one in open_files if one.is_symlink())
 
@@ -65,6 +65,35 @@ def test_one_connection_for_wholes_and_parts(service: Service, path: str) -> Non
         assert http.get("/healthz").status_code == 200
 
 
+def test_the_next_request_may_come_before_the_download_has(service: Service, path: str) -> None:
+    with socket.create_connection(("127.0.0.1", service.port)) as reader:
+        asked = f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n"
+        last = "GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+        reader.sendall((asked + last).encode())
+        answers = b"".join(iter(lambda: reader.recv(1 << 20), b""))
+    head, _, rest = answers.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 200") and rest.startswith(CONTENT)
+    assert rest[len(CONTENT) :].startswith(b"HTTP/1.1 200")
+
+
+def test_a_file_that_ends_too_early_ends_the_connection_and_is_logged(service: Service, path: str) -> None:
+    (blob,) = (one for one in (service.data_dir / "blobs" / "jobs").rglob("art_*") if one.is_file())
+    try:
+        with socket.create_connection(("127.0.0.1", service.port)) as reader:
+            reader.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+            come = reader.recv(1000)
+            os.truncate(blob, len(CONTENT) - 1)
+            with suppress(ConnectionError):
+                while piece := reader.recv(1 << 20):
+                    come += piece
+        _, _, content = come.partition(b"\r\n\r\n")
+        assert len(content) < len(CONTENT)
+        service.wait_until(lambda: b"a download broke off" in service.log.read_bytes())
+    finally:
+        blob.write_bytes(CONTENT)
+    assert httpx2.get(service.url + path).content == CONTENT
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_slow_readers_cost_no_memory_and_what_they_held_is_free_when_they_hang_up(
     service: Service, path: str
@@ -77,8 +106,8 @@ def test_slow_readers_cost_no_memory_and_what_they_held_is_free_when_they_hang_u
             reader.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
             assert reader.recv(1000).startswith(b"HTTP/1.1 200")
         grown = resident(service.api_pid, "VmRSS") - before
-        assert copied(service)
+        assert blob_is_open(service)
         assert httpx2.get(f"{service.url}/healthz").status_code == 200
     print(f"grown by {grown / MiB:.1f} MiB with {READERS} readers")
     assert grown < 64 * MiB
-    service.wait_until(lambda: not copied(service))
+    service.wait_until(lambda: not blob_is_open(service))

@@ -47,8 +47,8 @@ def the_answer_to_the_commit_of_a_submission_is_lost(place: Place) -> None:
         return answers[-1].status_code in (200, 202)
 
     # Whose COMMIT is next is left to chance: the worker's heartbeats and sweeps are cut as well.
-    place.proxy.cut_commits(3)
-    wait_for(post)
+    with place.proxy.cut_commits(3):
+        wait_for(post)
     assert {answer.status_code for answer in answers} <= {200, 202, 503}
     after = {job["id"] for job in place.client.get("/v1/jobs", limit=100)["data"]}
     assert after - before == {answers[-1].json()["id"]}
@@ -62,9 +62,9 @@ def the_answer_to_the_commit_that_publishes_is_lost(place: Place) -> None:
     job_id = place.submit()
     place.wait_until_sprung("artifacts.stored")
     runner = place.runner(job_id)
-    place.proxy.cut_commits(5)
-    place.kill(runner, signal.SIGCONT)
-    place.settle(job_id)
+    with place.proxy.cut_commits(5):
+        place.kill(runner, signal.SIGCONT)
+        place.settle(job_id)
 
 
 @case("F19", kinds=(PRODUCTION,))
@@ -72,8 +72,8 @@ def answers_to_commits_are_lost_all_the_time(place: Place) -> None:
     assert place.proxy is not None
     job_id = place.submit()
     for _ in range(4):
-        time.sleep(random.uniform(0, 2))
-        place.proxy.cut_commits(1)
+        with place.proxy.cut_commits(1):
+            time.sleep(random.uniform(2, 4))
     place.settle(job_id)
 
 
