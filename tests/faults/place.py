@@ -11,6 +11,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import psycopg
+from sqlalchemy import text
 from tenacity import RetryError
 
 from core.catalogue.orphans import forget_orphans
@@ -135,14 +137,16 @@ class Place:
     def execute(self, statement: str) -> None:
         """Change the database behind the service's back."""
         database = Database(self._url or f"sqlite+pysqlite:///{self.service.data_dir / 'condensery.db'}")
-        with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-            connection.exec_driver_sql(statement)
+        with database.writing() as session:
+            session.execute(text(statement))
         database.engine.dispose()
 
     def set_read_only(self, switch: str) -> None:
         """PostgreSQL: `on` or `off`."""
-        self.execute(f"ALTER SYSTEM SET default_transaction_read_only = {switch}")
-        self.execute("SELECT pg_reload_conf()")
+        assert self._url is not None
+        with psycopg.connect(self._url.replace("+psycopg", ""), autocommit=True) as connection:
+            connection.execute(f"ALTER SYSTEM SET default_transaction_read_only = {switch}".encode())
+            connection.execute("SELECT pg_reload_conf()")
 
     def log_size(self) -> int:
         return self.service.log.stat().st_size
