@@ -48,7 +48,7 @@ class Mixed:
 
 
 def measure(stage: Stage, minutes: float) -> Mixed:
-    """An answer that is an error ends the benchmark (bench/api/wrk.py)."""
+    """For so many minutes."""
     storage = LocalStorage(stage.service.data_dir)
     artifact = add_artifact(stage.database, storage, stage.job_id, bytes(SIZE), file_name="set.pt")
     with stage.database.writing() as session:

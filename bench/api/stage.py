@@ -22,7 +22,7 @@ from tests.support.service import ROOT, Service
 
 OWNER = "bench"
 #: Bytes of one upload, and of all that the owner may store.
-LARGEST, STORED = 1 << 30, 2 << 30
+LARGEST, STORED = 1 << 30, 1 << 40
 
 
 @dataclass(frozen=True, kw_only=True)

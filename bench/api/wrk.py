@@ -45,14 +45,17 @@ def load(
     post = f"wrk.method = 'POST'\nwrk.body = [[{body}]]\nwrk.headers['Content-Type'] = 'application/json'"
     headers = ["-H", f"Authorization: Bearer {token}"] if token else []
     script = post if body is not None else ""
-    return load_script(url, script, *headers, connections=connections, seconds=seconds)
+    found = load_script(url, script, *headers, connections=connections, seconds=seconds)
+    if found.errors:
+        raise RuntimeError(f"bench: {found.errors} of {found.requests} requests for {url} failed")
+    return found
 
 
 def load_script(url: str, script: str, *options: str, connections: int, seconds: float) -> Load:
-    """As `load`, with requests as a script in wrk's Lua makes them.
+    """As `load`, with requests as a script in wrk's Lua makes them; errors are counted.
 
     Raises:
-        RuntimeError: as `load`.
+        RuntimeError: wrk is not installed.
     """
     binary = shutil.which("wrk")
     if binary is None:
@@ -64,10 +67,7 @@ def load_script(url: str, script: str, *options: str, connections: int, seconds:
         timing = ["-t1", f"-c{connections}", f"-d{seconds:g}s", "--timeout", "30s"]
         command = [binary, *timing, *options, "-s", file.name, url]
         done = subprocess.run(command, check=True, capture_output=True, text=True)  # noqa: S603
-    found = Load(**json.loads(done.stdout.splitlines()[-1]))
-    if found.errors:
-        raise RuntimeError(f"bench: {found.errors} of {found.requests} requests for {url} failed")
-    return found
+    return Load(**json.loads(done.stdout.splitlines()[-1]))
 
 
 def present(name: str) -> str | None:
