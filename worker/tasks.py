@@ -49,7 +49,8 @@ def work_through(queue: str) -> None:
             with structlog.contextvars.bound_contextvars(row=lease.row_id, attempt=lease.fence, **known):
                 supervise(lease, settings, database, storage)
             with database.writing() as session:
-                reap(session, storage, settings)
+                if schema.is_known(session):
+                    reap(session, storage, settings)
 
 
 def _next(queue: str, settings: Settings) -> tuple[Lease, dict[str, str]] | None:

@@ -29,9 +29,8 @@ def make_folder(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     # Another process may have made it a moment ago, and not come to this line yet.
     for one in (folder, *new):
-        with suppress(
-            PermissionError
-        ):  # a directory may be written to and not read; then it cannot be synced
+        # A directory may be written to and not read; then it cannot be synced.
+        with suppress(PermissionError):
             sync(one.parent)
 
 

@@ -15,9 +15,7 @@ import httpx2
 import pytest
 from sqlalchemy import make_url
 
-from core.db.session import Database
-from core.storage.local import LocalStorage
-from tests.support.api import SMALL, add_artifact, make_ready
+from tests.support.api import offer
 from tests.support.service import Service
 
 MiB = 1 << 20
@@ -48,15 +46,7 @@ def service(tmp_path_factory: pytest.TempPathFactory, sqlite_template: str) -> I
 @pytest.fixture(scope="module")
 def artifact(service: Service) -> str:
     """The path of 64 MiB, more than all socket buffers together."""
-    database = Database(f"sqlite+pysqlite:///{service.data_dir / 'condensery.db'}")
-    with httpx2.Client(base_url=service.url) as http:
-        upload = http.put("/v1/uploads", content=b"x").json()["id"]
-        dataset = http.post("/v1/datasets", json={"upload_id": upload}).json()["id"]
-        make_ready(database, dataset)
-        job = http.post("/v1/jobs", json={"dataset_id": dataset, **SMALL}).json()["id"]
-    made = add_artifact(database, LocalStorage(service.data_dir), job, bytes(64 * MiB))
-    database.engine.dispose()
-    return f"/v1/artifacts/{made.id}/content"
+    return offer(service, bytes(64 * MiB))
 
 
 @dataclass

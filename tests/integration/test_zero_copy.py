@@ -15,9 +15,7 @@ import pytest
 from sqlalchemy import make_url
 
 from bench.upload import resident
-from core.db.session import Database
-from core.storage.local import LocalStorage
-from tests.support.api import SMALL, add_artifact, make_ready
+from tests.support.api import offer
 from tests.support.service import Service
 
 MiB = 1 << 20
@@ -37,15 +35,7 @@ def service(tmp_path_factory: pytest.TempPathFactory, sqlite_template: str) -> I
 
 @pytest.fixture(scope="module")
 def path(service: Service) -> str:
-    database = Database(f"sqlite+pysqlite:///{service.data_dir / 'condensery.db'}")
-    with httpx2.Client(base_url=service.url) as http:
-        upload = http.put("/v1/uploads", content=b"x").json()["id"]
-        dataset = http.post("/v1/datasets", json={"upload_id": upload}).json()["id"]
-        make_ready(database, dataset)
-        job = http.post("/v1/jobs", json={"dataset_id": dataset, **SMALL}).json()["id"]
-    made = add_artifact(database, LocalStorage(service.data_dir), job, CONTENT)
-    database.engine.dispose()
-    return f"/v1/artifacts/{made.id}/content"
+    return offer(service, CONTENT)
 
 
 def blob_is_open(service: Service) -> bool:

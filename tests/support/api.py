@@ -14,6 +14,8 @@ from core.ids import new_id
 from core.jobs.states import JOB_TERMINAL
 from core.jobs.transitions import move
 from core.storage import Storage
+from core.storage.local import LocalStorage
+from tests.support.service import Service
 
 #: A condensation that needs nothing but a data set that is ready.
 SMALL: dict[str, Any] = {"ipc": 1, "iterations": 5}
@@ -128,3 +130,16 @@ def add_artifact(
         )  # fmt: skip
         session.add(artifact)
     return artifact
+
+
+def offer(service: Service, content: bytes) -> str:
+    """The path of an artifact with this content, of a service on SQLite without a worker."""
+    database = Database(f"sqlite+pysqlite:///{service.data_dir / 'condensery.db'}")
+    with httpx2.Client(base_url=service.url) as http:
+        upload = http.put("/v1/uploads", content=b"x").json()["id"]
+        dataset = http.post("/v1/datasets", json={"upload_id": upload}).json()["id"]
+        make_ready(database, dataset)
+        job = http.post("/v1/jobs", json={"dataset_id": dataset, **SMALL}).json()["id"]
+    made = add_artifact(database, LocalStorage(service.data_dir), job, content)
+    database.engine.dispose()
+    return f"/v1/artifacts/{made.id}/content"
