@@ -1,8 +1,11 @@
 """The HTTP application. It imports no torch, so it starts in a second and its image is small."""
 
+import asyncio
+
 from fastapi import FastAPI
 
 from api import contract, problems
+from api.deps import SESSIONS_AT_ONCE
 from api.event_hub import EventHub
 from api.metrics import Metrics
 from api.parameters import KnownOnly
@@ -60,6 +63,7 @@ def create_app(
     app.state.storage = storage or get_storage()
     app.state.metrics = Metrics(app.state.database)
     app.state.draining = False
+    app.state.sessions = asyncio.Semaphore(SESSIONS_AT_ONCE)
     problems.install(app)
     for module in (health, uploads, tus, datasets, jobs, artifacts, webhooks, keys, usage, workers):
         app.include_router(module.router)

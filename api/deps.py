@@ -1,5 +1,6 @@
 """What routes ask for."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from typing import Annotated
 
@@ -11,8 +12,34 @@ from core.errors import Overloaded
 from core.settings import Settings
 from core.storage import Storage
 
+#: Requests that may have a connection to the database at a time. Fewer than either pool has, SQLite's 15
+#: and PostgreSQL's 30: a request keeps its connection while it waits for its next thread, and if every
+#: thread waited for a connection meanwhile, nobody would get on.
+SESSIONS_AT_ONCE = 10
+#: For a request to be let in.
+PATIENCE_SECONDS = 10.0
 
-async def _reading(request: Request) -> AsyncIterator[Session]:
+
+async def _admitted(request: Request) -> AsyncIterator[None]:
+    """Raises Overloaded: too many were before it."""
+    places: asyncio.Semaphore = request.app.state.sessions
+    try:
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            await places.acquire()
+    except TimeoutError:
+        raise Overloaded(
+            f"more requests wait for the database than are served in {PATIENCE_SECONDS:g} s; try again"
+        ) from None
+    try:
+        yield
+    finally:
+        places.release()
+
+
+Admitted = Annotated[None, Depends(_admitted, scope="function")]
+
+
+async def _reading(request: Request, _place: Admitted) -> AsyncIterator[Session]:
     # Asynchronous, because it waits for nothing: the connection is taken by the first query, in the
     # endpoint's thread, and to give it back asks nothing of the database.
     database: Database = request.app.state.database
@@ -20,7 +47,7 @@ async def _reading(request: Request) -> AsyncIterator[Session]:
         yield session
 
 
-def _writing(request: Request) -> Iterator[Session]:
+def _writing(request: Request, _place: Admitted) -> Iterator[Session]:
     database: Database = request.app.state.database
     with database.writing() as session:
         yield session

@@ -16,7 +16,7 @@ from bench.api.stage import stage
 from bench.page import write_section
 
 #: Of everything at once.
-MIXED_MINUTES = 1
+MIXED_MINUTES = 3
 
 
 def main() -> int:

@@ -12,7 +12,7 @@ from tests.support.databases import migrated_postgres
 from tests.support.servers import postgres, redis_server
 from tests.support.service import Service, finish, upload_dataset
 
-JOBS = 10
+JOBS = 20
 #: Seconds, median and longest, that are aimed at.
 GOALS = {"PostgreSQL and Redis": (0.1, 0.5), "embedded": (1.5, 1.5)}
 _JOB = {
