@@ -6,7 +6,6 @@ from typing import Any
 
 import httpx2
 import pytest
-from fastapi import FastAPI
 from sqlalchemy import func, select
 from starlette.testclient import TestClient
 
@@ -17,7 +16,6 @@ from core.ids import new_id
 from tests.support.api import (
     SMALL,
     bring,
-    client_of,
     ingesting_dataset,
     problem_of,
     queued_job,
@@ -282,13 +280,11 @@ def test_refused_request_does_not_use_up_its_key(http: TestClient, database: Dat
         assert problem["errors"][0]["pointer"].lower() == "header: idempotency-key"
 
 
-def test_parallel_requests_with_one_key_make_one_job(
-    app: FastAPI, http: TestClient, database: Database
-) -> None:
+def test_parallel_requests_with_one_key_make_one_job(http: TestClient, database: Database) -> None:
     body = {"dataset_id": ready_dataset(http, database), **SMALL}
 
     def post(_n: int) -> tuple[int, str]:
-        response = client_of(app).post("/v1/jobs", json=body, headers={"Idempotency-Key": "k"})
+        response = http.post("/v1/jobs", json=body, headers={"Idempotency-Key": "k"})
         return response.status_code, response.json().get("id", response.text)
 
     with ThreadPoolExecutor(20) as pool:
