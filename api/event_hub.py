@@ -145,6 +145,9 @@ class EventHub:
         self._per_owner = per_owner
         self._open: Counter[str] = Counter()
         self._topics: dict[str, Topic] = {}
+        # How far the topics are that have been read: what a look asks for. Not gathered anew for each.
+        self._seen: dict[str, int] = {}
+        self._seen_is_old = False
         self._looking: asyncio.Task[None] | None = None
         # Not the threads of requests: neither may keep the other waiting.
         self._look_thread = ThreadPoolExecutor(1, thread_name_prefix="events")
@@ -200,6 +203,7 @@ class EventHub:
             topic.followers.discard(follower)
             if not topic.followers and self._topics.get(subject) is topic:
                 del self._topics[subject]
+                self._seen_is_old = True
 
     async def read(self, topic: Topic, seq: int, read: Read) -> History:
         """History from the database: one read for all streams of a subject that ask for the same."""
@@ -211,6 +215,7 @@ class EventHub:
         history = await asyncio.shield(under_way)  # others may wait for it
         if topic.seq is None:
             topic.seq = history.seq
+            self._seen_is_old = True
         topic.over = topic.over or history.final is not None
         return history
 
@@ -224,11 +229,13 @@ class EventHub:
         loop = asyncio.get_running_loop()
         look_for_absent = time.monotonic() + ABSENT_SECONDS
         while self._topics and not self.closing:
-            seen = {subject: topic.seq for subject, topic in self._topics.items() if topic.seq is not None}
+            if self._seen_is_old:
+                self._seen = {one: topic.seq for one, topic in self._topics.items() if topic.seq is not None}
+                self._seen_is_old = False
             due = time.monotonic() >= look_for_absent
             pause = POLL_SECONDS
             try:
-                found, gone = await loop.run_in_executor(self._look_thread, self._look, seen, due)
+                found, gone = await loop.run_in_executor(self._look_thread, self._look, self._seen, due)
             except SQLAlchemyError as error:
                 if self.reading_database:
                     log.warning("events cannot be read; streams wait", error=str(error))
@@ -265,6 +272,7 @@ class EventHub:
                 touched[subject] = topic
             if seq == topic.seq + 1:  # if it is not, the next look finds what is between
                 topic.add(seq, kind, encoded)
+                self._seen[subject] = seq
         for subject in gone:
             if topic := self._topics.get(subject):
                 topic.over = True

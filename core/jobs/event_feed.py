@@ -1,21 +1,24 @@
 """What is new for many subjects at once: one query, however many of them are followed."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any
 
 from sqlalchemy import (
     JSON,
     Integer,
     Row,
+    Select,
     TableValuedAlias,
     Text,
+    bindparam,
     cast,
     func,
-    literal,
+    not_,
+    or_,
     select,
     true,
-    union_all,
 )
 from sqlalchemy.orm import Session
 
@@ -31,33 +34,49 @@ def new_events(session: Session, seen: Mapping[str, int], limit: int) -> Sequenc
     The subjects travel as one JSON text, and each is looked up in the primary key of the events, so the
     cost does not grow with the table.
     """
-    pairs = _pairs(session, seen)
-    beyond = (
-        select(Event.subject_id, Event.seq, Event.type, Event.data, Event.created_at)
-        .where(Event.subject_id == pairs.c.key, Event.seq > cast(pairs.c.value, Integer))
-        .limit(limit)
+    return _ask(session, _newer(_dialect(session)), seen, limit=limit)
+
+
+def absent(session: Session, subjects: Mapping[str, int]) -> set[str]:
+    """Which of the subjects, the keys of `subjects`, are no more."""
+    return {row[0] for row in _ask(session, _gone(_dialect(session)), subjects)}
+
+
+def _ask(
+    session: Session, statement: Select[Any], subjects: Mapping[str, int], **others: Any
+) -> Sequence[Row[Any]]:
+    # By the connection: the session would look for entities in the columns of every statement.
+    return session.connection().execute(statement, {"subjects": json.dumps(subjects), **others}).all()
+
+
+@cache
+def _newer(dialect: str) -> Select[Any]:
+    """Built once: many times a second, that would cost more than the answer."""
+    pairs, events = _pairs(dialect), Event.__table__.c
+    beyond = select(events.subject_id, events.seq, events.type, events.data, events.created_at).where(
+        events.subject_id == pairs.c.key, events.seq > cast(pairs.c.value, Integer)
     )
-    if _is_postgresql(session):
-        # The limit inside keeps the planner, which knows nothing of `seen`, from joining the whole table.
-        each = beyond.order_by(Event.seq).limit(_PER_SUBJECT).lateral()
-        beyond = select(*each.c).select_from(pairs.join(each, true())).limit(limit)
-    return session.execute(beyond).all()
+    limit = bindparam("limit", type_=Integer)
+    if dialect != "postgresql":
+        return beyond.limit(limit)
+    # The limit inside keeps the planner, which knows nothing of the subjects, from joining the whole table.
+    each = beyond.order_by(events.seq).limit(_PER_SUBJECT).lateral()
+    return select(*each.c).select_from(pairs.join(each, true())).limit(limit)
 
 
-def absent(session: Session, subjects: Iterable[str]) -> set[str]:
-    """Which of the subjects are no more."""
-    wanted = dict.fromkeys(subjects, 0)
-    pairs = _pairs(session, wanted)
-    found = union_all(*(select(model.id).join(pairs, model.id == pairs.c.key) for model in (Job, Dataset)))
-    return set(wanted).difference(session.scalars(found))
+@cache
+def _gone(dialect: str) -> Select[Any]:
+    pairs = _pairs(dialect)
+    there = (select(model.id).where(model.id == pairs.c.key).exists() for model in (Job, Dataset))
+    return select(pairs.c.key).where(not_(or_(*there)))
 
 
-def _pairs(session: Session, values: Mapping[str, int]) -> TableValuedAlias:
-    text = json.dumps(dict(values))
-    if _is_postgresql(session):
-        return func.json_each_text(cast(literal(text, Text()), JSON())).table_valued("key", "value")
+def _pairs(dialect: str) -> TableValuedAlias:
+    text = bindparam("subjects", type_=Text)
+    if dialect == "postgresql":
+        return func.json_each_text(cast(text, JSON())).table_valued("key", "value")
     return func.json_each(text).table_valued("key", "value")
 
 
-def _is_postgresql(session: Session) -> bool:
-    return session.get_bind().dialect.name == "postgresql"
+def _dialect(session: Session) -> str:
+    return session.get_bind().dialect.name
