@@ -16,7 +16,7 @@ from core.storage.local import LocalStorage
 from tests.support.api import add_artifact
 from tests.support.servers import free_port
 
-PAIRS = 5
+PAIRS = 9
 MIB = 1 << 20
 SIZE = 256 * MIB
 PART = (64 * MIB, 192 * MIB - 1)

@@ -104,7 +104,6 @@ def measure(stage: Stage) -> Streaming:
         before = resident(stage.service.api_pid, "VmRSS")
         client = open_streams(stage, jobs)
         time.sleep(SECONDS)
-        memory = (resident(stage.service.api_pid, "VmRSS") - before) / STREAMS
         alone = close_streams(client, None)
         client = open_streams(stage, jobs)
         beside = [reads(), reads()]
@@ -122,6 +121,7 @@ def measure(stage: Stage) -> Streaming:
         alone[name] += seen[name]
     client = open_streams(stage, jobs * (MANY // STREAMS))
     time.sleep(MANY_SECONDS)
+    memory = (resident(stage.service.api_pid, "VmRSS") - before) / MANY
     many = close_streams(client, None)
     return Streaming(memory=memory, without=without, beside=beside, many_broken=many["broken"], **alone)
 
