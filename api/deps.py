@@ -16,8 +16,8 @@ from core.storage import Storage
 #: and PostgreSQL's 30: a request keeps its connection while it waits for its next thread, and if every
 #: thread waited for a connection meanwhile, nobody would get on.
 SESSIONS_AT_ONCE = 10
-#: For a request to be let in.
-PATIENCE_SECONDS = 10.0
+#: For a request to be let in: when this process starts again, all its event streams come back at once.
+PATIENCE_SECONDS = 30.0
 
 
 async def _admitted(request: Request) -> AsyncIterator[None]:
