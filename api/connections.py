@@ -84,18 +84,26 @@ class Connection(H11Protocol):
             if self._unasked > DISCARDED_BYTES:
                 self._hang_up()
         elif self.cycle is not self._seen:
-            # Until the application asks for the body (and so resumes reading) it may refuse the request.
-            self._seen = self.cycle
-            self.flow.pause_reading()
+            self._until_asked()
         else:
             self.transport.max_size = READ_BYTES  # type: ignore[attr-defined]
 
     def on_response_complete(self) -> None:
         self.transport.max_size = FIRST_READ_BYTES  # type: ignore[attr-defined]
-        super().on_response_complete()
-        if self.conn.their_state is h11.SEND_BODY and not self.transport.is_closing():
+        unread = self.conn.their_state is h11.SEND_BODY
+        super().on_response_complete()  # which may go on with the next request, if its head is here already
+        if self.transport.is_closing():
+            return
+        if unread:
             self._unasked = 0
             self.loop.call_later(LINGER_SECONDS, self._hang_up_if_unread, self.cycle)
+        elif self.conn.their_state is h11.SEND_BODY:
+            self._until_asked()
+
+    def _until_asked(self) -> None:
+        """Read no more until the application asks for the body (and so resumes reading): it may refuse it."""
+        self._seen = self.cycle
+        self.flow.pause_reading()
 
     def resume_writing(self) -> None:
         self._pending = None

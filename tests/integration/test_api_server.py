@@ -236,3 +236,16 @@ def test_open_to_the_network_only_with_keys(tmp_path: Path, sqlite_template: str
     finally:
         service.stop()
     assert token.partition(".")[2] not in service.log.read_text()
+
+
+def test_an_upload_on_the_heels_of_another_request(service: Service) -> None:
+    """A client may send its next request before the end of an answer is noted, as after a download."""
+    body = bytes(range(256)) * (4 * MiB // 256)
+    head = f"PUT /v1/uploads HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+    with socket.create_connection(("127.0.0.1", service.port), timeout=30) as connection:
+        connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n" + head + body)
+        answers = b""
+        while hashlib.sha256(body).hexdigest().encode() not in answers:
+            part = connection.recv(1 << 16)
+            assert part, answers
+            answers += part
