@@ -28,7 +28,7 @@ from core.jobs.event_feed import absent, new_events
 log = structlog.get_logger(__name__)
 
 #: Between two looks for events. What a look takes comes on top of it.
-POLL_SECONDS = 0.05
+POLL_SECONDS = 0.08
 #: Between two looks for subjects that were deleted.
 ABSENT_SECONDS = 1.0
 #: After a look that failed.
