@@ -8,7 +8,7 @@ from typing import Any, Final
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from core.db.models import Artifact, Blob, Checkpoint, Dataset, Job
+from core.db.models import Artifact, Blob, Checkpoint, Dataset, Job, Snapshot
 from core.db.types import db_now
 from core.jobs.states import DATASET_QUEUE, DATASET_STATES, JOB_HELD, PHASE_QUEUE, PHASES
 
@@ -110,6 +110,7 @@ def stored_bytes(session: Session) -> dict[str, int]:
         "upload": Blob.size,
         "dataset": Dataset.size,
         "checkpoint": Checkpoint.size,
+        "snapshot": Snapshot.size,
         "artifact": Artifact.size,
     }
     return {kind: int(session.scalar(select(func.sum(size))) or 0) for kind, size in sizes.items()}

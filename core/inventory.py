@@ -10,7 +10,7 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from core.catalogue.orphans import orphans
 from core.data.content_hash import hash_of_folder
-from core.db.models import Artifact, Blob, Checkpoint, Dataset
+from core.db.models import Artifact, Blob, Checkpoint, Dataset, Snapshot
 from core.db.session import Database
 from core.storage import Storage
 
@@ -46,8 +46,8 @@ class Inventory:
 class _Stored:
     """A row, and the bytes that it speaks of: one file, or, with a manifest, a folder of at least `size`."""
 
-    model: type[Blob | Artifact | Checkpoint | Dataset]
-    identity: str | tuple[str, int, int]
+    model: type[Blob | Artifact | Checkpoint | Snapshot | Dataset]
+    identity: str | tuple[str, int] | tuple[str, int, int]
     name: str
     key: str
     size: int
@@ -98,6 +98,15 @@ def _stored(session: Session) -> Iterator[_Stored]:
             key=saved.blob_key,
             size=saved.size,
             sha256=saved.sha256,
+        )
+    for taken in session.scalars(select(Snapshot)):
+        yield _Stored(
+            model=Snapshot,
+            identity=(taken.job_id, taken.iteration),
+            name=f"{taken.job_id} snapshot {taken.iteration}",
+            key=taken.blob_key,
+            size=taken.size,
+            sha256=taken.sha256,
         )
     for dataset in _each(session, Dataset, Dataset.id, Dataset.state == "ready"):
         yield _Stored(

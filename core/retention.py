@@ -16,7 +16,7 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 from core.catalogue.datasets import delete_dataset
 from core.catalogue.uploads import delete_upload
 from core.catalogue.usage import usage_of
-from core.db.models import Artifact, Checkpoint, Dataset, Job, Upload
+from core.db.models import Artifact, Checkpoint, Dataset, Job, Snapshot, Upload
 from core.db.session import Database
 from core.db.types import db_now
 from core.errors import Conflict, NotFound
@@ -110,8 +110,10 @@ def _jobs(session: Session, reason: str, *which: ColumnElement[bool]) -> Iterato
     def stored(size: InstrumentedAttribute[int], of: ColumnElement[bool]) -> ColumnElement[int]:
         return select(func.coalesce(func.sum(size), 0)).where(of).scalar_subquery()
 
-    size = stored(Artifact.size, Artifact.job_id == Job.id) + stored(
-        Checkpoint.size, Checkpoint.job_id == Job.id
+    size = (
+        stored(Artifact.size, Artifact.job_id == Job.id)
+        + stored(Checkpoint.size, Checkpoint.job_id == Job.id)
+        + stored(Snapshot.size, Snapshot.job_id == Job.id)
     )
     ended = (Job.state.in_(JOB_TERMINAL), Job.finished_at.is_not(None))
     columns = select(Job.id, Job.owner, size.label("bytes"), Job.finished_at.label("since"))

@@ -1,4 +1,4 @@
-"""The phase `condense`: distribution matching, with progress, checkpoints and resume."""
+"""The phase `condense`: distribution matching, with progress, checkpoints, snapshots and resume."""
 
 import math
 import time
@@ -19,6 +19,7 @@ from core.jobs.spec import JobSpec
 from worker import checkpoints
 from worker.attempt import Attempt
 from worker.device import memory_bytes
+from worker.snapshots import Snapshots
 
 #: Points of a loss curve, whatever the number of iterations.
 CURVE_POINTS = 1000
@@ -33,6 +34,7 @@ def run(attempt: Attempt, job: Job, real: LabelledImages, device: torch.device) 
     """
     spec = JobSpec.model_validate(job.spec)
     config = spec.condense_config()
+    snapshots = Snapshots(attempt, real, config.iterations)
     found = checkpoints.load_newest(attempt, job, device)
     if found is not None:
         with attempt.writing() as session:
@@ -40,6 +42,7 @@ def run(attempt: Attempt, job: Job, real: LabelledImages, device: torch.device) 
         state, expected = found, (job.progress or {}).get("estimate")
     else:
         state, expected = _dry_run(attempt, real, config, device)
+        snapshots.take(state)
     curve = _Curve(attempt, job, config.iterations, state.iteration, expected, device)
     saved_at = time.monotonic()
     for step in condense(real, config, device=device, state=state):
@@ -49,6 +52,7 @@ def run(attempt: Attempt, job: Job, real: LabelledImages, device: torch.device) 
         curve.add(step)
         if attempt.due():
             curve.flush()
+        snapshots.look(state)
         if attempt.told_to_stop or time.monotonic() - saved_at >= attempt.settings.checkpoint_seconds:
             curve.flush()
             checkpoints.save(attempt, state)

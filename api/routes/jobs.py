@@ -2,19 +2,22 @@
 
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
+from fastapi.responses import StreamingResponse
 from sqlalchemy.orm import Session
 
 from api.deps import AppDatabase, AppSettings, AppStorage, IdempotencyKey, ReadSession, WriteSession
+from api.downloads import send_blob
 from api.event_stream import STREAM_RESPONSES, Admitted, EventStream, LastEventId, history_of
 from api.pagination import After, IdFilter, Limit, Page, page_of
 from api.problems import responses
 from api.schemas.artifacts import ArtifactOut
 from api.schemas.common import EventOut
-from api.schemas.jobs import EvaluationOut, JobCreate, JobOut, MetricOut
+from api.schemas.jobs import EvaluationOut, JobCreate, JobOut, MetricOut, SnapshotOut
 from api.security import Reader, Writer
 from core.catalogue import rows
 from core.catalogue.artifacts import artifacts_of
+from core.catalogue.snapshots import snapshot_of, snapshots_of
 from core.db.models import Job
 from core.jobs.control import cancel_job, delete_job, pause_job, resume_job
 from core.jobs.results import evaluations_of, loss_curve, summarise
@@ -158,6 +161,36 @@ def read_metrics(
     found = loss_curve(session, job, after, limit + 1)
     points = [MetricOut.model_validate(point) for point in found[:limit]]
     return page_of(points, len(found) > limit, key="iteration")
+
+
+@router.get("/{job_id}/snapshots", responses=responses(404))
+def read_snapshots(job_id: str, caller: Reader, session: ReadSession) -> Page[SnapshotOut]:
+    """Pictures of the images while they form, by iteration; the first shows those to start from."""
+    job = rows.get(session, Job, caller.owner, job_id)
+    return page_of([SnapshotOut.model_validate(row) for row in snapshots_of(session, job)], False)
+
+
+@router.get(
+    "/{job_id}/snapshots/{iteration}",
+    response_class=StreamingResponse,
+    responses={200: {"content": {"image/png": {}}}, **responses(404)},
+)
+def read_snapshot(
+    job_id: str,
+    iteration: Annotated[int, Path(ge=0, lt=2**31)],
+    request: Request,
+    caller: Reader,
+    session: ReadSession,
+    storage: AppStorage,
+) -> Response:
+    """A grid of the synthetic images after so many iterations, a row a class (PNG)."""
+    snapshot = snapshot_of(session, rows.get(session, Job, caller.owner, job_id), iteration)
+    # Another attempt may show the same iteration again.
+    headers = {"Cache-Control": "private, no-cache"}
+    return send_blob(
+        request, storage, snapshot.blob_key,
+        etag=f'"{snapshot.sha256}"', media_type="image/png", headers=headers,
+    )  # fmt: skip
 
 
 @router.get("/{job_id}/artifacts", responses=responses(404))

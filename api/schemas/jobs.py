@@ -139,6 +139,15 @@ class JobOut(Resource):
     finished_at: datetime | None
 
 
+class SnapshotOut(BaseModel):
+    model_config = ConfigDict(from_attributes=True)
+
+    iteration: int
+    size: int = Field(description="Bytes of the PNG at `/snapshots/{iteration}`.")
+    sha256: str
+    created_at: datetime
+
+
 class MetricOut(BaseModel):
     model_config = ConfigDict(from_attributes=True)
 

@@ -12,6 +12,7 @@ class StoredBytes(BaseModel):
     uploads: int = Field(description="The same bytes uploaded twice count twice; announced ones count.")
     datasets: int
     checkpoints: int
+    snapshots: int
     artifacts: int
     total: int
     limit: int | None = Field(description="Null: none.")
@@ -35,6 +36,7 @@ class UsageOut(BaseModel):
                 uploads=usage.upload_bytes,
                 datasets=usage.dataset_bytes,
                 checkpoints=usage.checkpoint_bytes,
+                snapshots=usage.snapshot_bytes,
                 artifacts=usage.artifact_bytes,
                 total=usage.stored_bytes,
                 limit=settings.owner_stored_bytes,

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from core.catalogue import blobs
 from core.catalogue.datasets import PREFIX as DATASETS
 from core.catalogue.datasets import dataset_prefix
-from core.db.models import Artifact, Blob, Checkpoint, Dataset, Job
+from core.db.models import Artifact, Blob, Checkpoint, Dataset, Job, Snapshot
 from core.jobs.files import PREFIX as JOBS
 from core.jobs.files import attempt_prefix
 from core.storage import Storage
@@ -86,6 +86,7 @@ def _of_jobs(session: Session, ids: list[str]) -> tuple[set[str], set[str]]:
     registered = {
         *session.scalars(select(Artifact.blob_key).where(Artifact.job_id.in_(ids))),
         *session.scalars(select(Checkpoint.blob_key).where(Checkpoint.job_id.in_(ids))),
+        *session.scalars(select(Snapshot.blob_key).where(Snapshot.job_id.in_(ids))),
     }
     return registered, attempts
 

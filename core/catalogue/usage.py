@@ -6,7 +6,7 @@ from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from core.db.locks import serialise
-from core.db.models import Artifact, Checkpoint, Dataset, Job, Upload
+from core.db.models import Artifact, Checkpoint, Dataset, Job, Snapshot, Upload
 from core.errors import QuotaExceeded
 from core.jobs.states import JOB_HELD, JOB_WAITING
 from core.settings import Settings
@@ -20,13 +20,15 @@ class Usage:
     upload_bytes: int
     dataset_bytes: int
     checkpoint_bytes: int
+    snapshot_bytes: int
     artifact_bytes: int
     waiting_jobs: int
     running_jobs: int
 
     @property
     def stored_bytes(self) -> int:
-        return self.upload_bytes + self.dataset_bytes + self.checkpoint_bytes + self.artifact_bytes
+        of_jobs = self.checkpoint_bytes + self.snapshot_bytes + self.artifact_bytes
+        return self.upload_bytes + self.dataset_bytes + of_jobs
 
 
 def usage_of(session: Session, owner: str) -> Usage:
@@ -37,6 +39,7 @@ def usage_of(session: Session, owner: str) -> Usage:
         upload_bytes=total(Upload.size, Upload.owner == owner),
         dataset_bytes=total(Dataset.size, Dataset.owner == owner),
         checkpoint_bytes=total(Checkpoint.size, Checkpoint.owner == owner),
+        snapshot_bytes=total(Snapshot.size, Snapshot.owner == owner),
         artifact_bytes=total(Artifact.size, Artifact.owner == owner),
         waiting_jobs=_jobs(session, owner, JOB_WAITING),
         running_jobs=_jobs(session, owner, JOB_HELD),

@@ -193,6 +193,19 @@ class Checkpoint(Owned, Base):
     sha256: Mapped[str] = mapped_column(String(64))
 
 
+class Snapshot(Owned, Base):
+    """A picture of the synthetic images after `iteration` iterations, by the last attempt that came there."""
+
+    __tablename__ = "snapshots"
+
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
+    iteration: Mapped[int] = mapped_column(primary_key=True)
+    fence: Mapped[int]
+    blob_key: Mapped[str] = mapped_column(String(255))
+    size: Mapped[int] = mapped_column(BigInteger)
+    sha256: Mapped[str] = mapped_column(String(64))
+
+
 class Artifact(Owned, Base):
     """A file that a finished job offers."""
 

@@ -20,25 +20,30 @@ WHITE = 255
 
 
 def write(condensed: CondensedSet, path: Path) -> None:
-    """PNG grid of the first 100 classes × their first 10 images; a class without images is a blank row.
+    """PNG of the whole set's `grid`."""
+    grid(condensed.pixels_uint8_NHWC(), condensed.labels_N, len(condensed.classes)).save(path, format="PNG")
+
+
+def grid(levels_NHWC: NDArray[np.uint8], labels_N: NDArray[np.int64], classes: int) -> Image.Image:
+    """The first 100 classes × their first 10 images; a class without images is a blank row.
 
     Images with an alpha channel are shown as they look on white.
     """
-    classes = min(len(condensed.classes), MAX_CLASSES)
-    columns = min(max(condensed.images_per_class[:classes]), MAX_IMAGES) or 1
-    pixels_NHWC = _over_white(condensed.pixels_uint8_NHWC())
+    classes = min(classes, MAX_CLASSES)
+    columns = min(int(np.bincount(labels_N, minlength=classes)[:classes].max()), MAX_IMAGES) or 1
+    pixels_NHWC = _over_white(levels_NHWC)
     mode = "L" if pixels_NHWC.shape[3] == 1 else "RGB"
     height, width = cell_size(*pixels_NHWC.shape[1:3])
     size = (columns * (width + GAP) + GAP, classes * (height + GAP) + GAP)
-    grid = Image.new(mode, size, color=WHITE if mode == "L" else (WHITE, WHITE, WHITE))
+    canvas = Image.new(mode, size, color=WHITE if mode == "L" else (WHITE, WHITE, WHITE))
     for row in range(classes):
-        for column, index in enumerate(np.flatnonzero(condensed.labels_N == row)[:columns]):
+        for column, index in enumerate(np.flatnonzero(labels_N == row)[:columns]):
             cell = picture(pixels_NHWC[index])
             # Whole factors of NEAREST keep every pixel a crisp square; a reduction has to average.
             resampling = Image.Resampling.NEAREST if width >= cell.width else Image.Resampling.BOX
             cell = cell.resize((width, height), resampling)
-            grid.paste(cell, (GAP + column * (width + GAP), GAP + row * (height + GAP)))
-    grid.save(path, format="PNG")
+            canvas.paste(cell, (GAP + column * (width + GAP), GAP + row * (height + GAP)))
+    return canvas
 
 
 def _over_white(levels_NHWC: NDArray[np.uint8]) -> NDArray[np.uint8]:

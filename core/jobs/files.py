@@ -5,7 +5,7 @@ from functools import partial
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
-from core.db.models import Artifact, Checkpoint, Job
+from core.db.models import Artifact, Checkpoint, Job, Snapshot
 from core.storage import Storage
 from core.storage.removal import remove_after_commit
 
@@ -25,6 +25,10 @@ def checkpoint_key(job_id: str, fence: int, iteration: int) -> str:
     return f"{attempt_prefix(job_id, fence)}/checkpoint-{iteration:08d}.safetensors"
 
 
+def snapshot_key(job_id: str, fence: int, iteration: int) -> str:
+    return f"{attempt_prefix(job_id, fence)}/snapshot-{iteration:08d}.png"
+
+
 def checkpoints_of(session: Session, job: Job) -> list[Checkpoint]:
     """Newest first: the latest attempt's, even where an earlier one got further (and was damaged)."""
     newest = (Checkpoint.fence.desc(), Checkpoint.iteration.desc())
@@ -38,9 +42,12 @@ def forget_old_checkpoints(session: Session, storage: Storage, job: Job) -> None
 
 
 def keep_only_published(session: Session, storage: Storage, job_id: str) -> None:
-    """Delete checkpoints and what losing attempts left; artifacts stay."""
+    """Delete checkpoints and what losing attempts left; artifacts and snapshots stay."""
     session.execute(delete(Checkpoint).where(Checkpoint.job_id == job_id))
-    published = set(session.scalars(select(Artifact.blob_key).where(Artifact.job_id == job_id)))
+    published = {
+        *session.scalars(select(Artifact.blob_key).where(Artifact.job_id == job_id)),
+        *session.scalars(select(Snapshot.blob_key).where(Snapshot.job_id == job_id)),
+    }
 
     def sweep() -> None:
         for key in list(storage.keys(f"{PREFIX}/{job_id}")):

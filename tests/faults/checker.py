@@ -122,14 +122,10 @@ def _published_once_and_whole(evidence: Evidence) -> Iterator[str]:
     yield from (f"artifacts of {job_id}, which is gone" for job_id in artifacts)
     for blob in evidence.rows("blobs"):
         yield from _differs(evidence, blob["file_key"], blob["file_key"], blob["size"], blob["sha256"])
-    for checkpoint in evidence.rows("checkpoints"):
-        yield from _differs(
-            evidence,
-            f"checkpoint {checkpoint['iteration']} of {checkpoint['job_id']}",
-            checkpoint["blob_key"],
-            checkpoint["size"],
-            checkpoint["sha256"],
-        )
+    for kind in ("checkpoints", "snapshots"):
+        for one in evidence.rows(kind):
+            name = f"{kind} {one['iteration']} of {one['job_id']}"
+            yield from _differs(evidence, name, one["blob_key"], one["size"], one["sha256"])
 
 
 def _differs(evidence: Evidence, name: str, key: str, size: int, sha256: str) -> Iterator[str]:
@@ -161,7 +157,9 @@ def _fences_do_not_overlap(evidence: Evidence) -> Iterator[str]:
 
 def _every_blob_has_its_row(evidence: Evidence) -> Iterator[str]:
     known = {row["file_key"] for row in evidence.rows("blobs")}
-    known |= {row["blob_key"] for table in ("artifacts", "checkpoints") for row in evidence.rows(table)}
+    known |= {
+        row["blob_key"] for table in ("artifacts", "checkpoints", "snapshots") for row in evidence.rows(table)
+    }
     folders = {row["blob_prefix"] for row in evidence.rows("datasets") if row["blob_prefix"]}
     for key in sorted(evidence.blobs() - known):
         if not any(key.startswith(f"{folder}/") for folder in folders):

@@ -16,7 +16,7 @@ from core.ids import new_id
 from core.storage.local import LocalStorage
 from tests.support.api import SMALL, client_of, problem_of
 from tests.support.calls import Operation, content_of
-from tests.support.populated import Rows, populate
+from tests.support.populated import ITERATION, Rows, populate
 
 #: What anybody may see, and FastAPI's own.
 PUBLIC = {"/", "/healthz", "/readyz", "/openapi.json"}
@@ -72,7 +72,9 @@ def call(
 ) -> httpx2.Response:
     """`named` is in the path, `bodies` (by default the same) in the body."""
     method, path = operation
-    return http.request(method, path.format(**named), **content_of(operation, bodies or named))
+    return http.request(
+        method, path.format(**named, iteration=ITERATION), **content_of(operation, bodies or named)
+    )
 
 
 def refused(operation: Operation, response: httpx2.Response, status: int, code: str) -> dict[str, Any]:

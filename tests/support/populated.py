@@ -1,19 +1,24 @@
 """A service with something behind every route: what tests that call all of them start from."""
 
+import hashlib
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx2
 
 from core.catalogue.keys import create_key
-from core.db.models import Dataset, Evaluation, Job, Metric
+from core.db.models import Dataset, Evaluation, Job, Metric, Snapshot
 from core.db.session import Database
 from core.db.types import db_now
 from core.ids import new_id
+from core.jobs.files import snapshot_key
 from core.jobs.transitions import move
 from core.storage.local import LocalStorage
 from tests.support.api import SMALL, add_artifact, bring, make_ready
 
+PICTURE = b"\x89PNG\r\n\x1a\n"
+#: Of the one snapshot of a finished job.
+ITERATION = 5
 TUS = {"Tus-Resumable": "1.0.0"}
 
 
@@ -45,8 +50,8 @@ class Rows:
 
 def populate(http: httpx2.Client, database: Database, storage: LocalStorage, owner: str, each: int) -> Rows:
     """`each` times: an upload, one that has begun, a ready and an ingesting data set, a queued, a running and
-    a finished job with its results and an artifact, a webhook with a delivery, and a key besides the one that
-    `http` shall use."""
+    a finished job with its results, a snapshot and an artifact, a webhook with a delivery, and a key besides
+    the one that `http` shall use."""
     with database.writing() as session:
         rows = Rows(create_key(session, owner, name="own", scope="admin")[1])
     http.headers["Authorization"] = f"Bearer {rows.token}"
@@ -79,19 +84,31 @@ def _finish_dataset(database: Database, storage: LocalStorage, dataset_id: str) 
     make_ready(database, dataset_id)
     with database.reading() as session:
         prefix = session.get_one(Dataset, dataset_id).blob_prefix
+    _put_picture(storage, f"{prefix}/preview.png")
+
+
+def _put_picture(storage: LocalStorage, key: str) -> None:
     with storage.scratch() as folder:
-        preview: Path = folder / "preview.png"
-        preview.write_bytes(b"\x89PNG\r\n\x1a\n")
-        storage.put(f"{prefix}/preview.png", preview)
+        picture: Path = folder / "picture.png"
+        picture.write_bytes(PICTURE)
+        storage.put(key, picture)
 
 
 def _finish_job(database: Database, storage: LocalStorage, job_id: str) -> str:
     artifact = add_artifact(database, storage, job_id, b"the condensed set")
+    key = snapshot_key(job_id, 1, ITERATION)
+    _put_picture(storage, key)
     with database.writing() as session:
         owner = session.get_one(Job, job_id).owner
         for iteration in range(1, 4):
             point = {"job_id": job_id, "fence": 1, "iteration": iteration, "loss": 0.5, "seconds": 1.0}
             session.add(Metric(owner=owner, **point))
+        session.add(
+            Snapshot(
+                job_id=job_id, owner=owner, iteration=ITERATION, fence=1, blob_key=key, size=len(PICTURE),
+                sha256=hashlib.sha256(PICTURE).hexdigest(),
+            )
+        )  # fmt: skip
         for method in ("condensed", "random"):
             session.add(
                 Evaluation(
