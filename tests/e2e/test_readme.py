@@ -1,22 +1,29 @@
-"""Every line of the README's walk-through is executed, as it stands, against a running service."""
+"""Every line of the README's walk-through and of docs/api.md is executed, as it stands, against a service."""
 
 import re
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from tests.support.service import ROOT, Service
 
-README = (ROOT / "README.md").read_text()
+PAGES = [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
 SERVER = "http://127.0.0.1:8000"
 
 
-def _blocks(section: str) -> list[str]:
-    text = README.split(f"\n## {section}\n", 1)[1].split("\n## ", 1)[0]
+def _blocks(page: str, section: str | None = None) -> list[str]:
+    text = (ROOT / page).read_text()
+    if section is not None:
+        text = text.split(f"\n## {section}\n", 1)[1].split("\n## ", 1)[0]
     return re.findall(r"```sh\n(.*?)```", text, re.DOTALL)
 
 
-def test_walk_through(service: Service, tmp_path: Path) -> None:
-    blocks = _blocks("By hand, with curl")
+@pytest.mark.parametrize(
+    ("page", "section"), [("README.md", "By hand, with curl"), ("docs/api.md", None)], ids=str
+)
+def test_walk_through(service: Service, tmp_path: Path, page: str, section: str | None) -> None:
+    blocks = _blocks(page, section)
     assert len(blocks) >= 6
     script = "\n".join(blocks)
     assert SERVER in script
@@ -29,14 +36,21 @@ def test_walk_through(service: Service, tmp_path: Path) -> None:
     )  # fmt: skip
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
     assert (tmp_path / "condensed.safetensors").stat().st_size > 10_000
-    assert (tmp_path / "digits.png").read_bytes().startswith(b"\x89PNG")
+    for picture in tmp_path.glob("*.png"):
+        assert picture.read_bytes().startswith(b"\x89PNG")
     ends = re.findall(r'^event: end\ndata: (?:.*)"state":"(\w+)"', done.stdout, re.MULTILINE)
     assert ends == ["ready", "succeeded", "cancelled"]
 
 
-def test_try_it_names_real_targets() -> None:
+def test_named_targets_are_there() -> None:
     makefile = (ROOT / "Makefile").read_text()
-    commands = re.findall(r"make (\w+)", README)
-    assert {"demo", "test", "up", "lint", "lock"} <= set(commands)
-    for target in set(commands):
-        assert re.search(rf"^{target}:", makefile, re.MULTILINE), f"the README says make {target}"
+    named = {name for page in PAGES for name in re.findall(r"[`\n]make (\w+)", page.read_text())}
+    assert {"demo", "test", "up", "lint", "lock"} <= named
+    for target in named:
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE), f"the docs say make {target}"
+
+
+def test_links_between_pages_lead_somewhere() -> None:
+    for page in PAGES:
+        for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text()):
+            assert (page.parent / target).exists(), f"{page.name} links to {target}"

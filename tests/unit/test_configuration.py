@@ -1,4 +1,4 @@
-"""The README's table of settings is the settings': `python -m tests.unit.test_readme` rewrites it."""
+"""The table of settings is the settings': `python -m tests.unit.test_configuration` rewrites it."""
 
 import re
 from pathlib import Path
@@ -7,7 +7,7 @@ from pydantic_core import PydanticUndefined
 
 from core.settings import Settings
 
-README = Path(__file__).parents[2] / "README.md"
+PAGE = Path(__file__).parents[2] / "docs" / "configuration.md"
 _TABLE = re.compile(r"(\| variable \| default \| meaning \|\n\|---\|---\|---\|\n).*?\n\n", re.DOTALL)
 
 
@@ -19,15 +19,15 @@ def table() -> str:
     return "\n".join(rows)
 
 
-def with_table(readme: str) -> str:
-    found = _TABLE.subn(lambda match: match.group(1) + table() + "\n\n", readme)
-    assert found[1] == 1, "the README has no table of settings"
+def with_table(page: str) -> str:
+    found = _TABLE.subn(lambda match: match.group(1) + table() + "\n\n", page)
+    assert found[1] == 1, "there is no table of settings"
     return found[0]
 
 
-def test_readme_lists_every_setting_with_its_default() -> None:
-    readme = README.read_text()
-    assert readme == with_table(readme)
+def test_every_setting_is_listed_with_its_default() -> None:
+    page = PAGE.read_text()
+    assert page == with_table(page)
 
 
 def test_every_setting_says_what_it_means() -> None:
@@ -35,4 +35,4 @@ def test_every_setting_says_what_it_means() -> None:
 
 
 if __name__ == "__main__":
-    README.write_text(with_table(README.read_text()))
+    PAGE.write_text(with_table(PAGE.read_text()))
