@@ -6,7 +6,6 @@ import sys
 import threading
 import time
 from dataclasses import dataclass
-from statistics import median
 from typing import Any
 
 from sqlalchemy import text
@@ -21,7 +20,7 @@ STREAMS = 1000
 #: At rest: connected, and only told that the server lives.
 MANY, MANY_SECONDS = 5000, 20
 SECONDS = 20
-PART_SECONDS = 5
+PAIRS, PART_SECONDS = 9, 3
 CONNECTIONS = 8
 #: The events of a second are written in so many transactions.
 _PARTS = 20
@@ -66,7 +65,8 @@ class Writer(threading.Thread):
 
 @dataclass(frozen=True, kw_only=True)
 class Streaming:
-    """What the streams' client saw (times in seconds), memory for each stream, and the reads beside them."""
+    """What the streams' client saw (times in seconds), memory for each of many streams, and pairs of reads
+    beside them and without."""
 
     events: int
     lost: int
@@ -77,17 +77,16 @@ class Streaming:
     p99: float
     longest: float
     memory: float
-    without: list[Load]
-    beside: list[Load]
+    pairs: list[tuple[Load, Load]]
 
     @property
-    def slowed(self) -> float:
-        """Rate of reads beside the streams, by that without them."""
-        return median(one.rate for one in self.beside) / median(one.rate for one in self.without)
+    def ratios(self) -> list[float]:
+        """Rate of reads beside the streams, by that without them just before."""
+        return [beside.rate / without.rate for beside, without in self.pairs]
 
 
 def measure(stage: Stage) -> Streaming:
-    """Reads without streams; the streams alone; reads beside them; reads without them again.
+    """The streams alone; then reads without them and beside them in turns.
 
     Events are written all the time, so that only the streams make the difference.
     """
@@ -100,30 +99,28 @@ def measure(stage: Stage) -> Streaming:
     writer = Writer(stage, jobs)
     writer.start()
     try:
-        without = [reads(), reads()]
+        reads()
         before = resident(stage.service.api_pid, "VmRSS")
         client = open_streams(stage, jobs)
         time.sleep(SECONDS)
         alone = close_streams(client, None)
-        client = open_streams(stage, jobs)
-        beside = [reads(), reads()]
-        writer.stop()
-        seen = close_streams(client, stage)
+        pairs = []
+        for turn in range(PAIRS):
+            without = reads()
+            client = open_streams(stage, jobs)
+            pairs.append((reads(), without))
+            if turn == PAIRS - 1:
+                writer.stop()
+            seen = close_streams(client, stage if turn == PAIRS - 1 else None)
+            for name in ("lost", "doubled", "broken"):
+                alone[name] += seen[name]
     finally:
         writer.stop()
-    writer = Writer(stage, jobs)
-    writer.start()
-    try:
-        without += [reads(), reads()]
-    finally:
-        writer.stop()
-    for name in ("lost", "doubled", "broken"):
-        alone[name] += seen[name]
     client = open_streams(stage, jobs * (MANY // STREAMS))
     time.sleep(MANY_SECONDS)
     memory = (resident(stage.service.api_pid, "VmRSS") - before) / MANY
     many = close_streams(client, None)
-    return Streaming(memory=memory, without=without, beside=beside, many_broken=many["broken"], **alone)
+    return Streaming(memory=memory, pairs=pairs, many_broken=many["broken"], **alone)
 
 
 def open_streams(stage: Stage, jobs: list[str]) -> "subprocess.Popen[str]":
