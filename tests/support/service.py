@@ -183,7 +183,7 @@ class Service:
                 return {
                     table.name: connection.execute(select(func.count()).select_from(table)).scalar_one()
                     for table in Base.metadata.sorted_tables
-                    if table.name != "workers"
+                    if table.name not in ("workers", "idempotency_keys")
                 }
         finally:
             engine.dispose()
