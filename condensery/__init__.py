@@ -14,6 +14,8 @@ from condensery.client.errors import (
     DatasetInvalid,
     FileChanged,
     JobFailed,
+    NothingToSend,
+    NotOffered,
     UnexpectedAnswer,
 )
 from condensery.client.fields import Evaluation, Event, Key, Metric, Reason, Upload, Usage
@@ -38,8 +40,8 @@ def load(path: Path | str) -> "CondensedSet":
 
 
 __all__ = [
-    "ApiError", "Artifact", "AsyncArtifact", "AsyncClient", "AsyncDataset", "AsyncJob", "ChecksumMismatch",
-    "Client", "CondenseryError", "ConnectionFailed", "Dataset", "DatasetInvalid", "Evaluation", "Event",
-    "FileChanged", "Job", "JobFailed", "Key", "Metric", "Reason", "UnexpectedAnswer", "Upload", "Usage",
-    "load",
+    "ApiError", "Artifact", "AsyncArtifact", "AsyncClient", "AsyncDataset", "AsyncJob",
+    "ChecksumMismatch", "Client", "CondenseryError", "ConnectionFailed", "Dataset", "DatasetInvalid",
+    "Evaluation", "Event", "FileChanged", "Job", "JobFailed", "Key", "Metric", "NotOffered",
+    "NothingToSend", "Reason", "UnexpectedAnswer", "Upload", "Usage", "load",
 ]  # fmt: skip

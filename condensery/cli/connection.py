@@ -37,8 +37,7 @@ def chosen(option: str | None) -> Connection:
 @contextmanager
 def client_of(context: typer.Context) -> Iterator[Client]:
     """For one request or a few: a server that is away is named at once."""
-    connection = chosen(context.find_root().obj)
-    with Client(connection.server, connection.api_key, retries=1) as client:
+    with _client(context, retries=1) as client:
         yield client
 
 
@@ -48,9 +47,16 @@ def patient_client_of(context: typer.Context) -> Iterator[Client]:
     that is away for less than a minute is waited for."""
     with client_of(context) as first:
         first.usage()
-    connection = chosen(context.find_root().obj)
-    with Client(connection.server, connection.api_key, retries=14) as client:
+    with _client(context, retries=14) as client:
         yield client
+
+
+def _client(context: typer.Context, retries: int) -> Client:
+    connection = chosen(context.find_root().obj)
+    try:
+        return Client(connection.server, connection.api_key, retries=retries)
+    except ValueError as error:
+        raise Failed(str(error)) from error
 
 
 def _read(path: Path) -> dict[str, str]:

@@ -8,7 +8,7 @@ import typer
 
 from condensery.cli.connection import client_of, patient_client_of
 from condensery.cli.group import Failed, Interrupted
-from condensery.cli.output import AsJson, command, put, put_json, put_table, say
+from condensery.cli.output import AsJson, command, put, put_facts, put_json, put_table, say
 from condensery.cli.transfer import send
 from condensery.cli.watch import watch_dataset
 from condensery.client.resources import Dataset
@@ -82,13 +82,18 @@ def show(context: typer.Context, dataset_id: str, as_json: AsJson = False) -> No
 
 @app.command()
 def delete(
-    context: typer.Context, dataset_ids: Annotated[list[str], typer.Argument(metavar="DATASET…")]
+    context: typer.Context,
+    dataset_ids: Annotated[list[str], typer.Argument(metavar="DATASET…")],
+    as_json: AsJson = False,
 ) -> None:
     """Delete data sets with their files."""
     with client_of(context) as client:
         for one in dataset_ids:
             client.datasets.get(one).delete()
-            put(f"{one}  deleted")
+            if not as_json:
+                put(f"{one}  deleted")
+    if as_json:
+        put_json({"deleted": dataset_ids})
 
 
 def put_dataset(dataset: Dataset, as_json: bool) -> None:
@@ -97,7 +102,7 @@ def put_dataset(dataset: Dataset, as_json: bool) -> None:
     if as_json:
         put_json({**dataset.raw, "report": report})
         return
-    put_table(("", ""), _facts(dataset, report))
+    put_facts(_facts(dataset, report))
 
 
 def _facts(dataset: Dataset, report: dict[str, Any] | None) -> list[tuple[str, Any]]:

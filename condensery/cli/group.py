@@ -39,7 +39,7 @@ class Group(TyperGroup):
             # Whoever read the output has enough of it; what is left must not be flushed into the closed pipe.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise typer.Exit(1) from error
-        except (CondenseryError, Failed, OSError, ValueError, LookupError) as error:
+        except (CondenseryError, Failed, OSError) as error:
             say(f"condensery: {_sentence(error)}")
             raise typer.Exit(1) from error
 

@@ -12,6 +12,7 @@ from condensery.cli.output import (
     AsJson,
     cell,
     put,
+    put_facts,
     put_json,
     put_json_line,
     put_table,
@@ -63,7 +64,7 @@ def show(
     if as_json:
         put_json(dict(job.raw))
         return
-    put_table(("", ""), _facts(job))
+    put_facts(_facts(job))
     if job.evaluations:
         put_results(job)
 

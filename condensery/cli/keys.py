@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from condensery.cli.connection import chosen, client_of, config_file
-from condensery.cli.output import AsJson, put, put_json, put_table, say, size
+from condensery.cli.output import AsJson, put, put_facts, put_json, put_table, say, size
 
 app = typer.Typer(no_args_is_help=True, help="API keys; needs one with the scope admin, once there is any.")
 
@@ -51,12 +51,19 @@ def list_keys(context: typer.Context, as_json: AsJson = False) -> None:
 
 
 @app.command()
-def revoke(context: typer.Context, key_ids: Annotated[list[str], typer.Argument(metavar="KEY…")]) -> None:
+def revoke(
+    context: typer.Context,
+    key_ids: Annotated[list[str], typer.Argument(metavar="KEY…")],
+    as_json: AsJson = False,
+) -> None:
     """Revoke keys for good."""
     with client_of(context) as client:
         for one in key_ids:
             client.keys.revoke(one)
-            put(f"{one}  revoked")
+            if not as_json:
+                put(f"{one}  revoked")
+    if as_json:
+        put_json({"revoked": key_ids})
 
 
 def usage(context: typer.Context, as_json: AsJson = False) -> None:
@@ -91,4 +98,4 @@ def config(context: typer.Context, as_json: AsJson = False) -> None:
         "server": connection.server,
         "api_key": "set" if connection.api_key else None,
     }
-    put_json(facts) if as_json else put_table(("", ""), facts.items())
+    put_json(facts) if as_json else put_facts(facts.items())

@@ -44,11 +44,22 @@ def put_table(columns: Iterable[str], rows: Iterable[Iterable[Any]], right: Iter
     table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for name in columns:
         table.add_column(name, justify="right" if name in right else "left", overflow="fold")
+    _print(table, rows)
+
+
+def put_facts(facts: Iterable[tuple[str, Any]]) -> None:
+    """What is known of one thing, a line each."""
+    table = Table(box=None, pad_edge=False, show_header=False)
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    _print(table, facts)
+
+
+def _print(table: Table, rows: Iterable[Iterable[Any]]) -> None:
     for row in rows:
         table.add_row(*(Text(cell(one)) for one in row))
-    terminal = sys.stdout.isatty()
-    console = Console(file=sys.stdout, width=None if terminal else _WIDTH_OF_FILES, highlight=False)
-    console.print(table)
+    width = None if sys.stdout.isatty() else _WIDTH_OF_FILES
+    Console(file=sys.stdout, width=width, highlight=False).print(table)
 
 
 def cell(value: Any) -> str:
@@ -100,4 +111,7 @@ def command(*words: str) -> str:
 
 def same_command(source: str | None = None, instead: str | None = None) -> str:
     """The command that is running, with another source if one is given."""
-    return command(*(instead if instead and word == source else word for word in sys.argv[1:]))
+    words = sys.argv[1:]
+    if source is not None and instead is not None:
+        words[words.index(source)] = instead
+    return command(*words)

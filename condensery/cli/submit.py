@@ -61,7 +61,6 @@ def submit(
             again = same_command(source, dataset.id)
             raise Interrupted(f"interrupted: the server goes on reading. Then:\n  {again}") from stop
         job = client.jobs.submit(dataset, ipc=ipc, **body)
-        say(f"{job.id}: queued")
         if not wait:
             put_json(job.raw) if as_json else put(job.id)
             return

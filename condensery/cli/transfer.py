@@ -8,8 +8,9 @@ from rich.progress import DownloadColumn, TransferSpeedColumn
 
 from condensery.cli.connection import patient_client_of
 from condensery.cli.group import Interrupted
-from condensery.cli.output import AsJson, bars, command, put, put_json, same_command, say, size
+from condensery.cli.output import AsJson, bars, command, put, put_json, same_command, size
 from condensery.client.client import Client
+from condensery.client.errors import NotOffered
 from condensery.client.fields import Upload
 from condensery.client.resources import Artifact, Job
 
@@ -53,13 +54,13 @@ def fetch(job: Job, formats: list[str], output: Path | None) -> list[dict[str, A
     """Download what was chosen of a job's files, with bars; what to print of each.
 
     Raises:
-        LookupError: the job does not offer one of the formats.
+        NotOffered: the job does not offer one of the formats.
         Interrupted
     """
     folder = output or Path(job.id)
     offered = job.artifacts() if "all" in formats else [job.artifact(one) for one in formats]
     if not offered:
-        raise LookupError(f"{job.id} offers nothing: it is {job.state}")
+        raise NotOffered(f"{job.id} offers nothing: it is {job.state}")
     return [_save(one, folder, command("download", job.id, *_options(formats, output))) for one in offered]
 
 
@@ -107,7 +108,6 @@ def _save(artifact: Artifact, folder: Path, again: str) -> dict[str, Any]:
             raise Interrupted(
                 f"interrupted: {size(there)} of {target} are there. To go on:\n  {again}"
             ) from stop
-    say(f"{path}: complete, its SHA-256 is right")
     return {"path": str(path), **{name: artifact.raw[name] for name in ("id", "format", "size", "sha256")}}
 
 

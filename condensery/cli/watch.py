@@ -42,7 +42,8 @@ def watch_job(job: Job) -> Job:
             if event.type == "evaluated":
                 say_above(progress, f"  {event.data['method']}: {event.data['accuracy']:.1%}")
             elif event.type not in _QUIET:
-                say_above(progress, f"{job.id}: {event.type}")
+                phase = f" to {event.data['phase']}" if "phase" in event.data else ""
+                say_above(progress, f"{job.id}: {event.type}{phase}")
     return job.refresh()
 
 

@@ -53,8 +53,7 @@ class AsyncClient:
             progress: called with the bytes that were sent and those of the whole.
 
         Raises:
-            ApiError, ConnectionFailed, ChecksumMismatch, FileChanged
-            ValueError: it is empty.
+            ApiError, ConnectionFailed, ChecksumMismatch, FileChanged, NothingToSend
             OSError: it cannot be read.
         """
         # In a thread: packing a folder reads all of it.

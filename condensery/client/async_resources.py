@@ -95,7 +95,7 @@ class AsyncJob(JobFields):
         return [parse(AsyncArtifact, one, context=self.context) async for one in found]
 
     async def artifact(self, format: str = "safetensors") -> "AsyncArtifact":
-        """The file of one format. Raises LookupError: it offers none."""
+        """The file of one format. Raises NotOffered."""
         return chosen(self, await self.artifacts(), format)
 
     async def cancel(self) -> Self:

@@ -24,6 +24,9 @@ def address(server: str) -> str:
 
 
 def headers(api_key: str | None) -> dict[str, str]:
+    """Raises ValueError."""
+    if api_key is not None and not (api_key.isascii() and api_key.isprintable() and " " not in api_key):
+        raise ValueError("the API key has characters that no key has: blanks, or what is not ASCII")
     return {"Authorization": f"Bearer {api_key}"} if api_key else {}
 
 

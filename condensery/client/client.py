@@ -30,7 +30,7 @@ class Client:
         retries: failures in a row that are borne, with pauses that grow to 8 s; ten take about 40 s.
 
     Raises:
-        ValueError: `server` is no address.
+        ValueError: `server` is no address, or `api_key` cannot be a key.
     """
 
     def __init__(self, server: str, api_key: str | None = None, *, retries: int = 10) -> None:
@@ -61,8 +61,7 @@ class Client:
             progress: called with the bytes that were sent and those of the whole.
 
         Raises:
-            ApiError, ConnectionFailed, ChecksumMismatch, FileChanged
-            ValueError: it is empty.
+            ApiError, ConnectionFailed, ChecksumMismatch, FileChanged, NothingToSend
             OSError: it cannot be read.
         """
         with packed(Path(source)) as (file, name):

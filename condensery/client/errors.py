@@ -56,6 +56,14 @@ class FileChanged(CondenseryError):
     """A file changed while it was being uploaded."""
 
 
+class NothingToSend(CondenseryError):
+    """A file without a byte, or a folder without a file."""
+
+
+class NotOffered(CondenseryError):
+    """A job has no file of the format."""
+
+
 class DatasetInvalid(CondenseryError):
     """A data set cannot be used. `dataset` is it, `dataset.problem` says why."""
 

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from zipfile import ZIP_STORED, ZipFile
 
+from condensery.client.errors import NothingToSend
 from condensery.client.unfinished import cache_folder
 
 
@@ -18,7 +19,7 @@ def packed(source: Path) -> Iterator[tuple[Path, str]]:
 
     Raises:
         OSError: there is nothing, or it cannot be read.
-        ValueError: a folder without a file.
+        NothingToSend: a folder without a file.
     """
     if not source.is_dir():
         yield source, source.name
@@ -34,7 +35,7 @@ def _packed(folder: Path) -> Path:
         stat = (folder / name).stat()
         listed.append((name, stat.st_size, stat.st_mtime_ns))
     if not listed:
-        raise ValueError(f"{folder} has no file in it")
+        raise NothingToSend(f"{folder} has no file in it")
     key = json.dumps([str(folder.resolve()), listed])
     archive = cache_folder("packed") / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.zip"
     if archive.exists():

@@ -7,7 +7,7 @@ from typing import Any, Self, TypeVar
 
 from condensery.client.download import Progress, download
 from condensery.client.drivers import Driver
-from condensery.client.errors import DatasetInvalid, JobFailed
+from condensery.client.errors import DatasetInvalid, JobFailed, NotOffered
 from condensery.client.events import END, follow
 from condensery.client.fields import ArtifactFields, DatasetFields, Event, JobFields, Metric, parse
 from condensery.client.requests import Requests
@@ -94,7 +94,7 @@ class Job(JobFields):
         return [parse(Artifact, one, context=self.context) for one in found]
 
     def artifact(self, format: str = "safetensors") -> "Artifact":
-        """The file of one format. Raises LookupError: it offers none."""
+        """The file of one format. Raises NotOffered."""
         return chosen(self, self.artifacts(), format)
 
     def cancel(self) -> Self:
@@ -144,12 +144,12 @@ A = TypeVar("A", bound=ArtifactFields)
 
 
 def chosen(job: JobFields, offered: list[A], format: str) -> A:
-    """The artifact of a format. Raises LookupError."""
+    """The artifact of a format. Raises NotOffered."""
     for one in offered:
         if one.format == format:
             return one
     formats = ", ".join(one.format for one in offered) or f"nothing (it is {job.state})"
-    raise LookupError(f"{job.id} offers no {format!r}, but {formats}")
+    raise NotOffered(f"{job.id} offers no {format!r}, but {formats}")
 
 
 def _events(context: Context, path: str, after: int) -> Iterator[Event]:

@@ -3,6 +3,8 @@
 import hashlib
 import json
 import os
+import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -12,10 +14,18 @@ from platformdirs import user_cache_path
 from condensery.client.errors import FileChanged
 
 
+#: Longer than servers keep unfinished uploads.
+_KEPT_SECONDS = 7 * 86_400
+
+
 def cache_folder(name: str) -> Path:
-    """A folder of the user's cache directory, which exists."""
+    """A folder of the user's cache directory, which exists. What is a week old is removed."""
     folder = user_cache_path("condensery") / name
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    for old in folder.iterdir():
+        with suppress(FileNotFoundError):  # another process was first
+            if old.stat().st_mtime < time.time() - _KEPT_SECONDS:
+                old.unlink()
     return folder
 
 

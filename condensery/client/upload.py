@@ -14,6 +14,7 @@ from condensery.client.errors import (
     ChecksumMismatch,
     CondenseryError,
     FileChanged,
+    NothingToSend,
     UnexpectedAnswer,
 )
 from condensery.client.fields import Upload, parse
@@ -37,14 +38,14 @@ def upload(requests: Requests, file: Path, name: str, progress: Progress | None 
     Raises:
         ChecksumMismatch: the server got other bytes; they are deleted there.
         FileChanged: it is not what it was when the upload began.
-        ValueError: the file is empty.
+        NothingToSend: the file is empty.
         ApiError, ConnectionFailed, UnexpectedAnswer
         OSError: the file cannot be read.
     """
     with file.open("rb") as stream:
         unfinished = Unfinished.of(requests.address, file)
         if unfinished.size == 0:
-            raise ValueError(f"{file} is empty")
+            raise NothingToSend(f"{file} is empty")
         reading = _Reading(stream)
         path = unfinished.recall()
         offset = None if path is None else (yield from _offset(requests, path))

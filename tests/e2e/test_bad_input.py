@@ -7,7 +7,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from condensery import ApiError, Client
+from condensery import ApiError, Client, NothingToSend
 from tests.data.case import AS_DELIVERED, Case
 from tests.data.corpus import CASES
 from tests.support.service import ROOT, Service, wait_for_dataset
@@ -72,7 +72,7 @@ def _as_stated(dataset: dict[str, Any], case: Case) -> bool:
 def test_empty_file_is_refused_at_once(service: Service, client: Client, tmp_path: Path) -> None:
     before = service.blobs()
     (tmp_path / "empty").touch()
-    with pytest.raises(ValueError, match="empty is empty"):
+    with pytest.raises(NothingToSend, match="empty is empty"):
         client.upload(tmp_path / "empty")
     refused = httpx2.put(f"{service.url}/v1/uploads", content=b"")
     assert (refused.status_code, refused.json()["code"]) == (422, "empty_file")

@@ -21,8 +21,10 @@ from condensery import (
     ConnectionFailed,
     Dataset,
     JobFailed,
+    NothingToSend,
+    NotOffered,
     UnexpectedAnswer,
-)  # fmt: skip
+)
 from condensery.client.download import partial_of
 from core.db.session import Database
 from core.storage.local import LocalStorage
@@ -156,7 +158,7 @@ def test_a_folder_goes_as_the_same_zip_each_time(client: Client, tmp_path: Path)
     assert first.file_name == "flowers.zip"
     assert first.sha256 == second.sha256
     (tmp_path / "bare" / ".git").mkdir(parents=True)
-    with pytest.raises(ValueError, match="no file in it"):
+    with pytest.raises(NothingToSend, match="no file in it"):
         client.upload(tmp_path / "bare")
 
 
@@ -255,7 +257,7 @@ def test_jobs_pause_go_on_and_are_deleted(client: Client, dataset: Dataset) -> N
     job = client.jobs.submit(dataset, ipc=1, iterations=5, recipe="fast", network={"width": 16})
     assert (job.state, job.spec["recipe"], job.spec["network"]["width"]) == ("queued", "fast", 16)
     assert [job.pause().state, job.resume().state, job.cancel().state] == ["paused", "queued", "cancelled"]
-    with pytest.raises(LookupError, match="offers no 'npz', but nothing"):
+    with pytest.raises(NotOffered, match="offers no 'npz', but nothing"):
         job.artifact("npz")
     job.delete()
     with pytest.raises(ApiError) as refused:
