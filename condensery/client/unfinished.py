@@ -13,7 +13,6 @@ from platformdirs import user_cache_path
 
 from condensery.client.errors import FileChanged
 
-
 #: Longer than servers keep unfinished uploads.
 _KEPT_SECONDS = 7 * 86_400
 
