@@ -56,7 +56,7 @@ def test_a_network_learns_from_it(tmp_path: Path) -> None:
         for images, labels in DataLoader(loaded, batch_size=16, shuffle=True):
             loss = torch.nn.functional.cross_entropy(network(images), labels)
             optimiser.zero_grad()
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             optimiser.step()
             losses.append(loss.item())
     assert losses[-1] < losses[0] / 3
