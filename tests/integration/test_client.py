@@ -224,11 +224,11 @@ def test_events_come_once_each_over_breaks_and_wait_ends(
 ) -> None:
     job = client.jobs.submit(dataset, ipc=1, iterations=5)
     seen: list[tuple[int, str]] = []
-    proxy.cuts = [("down", 700), ("down", 700)]
     with Client(proxy.url) as watcher:
         moves = iter([("running",), ("cancelling",), ("cancelled",)])
         for event in watcher.jobs.get(job.id).events():
             seen.append((event.seq, event.type))
+            proxy.cut()
             bring(database, job.id, *next(moves, ()))
         with pytest.raises(JobFailed, match="was cancelled") as failed:
             watcher.jobs.get(job.id).wait()

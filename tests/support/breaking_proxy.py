@@ -28,6 +28,13 @@ class BreakingProxy:
         self.stalls = False
         self.sent = self.received = 0
         self.connections = 0
+        self._ends: list[socket.socket] = []
+
+    def cut(self) -> None:
+        """Close every connection that there is."""
+        for end in self._ends:
+            with suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
 
     def __enter__(self) -> Self:
         threading.Thread(target=self._accept, daemon=True).start()
@@ -44,6 +51,7 @@ class BreakingProxy:
                 client, _ = self._listener.accept()
                 self.connections += 1
                 server = socket.create_connection(("127.0.0.1", self._target))
+                self._ends += (client, server)
                 side, after = self.cuts.pop(0) if self.cuts else ("", 0)
                 for here, source, target in (("up", client, server), ("down", server, client)):
                     limit = after if side == here else None
