@@ -1,5 +1,47 @@
-"""condensery for users: a client and a command line. It knows nothing of the server but its HTTP."""
+"""condensery for users: clients of a server, the command line, and a loader of condensed sets."""
 
-from condensery.client import ApiError, Client, DownloadError
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-__all__ = ["ApiError", "Client", "DownloadError"]
+from condensery.client.async_client import AsyncClient
+from condensery.client.async_resources import AsyncArtifact, AsyncDataset, AsyncJob
+from condensery.client.client import Client
+from condensery.client.errors import (
+    ApiError,
+    ChecksumMismatch,
+    CondenseryError,
+    ConnectionFailed,
+    DatasetInvalid,
+    FileChanged,
+    JobFailed,
+    NothingToSend,
+    NotOffered,
+    UnexpectedAnswer,
+)
+from condensery.client.fields import Evaluation, Event, Key, Metric, Reason, Upload, Usage
+from condensery.client.resources import Artifact, Dataset, Job
+
+if TYPE_CHECKING:
+    from condensery.loader import CondensedSet
+
+
+def load(path: Path | str) -> "CondensedSet":
+    """A downloaded condensed.safetensors as a torch Dataset, normalised as it is to be trained on.
+
+    Needs torch and safetensors, which nothing else here does: `pip install 'condensery[torch]'`.
+
+    Raises:
+        ValueError: it is no condensed set.
+        OSError: it cannot be read.
+    """
+    from condensery.loader import read
+
+    return read(Path(path))
+
+
+__all__ = [
+    "ApiError", "Artifact", "AsyncArtifact", "AsyncClient", "AsyncDataset", "AsyncJob",
+    "ChecksumMismatch", "Client", "CondenseryError", "ConnectionFailed", "Dataset", "DatasetInvalid",
+    "Evaluation", "Event", "FileChanged", "Job", "JobFailed", "Key", "Metric", "NotOffered",
+    "NothingToSend", "Reason", "UnexpectedAnswer", "Upload", "Usage", "load",
+]  # fmt: skip

@@ -14,10 +14,10 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from condensery import ApiError, Client, DownloadError
+from condensery import Client, CondenseryError, Job
 from examples.digits import write_zip
 
-JOB = {
+JOB: dict[str, Any] = {
     "ipc": 10,
     "iterations": 300,
     "batch_real": 128,
@@ -49,7 +49,7 @@ def main() -> int:
         with Client(f"http://127.0.0.1:{port}", os.environ.get("CONDENSERY_API_KEY")) as client:
             _wait_until_ready(service, port)
             _run(client, data, port)
-    except (DemoFailed, ApiError, DownloadError) as error:
+    except (DemoFailed, CondenseryError) as error:
         console.print(f"[bold red]failed:[/] {error}\nsee {log}")
         return 1
     except KeyboardInterrupt:
@@ -69,36 +69,29 @@ def _run(client: Client, data: Path, port: int) -> None:
         count = write_zip(digits)
         console.print(f"[bold]2[/] uploading {count} handwritten digits, {digits.stat().st_size:,} bytes")
         upload = client.upload(digits)
-    dataset = client.post("/v1/datasets", {"upload_id": upload["id"], "name": "digits"})
-    dataset = client.wait_for_dataset(dataset["id"])
-    if dataset["state"] != "ready":
-        raise DemoFailed(f"the data set is {dataset['state']}: {dataset['problem']}")
-    splits = dataset["manifest"]["splits"]
+    dataset = client.datasets.add(upload, name="digits").wait()
+    assert dataset.manifest is not None
+    splits = dataset.manifest["splits"]
     if splits["train"]["count"] + splits["test"]["count"] != count:
         raise DemoFailed(f"{count} images were sent, {splits} arrived")
     console.print(
-        f"  {dataset['id']}: {splits['train']['count']} training and {splits['test']['count']} test images, "
-        f"{len(dataset['manifest']['classes'])} classes, {dataset['manifest']['image_size']} px"
+        f"  {dataset.id}: {splits['train']['count']} training and {splits['test']['count']} test images, "
+        f"{len(dataset.manifest['classes'])} classes, {dataset.image_size} px"
     )
-    job = client.post("/v1/jobs", {"dataset_id": dataset["id"], **JOB})
-    console.print(f"[bold]3[/] condensing to {JOB['ipc']} images per class: {job['id']}")
-    job = _follow(client, job["id"])
-    if job["state"] != "succeeded":
-        raise DemoFailed(f"the job has {job['state']}: {job['problem']}")
+    job = client.jobs.submit(dataset, **JOB)
+    console.print(f"[bold]3[/] condensing to {JOB['ipc']} images per class: {job.id}")
+    job = _follow(job)
     _print_results(job)
-    artifacts = client.get(f"/v1/jobs/{job['id']}/artifacts")["data"]
-    chosen = {one["format"]: one for one in artifacts}
     target = data / "demo"
     target.mkdir(exist_ok=True)
     for name in ("safetensors", "preview"):
-        path = client.download(chosen[name], target / chosen[name]["file_name"])
-        console.print(
-            f"[bold]4[/] {path}: {chosen[name]['size']:,} bytes, SHA-256 {chosen[name]['sha256']} holds"
-        )
-    _print_by_hand(port, dataset["id"], job["id"], chosen["safetensors"])
+        artifact = job.artifact(name)
+        path = artifact.download(target)
+        console.print(f"[bold]4[/] {path}: {artifact.size:,} bytes, SHA-256 {artifact.sha256} holds")
+    _print_by_hand(port, dataset.id, job.id, job.artifact("safetensors").id)
 
 
-def _follow(client: Client, job_id: str) -> dict[str, Any]:
+def _follow(job: Job) -> Job:
     columns = (
         TextColumn("  {task.description}"),
         BarColumn(),
@@ -107,11 +100,8 @@ def _follow(client: Client, job_id: str) -> dict[str, Any]:
     )
     with Progress(*columns, console=console) as progress:
         bar = progress.add_task("waiting", total=None, note="")
-        for kind, event in client.follow(f"/v1/jobs/{job_id}"):
-            if kind == "end":
-                progress.update(bar, description="done", total=1, completed=1, note="")
-                return event
-            found = event["data"]
+        for event in job.events():
+            kind, found = event.type, event.data
             if kind == "progress" and found["phase"] == "condense":
                 progress.update(
                     bar, description="condensing", total=found["iterations"], completed=found["iteration"],
@@ -124,10 +114,11 @@ def _follow(client: Client, job_id: str) -> dict[str, Any]:
                 )  # fmt: skip
             elif kind == "evaluated":
                 progress.console.print(f"  {found['method']}: {found['accuracy']:.1%}")
-    raise DemoFailed("the events ended before the job")
+        progress.update(bar, description="done", total=1, completed=1, note="")
+    return job.wait()
 
 
-def _print_results(job: dict[str, Any]) -> None:
+def _print_results(job: Job) -> None:
     table = Table("trained on", "images", "test accuracy", "networks")
     names = {
         "condensed": "condensed set",
@@ -135,15 +126,13 @@ def _print_results(job: dict[str, Any]) -> None:
         "random": "random images",
         "whole": "whole set",
     }
-    for one in job["evaluations"]:
-        std = f" ± {one['std']:.1%}" if one["std"] is not None else ""
-        table.add_row(
-            names[one["method"]], f"{one['train_images']:,}", f"{one['mean']:.1%}{std}", str(one["n"])
-        )
+    for one in job.evaluations:
+        std = f" ± {one.std:.1%}" if one.std is not None else ""
+        table.add_row(names[one.method], f"{one.train_images:,}", f"{one.mean:.1%}{std}", str(one.n))
     console.print(table)
 
 
-def _print_by_hand(port: int, dataset_id: str, job_id: str, artifact: dict[str, Any]) -> None:
+def _print_by_hand(port: int, dataset_id: str, job_id: str, artifact_id: str) -> None:
     server = f"http://127.0.0.1:{port}"
     console.print(
         f"\nThe same by hand: [bold]make up[/] serves at {server}; then, with a folder of images zipped:"
@@ -155,7 +144,7 @@ def _print_by_hand(port: int, dataset_id: str, job_id: str, artifact: dict[str, 
         f"curl {server}/v1/datasets/{dataset_id}",
         f'curl --json \'{{"dataset_id": "{dataset_id}", "ipc": 10}}\' {server}/v1/jobs',
         f"curl -N {server}/v1/jobs/{job_id}/events/stream",
-        f"curl -OJ {server}/v1/artifacts/{artifact['id']}/content",
+        f"curl -OJ {server}/v1/artifacts/{artifact_id}/content",
     ):
         console.print(f"  {line}", markup=False, highlight=False, soft_wrap=True)
 

@@ -4,12 +4,13 @@ import os
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 
-from condensery import ApiError, Client
+from condensery import ApiError, Client, NothingToSend
 from tests.data.case import AS_DELIVERED, Case
 from tests.data.corpus import CASES
-from tests.support.service import ROOT, Service
+from tests.support.service import ROOT, Service, wait_for_dataset
 
 #: An attempt is a process, which takes seconds to start. PostgreSQL gets what a database might not store.
 UPLOADED = {
@@ -46,11 +47,11 @@ def test_unusable_uploads_are_invalid_say_why_and_leave_nothing(own_service: Ser
             file = tmp_path / case.name
             file.write_bytes(case.make())
             upload = client.upload(file)
-            dataset = client.post("/v1/datasets", {"upload_id": upload["id"]})
-            begun.append((case, upload["id"], dataset["id"]))
+            dataset = client.post("/v1/datasets", {"upload_id": upload.id})
+            begun.append((case, upload.id, dataset["id"]))
         wrong = {}
         for case, upload_id, dataset_id in begun:
-            dataset = client.wait_for_dataset(dataset_id)
+            dataset = wait_for_dataset(client, dataset_id)
             if not _as_stated(dataset, case):
                 wrong[case.name] = dataset["state"], dataset["problem"]
             with pytest.raises(ApiError, match="dataset_not_ready"):
@@ -71,8 +72,10 @@ def _as_stated(dataset: dict[str, Any], case: Case) -> bool:
 def test_empty_file_is_refused_at_once(service: Service, client: Client, tmp_path: Path) -> None:
     before = service.blobs()
     (tmp_path / "empty").touch()
-    with pytest.raises(ApiError, match="422 empty_file"):
+    with pytest.raises(NothingToSend, match="empty is empty"):
         client.upload(tmp_path / "empty")
+    refused = httpx2.put(f"{service.url}/v1/uploads", content=b"")
+    assert (refused.status_code, refused.json()["code"]) == (422, "empty_file")
     assert service.blobs() == before
     assert service.temporary() == []
 
@@ -82,7 +85,7 @@ def test_a_job_on_a_data_set_that_is_still_read_is_refused(own_service: Service,
     own_service.start_api()  # and no worker
     with own_service.client() as client:
         upload = client.upload(digits_zip)
-        dataset = client.post("/v1/datasets", {"upload_id": upload["id"]})
+        dataset = client.post("/v1/datasets", {"upload_id": upload.id})
         with pytest.raises(ApiError, match=r"409 dataset_not_ready: ds_.* is ingesting"):
             client.post("/v1/jobs", {"dataset_id": dataset["id"], "ipc": 1})
 
@@ -94,5 +97,7 @@ def test_a_body_over_the_limit_is_refused_and_gone(own_service: Service, tmp_pat
     (tmp_path / "large").write_bytes(bytes(1_000_001))
     with own_service.client() as client, pytest.raises(ApiError, match=r"413 too_large: .*limit.* 1000000"):
         client.upload(tmp_path / "large")
+    refused = httpx2.put(f"{own_service.url}/v1/uploads", content=bytes(1_000_001))
+    assert (refused.status_code, refused.json()["limit"]) == (413, 1_000_000)
     assert own_service.blobs() == []
     assert own_service.temporary() == []

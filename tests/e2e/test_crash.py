@@ -4,7 +4,7 @@ import subprocess
 from pathlib import Path
 
 from tests.faults.checker import processes_of
-from tests.support.service import Service, upload_dataset, wait_for_event
+from tests.support.service import Service, upload_dataset, wait_for_dataset, wait_for_event
 
 JOB = {
     "ipc": 3,
@@ -32,10 +32,10 @@ def test_a_wake_up_lost_with_the_broker_costs_no_job(own_service: Service, digit
     own_service.stop_worker()
     with own_service.client() as client:
         upload = client.upload(digits_zip)
-        dataset = client.post("/v1/datasets", {"upload_id": upload["id"]})
+        dataset = client.post("/v1/datasets", {"upload_id": upload.id})
         own_service.lose_messages()
         own_service.start_worker()
-        assert client.wait_for_dataset(dataset["id"])["state"] == "ready"
+        assert wait_for_dataset(client, dataset["id"])["state"] == "ready"
 
 
 def test_ctrl_c_stops_both_processes_cleanly(tmp_path: Path) -> None:

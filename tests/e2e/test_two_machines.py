@@ -64,7 +64,7 @@ def test_a_job_goes_on_at_another_machine_and_ends_with_the_same_bytes(
         assert disturbed["resumes"] == 1
         assert digests(client, job_id) == digests(client, undisturbed["id"])
         for one in client.get(f"/v1/jobs/{job_id}/artifacts")["data"]:
-            client.download(one, first.data_dir / "downloaded")  # checks the SHA-256
+            client.artifacts.get(one["id"]).download(first.data_dir / "downloaded")  # checks the SHA-256
     assert any(name.startswith(f"datasets+{dataset['id']}") for name in copies(second))
     for machine in machines:
         assert not (machine.data_dir / "blobs").exists()

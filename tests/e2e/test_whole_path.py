@@ -104,7 +104,7 @@ def test_artifacts_are_what_they_say(client: Client, job: dict[str, object], tmp
         "safetensors", "manifest", "npz", "pt", "parquet", "webdataset", "png", "preview",
     }  # fmt: skip
     for one in artifacts.values():
-        path = client.download(one, tmp_path / one["file_name"])
+        path = client.artifacts.get(one["id"]).download(tmp_path)
         assert path.stat().st_size == one["size"]
         assert hashlib.sha256(path.read_bytes()).hexdigest() == one["sha256"]
     with np.load(tmp_path / artifacts["npz"]["file_name"], allow_pickle=False) as arrays:

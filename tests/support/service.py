@@ -183,7 +183,7 @@ class Service:
                 return {
                     table.name: connection.execute(select(func.count()).select_from(table)).scalar_one()
                     for table in Base.metadata.sorted_tables
-                    if table.name != "workers"
+                    if table.name not in ("workers", "idempotency_keys")
                 }
         finally:
             engine.dispose()
@@ -224,9 +224,15 @@ class Up:
 
 def upload_dataset(client: Client, file: Path, **options: Any) -> dict[str, Any]:
     """Upload a file and wait until its data set is ready or invalid."""
-    upload = client.upload(file)
-    dataset = client.post("/v1/datasets", {"upload_id": upload["id"], **options})
-    return client.wait_for_dataset(dataset["id"])
+    dataset = client.post("/v1/datasets", {"upload_id": client.upload(file).id, **options})
+    return wait_for_dataset(client, dataset["id"])
+
+
+def wait_for_dataset(client: Client, dataset_id: str) -> dict[str, Any]:
+    """The data set, once it is ready or invalid."""
+    *_, (kind, dataset) = client.follow(f"/v1/datasets/{dataset_id}")
+    assert kind == "end"
+    return dataset
 
 
 def finish(client: Client, job_id: str) -> dict[str, Any]:

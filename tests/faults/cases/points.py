@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from tests.faults.cases.matrix import add
 from tests.faults.place import Place
+from tests.support.service import wait_for_dataset
 
 
 def _job_at(point: str, action: str) -> Callable[[Place], None]:
@@ -52,11 +53,11 @@ def _stopped_at(point: str) -> Callable[[Place], None]:
 
 def _ingest(place: Place) -> str:
     made = place.client.upload(place.digits)
-    return str(place.client.post("/v1/datasets", {"upload_id": made["id"]})["id"])
+    return str(place.client.post("/v1/datasets", {"upload_id": made.id})["id"])
 
 
 def _settle_dataset(place: Place, dataset_id: str) -> None:
-    ready = place.client.wait_for_dataset(dataset_id)
+    ready = wait_for_dataset(place.client, dataset_id)
     assert ready["state"] == "ready", ready["problem"]
     original = place.client.get(f"/v1/datasets/{place.dataset_id}")
     assert ready["content_hash"] == original["content_hash"]

@@ -4,7 +4,7 @@ import random
 import signal
 import time
 
-from condensery.client import ApiError
+from condensery import ApiError
 from tests.faults.cases.matrix import case
 from tests.faults.place import Place
 from tests.support.processes import lives, wait_for

@@ -1,0 +1,55 @@
+"""The command line."""
+
+from typing import Annotated
+
+import typer
+
+from condensery.cli import datasets, jobs, keys
+from condensery.cli.compare import compare
+from condensery.cli.group import Group
+from condensery.cli.submit import follow, submit
+from condensery.cli.transfer import download
+from condensery.up import serve
+
+app = typer.Typer(
+    cls=Group,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Dataset condensation as a service.",
+    epilog="Server and key: CONDENSERY_SERVER and CONDENSERY_API_KEY, or `server` and `api_key` in the file "
+    "that `condensery config` names.",
+)
+
+
+@app.callback()
+def main(
+    context: typer.Context,
+    server: Annotated[str | None, typer.Option(help="Address, such as http://127.0.0.1:8000.")] = None,
+) -> None:
+    """Dataset condensation as a service."""
+    context.obj = server
+
+
+@app.command()
+def up(
+    host: Annotated[str, typer.Option(envvar="CONDENSERY_HOST", help="Address to bind.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(envvar="CONDENSERY_PORT", min=1, max=65535)] = 8000,
+) -> None:
+    """Run the API and a worker on this machine until Ctrl-C."""
+    raise typer.Exit(serve(host, port))
+
+
+app.command()(submit)
+app.command()(follow)
+app.command("jobs")(jobs.list_jobs)
+app.command()(jobs.show)
+app.command()(jobs.events)
+app.command()(jobs.cancel)
+app.command()(jobs.pause)
+app.command()(jobs.resume)
+app.command()(download)
+app.command()(compare)
+app.add_typer(datasets.app, name="datasets")
+app.add_typer(keys.app, name="keys")
+app.command()(keys.usage)
+app.command()(keys.config)

@@ -1,0 +1,164 @@
+"""Jobs: list them, look at one, ask something of it."""
+
+from itertools import islice
+from typing import Annotated, Any
+
+import typer
+
+from condensery.cli.connection import client_of, patient_client_of
+from condensery.cli.datasets import put_dataset
+from condensery.cli.group import Failed, Interrupted
+from condensery.cli.output import (
+    AsJson,
+    cell,
+    put,
+    put_facts,
+    put_json,
+    put_json_line,
+    put_table,
+    same_command,
+    say,
+)  # fmt: skip
+from condensery.cli.submit import put_results
+from condensery.client.client import Client
+from condensery.client.resources import Job
+
+JobIds = Annotated[list[str], typer.Argument(metavar="JOB…")]
+Limit = Annotated[int, typer.Option(min=1, help="Rows to show, the newest ones.")]
+
+
+def list_jobs(
+    context: typer.Context,
+    state: Annotated[str | None, typer.Option(help="Only those in it, such as running.")] = None,
+    dataset: Annotated[str | None, typer.Option(metavar="DATASET", help="Only those on it.")] = None,
+    limit: Limit = 20,
+    as_json: AsJson = False,
+) -> None:
+    """List jobs, newest first."""
+    with client_of(context) as client:
+        found = list(islice(client.jobs.list(state=state, dataset=dataset), limit + 1))
+    shown = found[:limit]
+    if as_json:
+        put_json([dict(one.raw) for one in shown])
+    else:
+        put_table(
+            ("job", "name", "state", "recipe", "ipc", "iteration", "made"),
+            map(_row, shown),
+            right=("ipc", "iteration"),
+        )
+    if len(found) > limit:
+        say(f"there are more: --limit {10 * limit}")
+
+
+def show(
+    context: typer.Context,
+    resource: Annotated[str, typer.Argument(metavar="JOB|DATASET", help="job_… or ds_…")],
+    as_json: AsJson = False,
+) -> None:
+    """Look at a job or a data set."""
+    with client_of(context) as client:
+        if resource.startswith("ds_"):
+            put_dataset(client.datasets.get(resource), as_json)
+            return
+        job = client.jobs.get(resource)
+    if as_json:
+        put_json(dict(job.raw))
+        return
+    put_facts(_facts(job))
+    if job.evaluations:
+        put_results(job)
+
+
+def events(
+    context: typer.Context,
+    resource: Annotated[str, typer.Argument(metavar="JOB|DATASET", help="job_… or ds_…")],
+    follow: Annotated[bool, typer.Option(help="Wait for more, until its end.")] = False,
+    after: Annotated[int, typer.Option(min=0, help="Only those behind this number.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="A JSON object a line.")] = False,
+) -> None:
+    """The history of a job or a data set."""
+    seen = after
+    try:
+        with patient_client_of(context) as client:
+            for one in _history(client, resource, follow, after):
+                seen = one["seq"]
+                if as_json:
+                    put_json_line(one)
+                else:
+                    facts = " ".join(f"{name}={cell(value)}" for name, value in one["data"].items())
+                    put(f"{one['seq']:>5}  {one['created_at']}  {one['type']}  {facts}".rstrip())
+    except KeyboardInterrupt as stop:
+        raise Interrupted(
+            f"interrupted after event {seen}. To go on: {same_command()} --after {seen}"
+        ) from stop
+
+
+def cancel(context: typer.Context, job_ids: JobIds, as_json: AsJson = False) -> None:
+    """Stop jobs for good."""
+    _ask(context, job_ids, "cancel", as_json)
+
+
+def pause(context: typer.Context, job_ids: JobIds, as_json: AsJson = False) -> None:
+    """Save the state of jobs and free their devices."""
+    _ask(context, job_ids, "pause", as_json)
+
+
+def resume(context: typer.Context, job_ids: JobIds, as_json: AsJson = False) -> None:
+    """Let paused jobs go on."""
+    _ask(context, job_ids, "resume", as_json)
+
+
+def _ask(context: typer.Context, job_ids: list[str], what: str, as_json: bool) -> None:
+    asked = []
+    with client_of(context) as client:
+        for job_id in job_ids:
+            job: Job = getattr(client.jobs.get(job_id), what)()
+            asked.append(dict(job.raw))
+            if not as_json:
+                put(f"{job.id}  {job.state}")
+    if as_json:
+        put_json(asked)
+
+
+def _history(client: Client, resource: str, follow: bool, after: int) -> Any:
+    if not resource.startswith(("job_", "ds_")):
+        raise Failed(f"{resource!r} is neither a job's id (job_…) nor a data set's (ds_…)")
+    subject = client.datasets.get(resource) if resource.startswith("ds_") else client.jobs.get(resource)
+    if follow:
+        yield from (dict(one.raw) for one in subject.events(after))
+        return
+    path = f"/v1/{'datasets' if resource.startswith('ds_') else 'jobs'}/{resource}/events"
+    while True:
+        page = client.get(path, after=after, limit=200)
+        yield from page["data"]
+        if not page["has_more"]:
+            return
+        after = int(page["next"])
+
+
+def _row(job: Job) -> tuple[Any, ...]:
+    spec = job.spec
+    return (
+        job.id, job.name, job.state, spec.get("recipe"), spec.get("ipc"), _iteration(job), job.created_at
+    )  # fmt: skip
+
+
+def _iteration(job: Job) -> str:
+    return f"{job.iteration}/{job.spec.get('iterations')}"
+
+
+def _facts(job: Job) -> list[tuple[str, Any]]:
+    spec = {name: value for name, value in job.spec.items() if not isinstance(value, dict)}
+    return [
+        ("job", job.id),
+        ("name", job.name),
+        ("data set", job.dataset_id),
+        ("state", job.state),
+        ("phase", job.phase),
+        ("iteration", _iteration(job)),
+        ("made", job.created_at),
+        ("started", job.started_at),
+        ("finished", job.finished_at),
+        ("settings", ", ".join(f"{name}={cell(value)}" for name, value in spec.items())),
+        *([("problem", str(job.problem))] if job.problem else []),
+    ]

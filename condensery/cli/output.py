@@ -1,0 +1,117 @@
+"""Standard output carries results, standard error everything else."""
+
+import json
+import shlex
+import sys
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Annotated, Any
+
+import typer
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+AsJson = Annotated[bool, typer.Option("--json", help="JSON on standard output.")]
+
+#: Of tables that nobody looks at in a terminal: a line is never folded or cut.
+_WIDTH_OF_FILES = 1000
+
+
+def say(text: str) -> None:
+    """To standard error."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def put(text: str) -> None:
+    """A line of the result."""
+    print(text, flush=True)
+
+
+def put_json(value: Any) -> None:
+    """What the server answered, as it came."""
+    put(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def put_json_line(value: Any) -> None:
+    put(json.dumps(value, ensure_ascii=False))
+
+
+def put_table(columns: Iterable[str], rows: Iterable[Iterable[Any]], right: Iterable[str] = ()) -> None:
+    """Text from users is shown as it is, not read as markup."""
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for name in columns:
+        table.add_column(name, justify="right" if name in right else "left", overflow="fold")
+    _print(table, rows)
+
+
+def put_facts(facts: Iterable[tuple[str, Any]]) -> None:
+    """What is known of one thing, a line each."""
+    table = Table(box=None, pad_edge=False, show_header=False)
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    _print(table, facts)
+
+
+def _print(table: Table, rows: Iterable[Iterable[Any]]) -> None:
+    for row in rows:
+        table.add_row(*(Text(cell(one)) for one in row))
+    width = None if sys.stdout.isatty() else _WIDTH_OF_FILES
+    Console(file=sys.stdout, width=width, highlight=False).print(table)
+
+
+def cell(value: Any) -> str:
+    match value:
+        case None:
+            return "-"
+        case datetime():
+            return value.astimezone().strftime("%Y-%m-%d %H:%M")
+        case float():
+            return f"{value:.4g}"
+        case str():
+            return "".join(one if one.isprintable() else "�" for one in value)
+    return str(value)
+
+
+def accuracy(mean: float, std: float | None) -> str:
+    """Of fractions, in percent."""
+    return f"{100 * mean:.1f} %" if std is None else f"{100 * mean:.1f} ± {100 * std:.1f} %"
+
+
+def size(count: float | None) -> str:
+    """Bytes, for people."""
+    if count is None:
+        return "-"
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if count < 1024:
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1024
+    return f"{count:.1f} TiB"
+
+
+def bars(*columns: ProgressColumn) -> Progress:
+    """Progress on standard error, if somebody looks at it."""
+    console = Console(stderr=True)
+    return Progress(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        *columns,
+        TimeRemainingColumn(),
+        console=console,
+        disable=not console.is_terminal,
+    )
+
+
+def command(*words: str) -> str:
+    """How to type a command."""
+    return shlex.join(["condensery", *words])
+
+
+def same_command(source: str | None = None, instead: str | None = None) -> str:
+    """The command that is running, with another source if one is given."""
+    words = sys.argv[1:]
+    if source is not None and instead is not None:
+        words[words.index(source)] = instead
+    return command(*words)

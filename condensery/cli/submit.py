@@ -1,0 +1,145 @@
+"""`submit` and `follow`: from files to a condensed set in one command, or in several."""
+
+import json
+import re
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from condensery.cli.connection import patient_client_of
+from condensery.cli.group import Failed, Interrupted
+from condensery.cli.output import AsJson, accuracy, command, put, put_json, put_table, same_command, say
+from condensery.cli.transfer import DEFAULT_FORMATS, Formats, Output, fetch, put_saved, send
+from condensery.cli.watch import watch_dataset, watch_job
+from condensery.client.client import Client
+from condensery.client.errors import JobFailed
+from condensery.client.resources import Dataset, Job
+
+
+def submit(
+    context: typer.Context,
+    source: Annotated[
+        str, typer.Argument(metavar="FILE|FOLDER|DATASET", help="A file or folder to upload, or ds_…")
+    ],
+    ipc: Annotated[int, typer.Option(min=1, help="Synthetic images per class.")],
+    recipe: Annotated[str | None, typer.Option(help="dm (the paper's, the default) or fast.")] = None,
+    iterations: Annotated[int | None, typer.Option(min=1, help="Instead of the recipe's.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="The one seed of every random choice.")] = None,
+    name: Annotated[str | None, typer.Option(help="Of the job.")] = None,
+    priority: Annotated[str | None, typer.Option(help="low, normal or high.")] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="NAME=VALUE",
+            help="Any other setting of a job, such as network.width=32 or evaluation.networks=3; repeatable.",
+        ),
+    ] = None,
+    wait: Annotated[
+        bool,
+        typer.Option("--follow/--no-wait", help="Follow the job and download, or leave it to the server."),
+    ] = True,
+    formats: Formats = DEFAULT_FORMATS,
+    output: Output = None,
+    as_json: AsJson = False,
+) -> None:
+    """Condense a data set: upload and read it if it is a file or folder, follow the job, download the result.
+
+    The exit status is 0 if the job has succeeded. Ctrl-C stops this command, not the job.
+    """
+    body: dict[str, Any] = nested(settings or [])
+    if taken := {"ipc", "dataset", "dataset_id"} & body.keys():
+        raise Failed(f"--set {min(taken)}: that is not set so")
+    given = {"recipe": recipe, "iterations": iterations, "seed": seed, "name": name, "priority": priority}
+    body |= {field: value for field, value in given.items() if value is not None}
+    with patient_client_of(context) as client:
+        dataset = _dataset(client, source)
+        try:
+            dataset = watch_dataset(dataset)
+        except KeyboardInterrupt as stop:
+            again = same_command(source, dataset.id)
+            raise Interrupted(f"interrupted: the server goes on reading. Then:\n  {again}") from stop
+        job = client.jobs.submit(dataset, ipc=ipc, **body)
+        if not wait:
+            put_json(job.raw) if as_json else put(job.id)
+            return
+        _finish(job, formats, output, as_json)
+
+
+def follow(
+    context: typer.Context,
+    job_id: Annotated[str, typer.Argument(metavar="JOB")],
+    formats: Formats = DEFAULT_FORMATS,
+    output: Output = None,
+    as_json: AsJson = False,
+) -> None:
+    """Follow a job to its end and download its result, as `submit` does. The exit status is the job's."""
+    with patient_client_of(context) as client:
+        _finish(client.jobs.get(job_id), formats, output, as_json)
+
+
+def nested(settings: list[str]) -> dict[str, Any]:
+    """`a.b=1` as {"a": {"b": 1}}; a value that is not JSON is text. Raises Failed."""
+    found: dict[str, Any] = {}
+    for one in settings:
+        path, equals, text = one.partition("=")
+        *outer, last = path.split(".")
+        inner = found
+        for part in outer:
+            inner = inner.setdefault(part, {})
+            if not isinstance(inner, dict):
+                raise Failed(f"--set {one}: {part} has a value already")
+        if not equals or not all((*outer, last)):
+            raise Failed(f"--set {one}: write NAME=VALUE, such as network.width=32")
+        try:
+            inner[last] = json.loads(text)
+        except ValueError:
+            inner[last] = text
+    return found
+
+
+def _dataset(client: Client, source: str) -> Dataset:
+    path = Path(source)
+    if path.exists():
+        made = client.datasets.add(send(client, path), name=path.resolve().name)
+        say(f"{made.id}: made of {source}")
+        return made
+    if re.fullmatch(r"ds_\w+", source):
+        return client.datasets.get(source)
+    raise Failed(f"there is no file or folder {source!r}, and it is no data set's id (ds_…)")
+
+
+def _finish(job: Job, formats: list[str], output: Path | None, as_json: bool) -> None:
+    try:
+        ended = watch_job(job)
+    except KeyboardInterrupt as stop:
+        options = [word for one in formats for word in ("--format", one) if formats != DEFAULT_FORMATS]
+        options += [] if output is None else ["--output", str(output)]
+        again = command("follow", job.id, *options)
+        raise Interrupted(
+            f"interrupted: {job.id} goes on. To follow it again:\n  {again}\n"
+            f"To stop it: {command('cancel', job.id)}"
+        ) from stop
+    if ended.state != "succeeded":
+        if as_json:
+            put_json({"job": dict(ended.raw), "files": []})
+        raise JobFailed(ended)
+    saved = fetch(ended, formats, output)
+    if as_json:
+        put_json({"job": dict(ended.raw), "files": saved})
+        return
+    put_results(ended)
+    put_saved(saved)
+
+
+def put_results(job: Job) -> None:
+    """The accuracies, as a table."""
+    put_table(
+        ("trained on", "network", "images", "test accuracy", "n"),
+        (
+            (one.method, one.network, one.train_images, accuracy(one.mean, one.std), one.n)
+            for one in job.evaluations
+        ),
+        right=("images", "n"),
+    )

@@ -1,0 +1,72 @@
+"""Condensed sets as torch data sets. The only module of this package that needs torch."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+from torch.utils.data import Dataset
+
+
+class CondensedSet(Dataset[tuple[Tensor, int]]):
+    """Images with their labels; as items, or whole as `images` and `labels`.
+
+    Attributes:
+        images: float32 (N, C, H, W), already normalised: train on them as they are. The bits of the file.
+        labels: int64 (N,), indices into `classes`.
+        classes: names.
+        mean, std: float32 (C,), of pixels in [0, 1].
+        card: where the set comes from and how it was made, and how well networks trained on it have done.
+    """
+
+    def __init__(self, images: Tensor, labels: Tensor, card: dict[str, Any]) -> None:
+        self.images, self.labels, self.card = images, labels, card
+        self.classes: list[str] = card["classes"]
+        self.mean = torch.tensor(card["normalisation"]["mean"], dtype=torch.float32)
+        self.std = torch.tensor(card["normalisation"]["std"], dtype=torch.float32)
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        return self.images[index], int(self.labels[index])
+
+    def normalise(self, images: Tensor) -> Tensor:
+        """Real images made like the condensed ones, to test on: uint8, or floats in [0, 1]; (…, C, H, W).
+
+        Raises:
+            ValueError: another number of channels.
+        """
+        if images.ndim < 3 or images.shape[-3] != len(self.mean):
+            raise ValueError(
+                f"images must be of shape (…, {len(self.mean)}, height, width), got {tuple(images.shape)}"
+            )
+        pixels = images.float() / 255 if images.dtype == torch.uint8 else images.float()
+        mean, std = (one.to(images.device)[:, None, None] for one in (self.mean, self.std))
+        return (pixels - mean) / std
+
+    def pixels(self) -> Tensor:
+        """The images as pixels: mostly in [0, 1], but matching does not clamp."""
+        return self.images * self.std[:, None, None] + self.mean[:, None, None]
+
+
+def read(path: Path) -> CondensedSet:
+    """A condensed.safetensors.
+
+    Raises:
+        ValueError: it is none.
+        OSError: it cannot be read.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            card = {field: json.loads(text) for field, text in (file.metadata() or {}).items()}
+            images, labels = file.get_tensor("images"), file.get_tensor("labels")
+    except (SafetensorError, ValueError) as error:
+        raise ValueError(f"{path} is no condensed set in safetensors form: {error}") from error
+    missing = {"classes", "normalisation", "pixels_normalised"} - card.keys()
+    if missing or not card["pixels_normalised"]:
+        lacks = f"its metadata lacks {', '.join(sorted(missing))}" if missing else "it is not normalised"
+        raise ValueError(f"{path} is no condensed set of condensery: {lacks}")
+    return CondensedSet(images, labels, card)
