@@ -12,6 +12,7 @@ from pathlib import Path
 
 import httpx2
 import pytest
+from tenacity import retry, retry_if_result, stop_after_delay, wait_fixed
 
 from condensery import (
     ApiError,
@@ -107,6 +108,12 @@ def test_an_upload_arrives_over_a_connection_that_breaks_again_and_again(
     assert list(cache.iterdir()) == []
 
 
+@retry(stop=stop_after_delay(30), wait=wait_fixed(0.05), retry=retry_if_result(lambda received: not received))
+def _until_received(client: Client, size: int) -> bool:
+    """Whether the server has read so much of the newest upload: what was sent waits in sockets at first."""
+    return bool(client.get("/v1/uploads", limit=1)["data"][0]["offset"] > size)
+
+
 def test_another_process_goes_on_where_one_was_killed(
     service: Service, proxy: BreakingProxy, file: Path, cache: Path
 ) -> None:
@@ -122,6 +129,7 @@ def test_another_process_goes_on_where_one_was_killed(
     assert len(list(cache.iterdir())) == 1
     before = proxy.sent
     with Client(proxy.url) as client:
+        _until_received(client, MB)
         told: list[int] = []
         made = client.upload(file, lambda sent, whole: told.append(sent))
     assert made.sha256 == sha256(file)
