@@ -107,11 +107,17 @@ def _form(
         first=[one for name in job_form.FIRST for one in asked if one.name == name],
         rest=[one for one in asked if one.name not in job_form.FIRST],
         values=values,
+        suggested={"ipc": report.suggestions.get("ipc", []), "augment": [*_augments(report), "none"]},
         faults=faults,
         other_faults={name: text for name, text in faults.items() if name not in known},
         estimate=estimate,
         once=(sent and sent.one("once")) or random_hex(),
     )
+
+
+def _augments(report: ReportOut) -> list[str]:
+    advice = report.suggestions.get("augment", {})
+    return [text for name, text in advice.items() if name.startswith("mirror_images")]
 
 
 def _suggested(report: ReportOut) -> dict[str, Any]:

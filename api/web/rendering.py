@@ -93,6 +93,14 @@ def _percent(fraction: float | None, digits: int = 1) -> str:
     return "–" if fraction is None else f"{100 * fraction:.{digits}f} %"
 
 
+def _flops(count: float) -> str:
+    size, units = count / 1e9, ["GFLOP", "TFLOP", "PFLOP", "EFLOP"]
+    while size >= 999.5 and len(units) > 1:
+        size /= 1000
+        units.pop(0)
+    return f"{size:.3g} {units[0]}"
+
+
 def _accuracy(one: Any) -> str:
     """Mean ± sample standard deviation over the networks, in per cent."""
     spread = f" ± {100 * one.std:.1f}" if one.std is not None else ""
@@ -120,7 +128,7 @@ _environment = Environment(
     lstrip_blocks=True,
 )
 _environment.filters.update(
-    bytes=_bytes, duration=_duration, percent=_percent, accuracy=_accuracy, number=_number, time=_time,
+    bytes=_bytes, duration=_duration, percent=_percent, flops=_flops, accuracy=_accuracy, number=_number, time=_time,
     words=_words,
 )  # fmt: skip
 _environment.globals.update(asset=assets.address, symbols=SYMBOLS, methods=METHODS, version=__version__)

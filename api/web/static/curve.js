@@ -6,6 +6,7 @@ const place = document.getElementById("curve");
 const dashes = [[], [8, 4], [2, 3], [12, 3, 2, 3], [4, 2]]; // colour must not be the only difference
 const jobs = place.dataset.jobs.split(" ");
 const names = jobs.length === 1 ? [place.dataset.names] : place.dataset.names.split(" ");
+const steps = [1, 10, 100, 1e3, 1e4, 1e5].flatMap((n) => [n, 2 * n, 5 * n]); // there is no half iteration
 const curves = jobs.map(() => ({ at: [], loss: [] }));
 let plot = null;
 
@@ -34,7 +35,7 @@ function draw() {
     width: place.clientWidth,
     height: 260,
     scales: { x: { time: false } },
-    axes: [{ ...axis, label: "iteration", labelSize: 18, labelFont: axis.font }, { ...axis, size: 64 }],
+    axes: [{ ...axis, incrs: steps, label: "iteration", labelSize: 18, labelFont: axis.font }, { ...axis, size: 64 }],
     series: [
       { label: "iteration" },
       ...names.map((label, n) => ({ label, stroke: style(`--curve-${n + 1}`), dash: dashes[n], width: 2, spanGaps: true, points: { show: false } })),

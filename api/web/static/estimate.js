@@ -2,7 +2,7 @@
 
 import { askPage } from "./http.js";
 
-const form = document.getElementById("job");
+const form = document.getElementById("job"); // its `action` property is a button of that name
 let running = null;
 let timer = null;
 
@@ -14,7 +14,7 @@ async function estimate() {
   const box = document.getElementById("estimate");
   box.setAttribute("aria-busy", "true");
   try {
-    const page = await askPage(form.action, { method: "POST", body, signal: running.signal });
+    const page = await askPage(form.getAttribute("action"), { method: "POST", body, signal: running.signal });
     const fresh = page.getElementById("estimate");
     const facts = (root) => root.querySelector(".facts, p");
     if (fresh) facts(box).replaceWith(facts(fresh));

@@ -55,7 +55,7 @@ function show(progress) {
   } else if (progress.phase === "condense") {
     bar.value = progress.iteration;
     text.textContent = `iteration ${number.format(progress.iteration)} of ${number.format(progress.iterations)}`;
-    document.getElementById("bar-left").textContent = `${duration(progress.seconds_left)} left in this phase`;
+    document.getElementById("bar-left").textContent = ` · ${duration(progress.seconds_left)} left in this phase`;
     document.dispatchEvent(new Event("curve"));
   } else if (progress.epochs) {
     bar.value = Math.floor(bar.value) + Math.min(progress.epoch / progress.epochs, 0.99);
