@@ -134,7 +134,7 @@ def names_of(session: Session, owner: str, jobs: Iterable[JobOut]) -> dict[str, 
     """The names of their data sets, by id."""
     ids = {job.dataset_id for job in jobs if job.dataset_id}
     found = select(Dataset.id, Dataset.name).where(Dataset.owner == owner, Dataset.id.in_(ids))
-    return dict(session.execute(found).tuples().all())
+    return dict(session.execute(found).all())
 
 
 def progress_of(job: JobOut) -> dict[str, Any]:

@@ -52,9 +52,7 @@ def call(
     method, path = operation
     data = {"ipc": "1"} if method == "POST" else None
     query = f"?dataset={ids['dataset_id']}" if path == "/jobs/new" else ""
-    return http.request(
-        method, path.format(**ids) + query, headers=accept, follow_redirects=False, data=data
-    )
+    return http.request(method, path.format(**ids) + query, headers=accept, follow_redirects=False, data=data)
 
 
 def test_who_is_not_signed_in_is_asked_to(app: FastAPI, rows: Rows) -> None:

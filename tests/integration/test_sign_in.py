@@ -174,7 +174,8 @@ def test_a_key_that_is_none_is_said(app: FastAPI, database: Database) -> None:
 
 
 @pytest.mark.parametrize(
-    "address", ["//evil.example", "/\\evil.example", "https://evil.example", "evil", "/\tx", "/\r\nSet-Cookie: x"]
+    "address",
+    ["//evil.example", "/\\evil.example", "https://evil.example", "evil", "/\tx", "/\r\nSet-Cookie: x"],
 )
 def test_it_leads_to_no_other_site(app: FastAPI, database: Database, address: str) -> None:
     with browser_of(app) as http:
@@ -192,7 +193,10 @@ def test_where_the_browser_would_drop_the_cookie_it_is_said(app: FastAPI, databa
         assert "set-cookie" not in refused.headers
     with client_of(app, url="http://localhost:8000") as http:
         made = http.post(
-            "/sign-in", data={"key": token}, headers={"Origin": "http://localhost:8000"}, follow_redirects=False
+            "/sign-in",
+            data={"key": token},
+            headers={"Origin": "http://localhost:8000"},
+            follow_redirects=False,
         )
         assert made.status_code == 303
 

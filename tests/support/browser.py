@@ -64,7 +64,8 @@ def drop(page: Page, file: Path, name: str) -> None:
             const bytes = Uint8Array.from(atob(base64), (one) => one.charCodeAt(0));
             const dataTransfer = new DataTransfer();
             dataTransfer.items.add(new File([bytes], name, { lastModified: 1 }));
-            document.getElementById("drop").dispatchEvent(new DragEvent("drop", { dataTransfer, bubbles: true }));
+            const event = new DragEvent("drop", { dataTransfer, bubbles: true });
+            document.getElementById("drop").dispatchEvent(event);
         }""",
         [b64encode(file.read_bytes()).decode(), name],
     )
