@@ -128,7 +128,7 @@ _environment = Environment(
     lstrip_blocks=True,
 )
 _environment.filters.update(
-    bytes=_bytes, duration=_duration, percent=_percent, flops=_flops, accuracy=_accuracy, number=_number, time=_time,
-    words=_words,
+    bytes=_bytes, duration=_duration, percent=_percent, flops=_flops, accuracy=_accuracy, number=_number,
+    time=_time, words=_words,
 )  # fmt: skip
 _environment.globals.update(asset=assets.address, symbols=SYMBOLS, methods=METHODS, version=__version__)

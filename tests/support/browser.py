@@ -58,7 +58,7 @@ def sign_in(page: Page, token: str) -> None:
 
 def drop(page: Page, file: Path, name: str) -> None:
     """Let go of a file over the page's field for it, as the mouse would."""
-    page.locator("#file").wait_for()
+    page.wait_for_load_state()  # the script listens by then
     page.evaluate(
         """async ([base64, name]) => {
             const bytes = Uint8Array.from(atob(base64), (one) => one.charCodeAt(0));
@@ -74,6 +74,8 @@ def drop(page: Page, file: Path, name: str) -> None:
 def assert_fits_and_is_accessible(page: Page) -> None:
     """No violation of axe-core's rules, and nothing to scroll sideways but what scrolls by itself."""
     found = Axe().run(page).response["violations"]
-    assert [(one["id"], [node["target"] for node in one["nodes"]]) for one in found] == [], page.url
+    assert not found, "; ".join(
+        f"{page.url}: {one['id']} at {[node['target'] for node in one['nodes']]}" for one in found
+    )
     width = page.evaluate("document.documentElement.scrollWidth")
     assert width <= page.evaluate("innerWidth"), (page.url, width)

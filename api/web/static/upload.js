@@ -163,7 +163,6 @@ function offer() {
   }
 }
 
-drop.hidden = false;
 offer();
 chooser.addEventListener("change", () => { take(chooser.files[0]); chooser.value = ""; });
 for (const kind of ["dragover", "dragenter"]) drop.addEventListener(kind, (event) => { event.preventDefault(); drop.classList.add("over"); });
