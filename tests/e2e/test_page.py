@@ -232,14 +232,23 @@ def test_by_the_keyboard_alone(browser: Browser, service: Service, token: str, d
 
 @pytest.mark.parametrize("look", ["wide light", "phone dark"])
 def test_every_page_is_accessible(
-    browser: Browser, service: Service, token: str, dataset_id: str, finished: str, look: str
+    browser: Browser,
+    service: Service,
+    token: str,
+    api: httpx2.Client,
+    dataset_id: str,
+    finished: str,
+    look: str,
 ) -> None:
+    other = endless(api, dataset_id)
+    api.post(f"/v1/jobs/{other}/cancel")
     context: dict[str, Any] = {"color_scheme": look.split()[1]}
     if look.startswith("phone"):
         context["viewport"] = PHONE
     pages = [
         "/datasets", f"/datasets/{dataset_id}", "/jobs", "/jobs/new", f"/jobs/new?dataset={dataset_id}",
-        f"/jobs/{finished}", f"/jobs/{finished}/result", "/compare", f"/compare?job={finished}", "/usage",
+        f"/jobs/{finished}", f"/jobs/{finished}/result", "/compare", f"/compare?job={finished}",
+        f"/compare?job={finished}&job={other}", "/usage",
         "/keys", "/jobs/job_0", f"/compare?{'&'.join(f'job={n}' for n in range(6))}", "/sign-in",
     ]  # fmt: skip
     with watched(browser, service.url, allowed=("404", "422"), **context) as page:
