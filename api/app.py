@@ -28,6 +28,10 @@ from api.security import KnownKeys
 from api.slow_bodies import SlowBodies
 from api.tidying import tidying
 from api.tus import Tus
+from api.web import account, assets, compare, new_job, sign_in
+from api.web import datasets as dataset_pages
+from api.web import errors as error_pages
+from api.web import jobs as job_pages
 from core.db.session import Database, get_database
 from core.settings import Settings, get_settings
 from core.storage import Storage, get_storage
@@ -65,7 +69,10 @@ def create_app(
     app.state.draining = False
     app.state.sessions = asyncio.Semaphore(SESSIONS_AT_ONCE)
     problems.install(app)
+    error_pages.install(app)
     for module in (health, uploads, tus, datasets, jobs, artifacts, webhooks, keys, usage, workers):
+        app.include_router(module.router)
+    for module in (assets, sign_in, dataset_pages, new_job, job_pages, compare, account):
         app.include_router(module.router)
     if settings.metrics_port is None:
         app.include_router(metrics.router)

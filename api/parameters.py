@@ -11,7 +11,8 @@ from core.errors import InvalidRequest
 def _known_only(request: Request) -> None:
     """A misspelt filter that is ignored would answer a question that nobody asked."""
     given = request.query_params.multi_items()
-    if not given:
+    # A page is reached by links that others add their own parameters to.
+    if not given or not request.scope["route"].include_in_schema:
         return
     known = _query_parameters(request)
     for name, times in Counter(name for name, _ in given).items():

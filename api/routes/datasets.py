@@ -1,6 +1,6 @@
 """Labelled image sets, made from uploads or from paths on the server."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import StreamingResponse
@@ -134,14 +134,6 @@ def read_report(dataset_id: str, caller: Reader, session: ReadSession) -> Report
     """The validation report, with what the usual jobs on this set will cost."""
     manifest = _ready(session, caller.owner, dataset_id).manifest or {}
     report = manifest.get("report", {})
-    counts = {name: split["count"] for name, split in manifest["splits"].items()}
-    data = DataFacts(
-        train_images=counts["train"],
-        test_images=counts["test"],
-        classes=len(manifest["classes"]),
-        image_size=manifest["image_size"],
-        channels=manifest["channels"],
-    )
     rate = flops_per_second(session)
     costs = [
         CostOut(
@@ -153,10 +145,22 @@ def read_report(dataset_id: str, caller: Reader, session: ReadSession) -> Report
             memory_bytes=one.memory_bytes,
             seconds=(one.condensation_flops + one.evaluation_flops) / rate if rate else None,
         )
-        for spec, one in usual_costs(data, report.get("suggestions", {}).get("ipc", [1]))
+        for spec, one in usual_costs(facts_of(manifest), report.get("suggestions", {}).get("ipc", [1]))
     ]
     facts = {name: manifest[name] for name in ReportOut.model_fields if name in manifest}
     return ReportOut(**facts, costs=costs, **report)
+
+
+def facts_of(manifest: dict[str, Any]) -> DataFacts:
+    """What the cost of a job depends on."""
+    counts = {name: split["count"] for name, split in manifest["splits"].items()}
+    return DataFacts(
+        train_images=counts["train"],
+        test_images=counts["test"],
+        classes=len(manifest["classes"]),
+        image_size=manifest["image_size"],
+        channels=manifest["channels"],
+    )
 
 
 @router.get(

@@ -3,11 +3,13 @@
 from typing import Literal
 
 from fastapi import APIRouter, Request, Response
+from fastapi.responses import RedirectResponse
 from pydantic import BaseModel, Field
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
 from api.problems import answers
+from api.web.errors import wants_page
 from core.db.migrate import is_current
 from core.db.session import Database
 from core.errors import StorageFull, StorageUnavailable
@@ -53,10 +55,10 @@ class Index(BaseModel):
     ]
 
 
-@router.get("/", responses=answers(422))
-def index() -> Index:
-    """Where to go from here."""
-    return Index()
+@router.get("/", response_model=Index, responses=answers(422))
+def index(request: Request) -> Index | Response:
+    """Where to go from here. A browser goes to the pages."""
+    return RedirectResponse("/datasets", 303, {"Vary": "Accept"}) if wants_page(request) else Index()
 
 
 @router.get("/healthz", responses=answers(422))

@@ -49,14 +49,14 @@ def authenticate(session: Session, token: str) -> ApiKey:
     key = session.scalar(select(ApiKey).where(ApiKey.id == key_id))
     # An unknown id costs the same comparison, so that its timing tells nothing.
     matches = hmac.compare_digest(_digest(secret), key.secret_hash if key else _digest(""))
-    if (
-        key is None
-        or not matches
-        or key.revoked_at
-        or (key.expires_at and key.expires_at < datetime.now(UTC))
-    ):
+    if key is None or not matches or not is_valid(key):
         raise Unauthenticated("this API key is not valid")
     return key
+
+
+def is_valid(key: ApiKey) -> bool:
+    """Whether it is neither revoked nor expired."""
+    return key.revoked_at is None and (key.expires_at is None or key.expires_at >= datetime.now(UTC))
 
 
 def note_use(session: Session, key_id: str) -> None:

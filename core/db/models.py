@@ -37,6 +37,17 @@ class ApiKey(Owned, Base):
     last_used_at: Mapped[datetime | None]
 
 
+class SignIn(Base):
+    """A browser that exchanged a key for a cookie. Only the SHA-256 of the cookie's token is kept."""
+
+    __tablename__ = "sign_ins"
+
+    token_hash: Mapped[str] = mapped_column(String(64), primary_key=True)
+    key_id: Mapped[str] = mapped_column(ForeignKey("api_keys.id", ondelete="CASCADE"), index=True)
+    created_at: Mapped[datetime] = mapped_column(default=db_now())
+    expires_at: Mapped[datetime]
+
+
 class IdempotencyKey(Owned, Base):
     """What a client's `Idempotency-Key` made, so that a repeated request makes nothing new."""
 

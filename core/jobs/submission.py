@@ -51,7 +51,7 @@ def create_job(
             dataset_state=dataset.state,
         )
     admit_job(session, owner, settings)
-    fitted = _fitted(spec, dataset.manifest, settings.max_ipc)
+    fitted = fitted_spec(spec, dataset.manifest, settings.max_ipc)
     job = Job(
         id=fresh,
         owner=owner,
@@ -72,8 +72,12 @@ def create_job(
     return job, True
 
 
-def _fitted(spec: JobSpec, manifest: dict[str, object], max_ipc: int) -> JobSpec:
-    """The spec with everything filled in, if the data set can give what it asks for."""
+def fitted_spec(spec: JobSpec, manifest: dict[str, object], max_ipc: int) -> JobSpec:
+    """The spec with everything filled in, if the data set can give what it asks for.
+
+    Raises:
+        InvalidRequest: it cannot.
+    """
     splits = manifest["splits"]
     assert isinstance(splits, dict)
     count, classes = splits["train"]["count"], len(splits["train"]["per_class"])

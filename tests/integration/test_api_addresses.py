@@ -18,7 +18,7 @@ def operations(app: FastAPI) -> list[tuple[str, str]]:
         (method, str(route.path))
         for route in iter_route_contexts(app.routes)
         for method in route.methods or ()
-        if route.path != "/openapi.json"
+        if route.include_in_schema
     ]
 
 

@@ -1,0 +1,70 @@
+// The loss curves of one job or of several, by uPlot.
+
+import { askJson } from "./http.js";
+
+const place = document.getElementById("curve");
+const dashes = [[], [8, 4], [2, 3], [12, 3, 2, 3], [4, 2]]; // colour must not be the only difference
+const jobs = place.dataset.jobs.split(" ");
+const names = jobs.length === 1 ? [place.dataset.names] : place.dataset.names.split(" ");
+const steps = [1, 10, 100, 1e3, 1e4, 1e5].flatMap((n) => [n, 2 * n, 5 * n]); // there is no half iteration
+const curves = jobs.map(() => ({ at: [], loss: [] }));
+let plot = null;
+
+async function load(n) {
+  const curve = curves[n];
+  for (let more = true; more; ) {
+    const after = curve.at.at(-1) ?? 0;
+    const page = await askJson("GET", `/v1/jobs/${jobs[n]}/metrics?limit=1000&after=${after}`);
+    for (const point of page.data) { curve.at.push(point.iteration); curve.loss.push(point.loss); }
+    more = page.has_more;
+  }
+}
+
+function style(name) {
+  return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+}
+
+function draw() {
+  const filled = curves.some((curve) => curve.at.length > 1);
+  place.hidden = !filled;
+  if (!filled) return;
+  const data = uPlot.join(curves.map((curve) => [curve.at, curve.loss]));
+  if (plot) { plot.setData(data); return; }
+  const axis = { stroke: style("--quiet"), grid: { stroke: style("--line"), width: 1 }, ticks: { stroke: style("--line"), width: 1 }, font: "12px system-ui" };
+  plot = new uPlot({
+    width: place.clientWidth,
+    height: 260,
+    scales: { x: { time: false } },
+    axes: [{ ...axis, incrs: steps, label: "iteration", labelSize: 18, labelFont: axis.font }, { ...axis, size: 64 }],
+    series: [
+      { label: "iteration" },
+      ...names.map((label, n) => ({ label, stroke: style(`--curve-${n + 1}`), dash: dashes[n], width: 2, spanGaps: true, points: { show: false } })),
+    ],
+  }, data, place);
+  const canvas = place.querySelector("canvas");
+  canvas.setAttribute("role", "img");
+  canvas.setAttribute("aria-label", `Loss by iteration: ${names.join(", ")}`);
+}
+
+let drawing = Promise.resolve();
+let waiting = false;
+function update() {
+  if (waiting) return;
+  waiting = true;
+  drawing = drawing.then(async () => {
+    waiting = false;
+    try { await Promise.all(jobs.map((_, n) => load(n))); } catch { return; } // the page says that it is disconnected
+    draw();
+  });
+}
+
+function redraw() {
+  plot?.destroy();
+  plot = null;
+  draw();
+}
+
+document.addEventListener("curve", update);
+addEventListener("resize", () => plot?.setSize({ width: place.clientWidth, height: 260 }));
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
+update();

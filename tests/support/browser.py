@@ -1,0 +1,81 @@
+"""Debian's Chromium, and what every page must keep whatever a test does with it."""
+
+import os
+import shutil
+from base64 import b64encode
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+WIDE, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
+PATIENCE_MS = 30_000
+
+
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    path = shutil.which("chromium")
+    if path is None:
+        pytest.skip("no chromium on this machine: apt-get install chromium")
+    expect.set_options(timeout=PATIENCE_MS)
+    # A sandbox inside a container would need rights that tests do not have.
+    flags = ["--no-sandbox"] if os.geteuid() == 0 else []
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=flags)
+        yield browser
+        browser.close()
+
+
+@contextmanager
+def watched(browser: Browser, url: str, *, allowed: tuple[str, ...] = (), **context: Any) -> Iterator[Page]:
+    """A page of a fresh context. Afterwards there must have been no error on the console, but those with a
+    text of `allowed` in them, and no request to another host."""
+    errors: list[str] = []
+    hosts: set[str] = set()
+    made = browser.new_context(base_url=url, **{"viewport": WIDE, **context})
+    made.set_default_timeout(PATIENCE_MS)
+    page = made.new_page()
+    page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.on("request", lambda request: hosts.add(urlsplit(request.url).netloc))
+    yield page
+    made.close()
+    assert [one for one in errors if not any(text in one for text in allowed)] == []
+    assert hosts - {""} <= {urlsplit(url).netloc}
+
+
+def sign_in(page: Page, token: str) -> None:
+    page.goto("/sign-in")
+    page.get_by_label("API key").fill(token)
+    page.get_by_role("button", name="Sign in").click()
+    page.wait_for_url("**/datasets")
+
+
+def drop(page: Page, file: Path, name: str) -> None:
+    """Let go of a file over the page's field for it, as the mouse would."""
+    page.wait_for_load_state()  # the script listens by then
+    page.evaluate(
+        """async ([base64, name]) => {
+            const bytes = Uint8Array.from(atob(base64), (one) => one.charCodeAt(0));
+            const dataTransfer = new DataTransfer();
+            dataTransfer.items.add(new File([bytes], name, { lastModified: 1 }));
+            const event = new DragEvent("drop", { dataTransfer, bubbles: true });
+            document.getElementById("drop").dispatchEvent(event);
+        }""",
+        [b64encode(file.read_bytes()).decode(), name],
+    )
+
+
+def assert_fits_and_is_accessible(page: Page) -> None:
+    """No violation of axe-core's rules, and nothing to scroll sideways but what scrolls by itself."""
+    found = Axe().run(page).response["violations"]
+    assert not found, "; ".join(
+        f"{page.url}: {one['id']} at {[node['target'] for node in one['nodes']]}" for one in found
+    )
+    width = page.evaluate("document.documentElement.scrollWidth")
+    assert width <= page.evaluate("innerWidth"), (page.url, width)
