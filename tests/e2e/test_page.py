@@ -114,6 +114,9 @@ def test_from_the_key_to_the_downloaded_set(
         page.wait_for_url("**/jobs/job_*")
         expect(page.locator("#curve canvas")).to_be_visible(timeout=60_000)
         expect(page.locator("#results")).to_contain_text("condensed, as PNG", timeout=60_000)
+        expect(page.locator("#shown-after")).to_have_text("after iteration 60")
+        page.get_by_label("From the start to now").press("Home")
+        expect(page.locator("#shown-after")).to_have_text("to start from")
         page.get_by_role("link", name="Images, results and downloads").click(timeout=60_000)
 
         expect(page.get_by_role("img", name="Synthetic images of the class 7")).to_be_visible()
@@ -140,18 +143,23 @@ def test_upload_is_paused_and_goes_on_after_a_reload(page: Page, api: httpx2.Cli
     file = tmp_path / "large.bin"
     file.write_bytes(b"0123456789abcdef" * (5 << 16))  # 5 MiB
     sent: list[int] = []
+    held: list[Route] = []
 
     def second_piece_waits(route: Route) -> None:
         if route.request.method == "PATCH":
             sent.append(int(route.request.headers["upload-offset"]))
         if sent in ([], [0]):
             route.continue_()
+        else:
+            held.append(route)
 
     page.route("**/v1/uploads/*", second_piece_waits)
     drop(page, file, "large.bin")
     expect(page.locator(".transfer progress")).to_have_attribute("value", str(4 << 20))
     page.get_by_role("button", name="Pause").click()
     expect(page.locator(".transfer")).to_contain_text("Paused at 4.19 MB of 5.24 MB.")
+    for route in held:
+        route.abort()  # or it would go on once nothing holds it
     page.unroute_all(behavior="ignoreErrors")
 
     page.reload()

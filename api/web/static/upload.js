@@ -58,15 +58,18 @@ class Transfer {
     }
   }
 
-  // Sends what is missing; a broken connection is tried again, ever more slowly.
+  // Sends what is missing; a broken connection is tried again, ever more slowly, from where the service is.
   async send(signal) {
     const began = performance.now();
-    let [address, offset] = await this.begin(signal);
-    const from = offset;
-    let failures = 0;
-    while (offset < this.file.size) {
-      this.show(offset, began, from);
+    let address = null, offset = 0, from = 0, failures = 0;
+    while (address === null || offset < this.file.size) {
       try {
+        if (address === null) {
+          [address, offset] = await this.begin(signal);
+          from = offset;
+          continue;
+        }
+        this.show(offset, began, from);
         const body = this.file.slice(offset, offset + PIECE);
         const headers = { ...TUS, "Upload-Offset": String(offset), "Content-Type": "application/offset+octet-stream" };
         const answer = await ask("PATCH", address, { headers, body, signal });
@@ -78,7 +81,7 @@ class Transfer {
         this.text.textContent = `${error.message} Trying again.`;
         await pause(300 * 2 ** failures);
         signal.throwIfAborted();
-        offset = (await this.offset(address, signal)) ?? 0;
+        address = null;
       }
     }
     this.show(offset, began, from);
