@@ -76,7 +76,7 @@ def test_job_is_evaluated_beside_honest_baselines(job: dict[str, object]) -> Non
 def test_events_are_gapless_and_tell_the_story(client: Client, job: dict[str, object]) -> None:
     seen = list(client.follow(f"/v1/jobs/{job['id']}"))
     assert [event["seq"] for _, event in seen[:-1]] == list(range(1, len(seen)))
-    story = [kind for kind, _ in seen if kind not in ("progress", "checkpoint")]
+    story = [kind for kind, _ in seen if kind not in ("progress", "checkpoint", "snapshot")]
     assert story[:4] == ["queued", "running", "estimate", "phase"]
     assert story[4:12] == ["evaluated"] * 8
     assert story[12:] == ["queued", "running", "succeeded", "end"]
@@ -148,7 +148,7 @@ def test_preview_of_a_data_set(service: Service, dataset_id: str) -> None:
         assert preview.format == "PNG"
 
 
-def test_running_job_is_cancelled_within_a_step_and_leaves_nothing(
+def test_running_job_is_cancelled_within_a_step_and_leaves_only_its_snapshots(
     service: Service, client: Client, dataset_id: str
 ) -> None:
     before = service.blobs()
@@ -160,5 +160,8 @@ def test_running_job_is_cancelled_within_a_step_and_leaves_nothing(
             break
     ended = finish(client, submitted["id"])
     assert ended["state"] == "cancelled"
+    left = set(service.blobs()) - set(before)
+    assert left and all("/snapshot-" in one for one in left)
+    client.delete(f"/v1/jobs/{submitted['id']}")
     assert service.blobs() == before
     assert service.temporary() == []

@@ -10,7 +10,7 @@ from tests.support.api import problem_of
 from tests.support.calls import content_of
 
 KINDS = ("upload", "dataset", "job", "artifact", "key", "webhook", "delivery")
-IDS = {f"{kind}_id": f"{kind}_0" for kind in KINDS}
+IDS = {f"{kind}_id": f"{kind}_0" for kind in KINDS} | {"iteration": "5"}
 
 
 def operations(app: FastAPI) -> list[tuple[str, str]]:

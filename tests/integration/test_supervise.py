@@ -9,7 +9,7 @@ import pytest
 from safetensors.torch import load_file
 from sqlalchemy import func, select
 
-from core.db.models import Artifact, Checkpoint, Evaluation, Job, Metric
+from core.db.models import Artifact, Checkpoint, Evaluation, Job, Metric, Snapshot
 from core.db.session import Database
 from core.jobs.control import cancel_job, pause_job, resume_job
 from core.jobs.files import checkpoint_key, checkpoints_of
@@ -58,13 +58,15 @@ def test_a_job_runs_to_its_end(
             methods = session.scalars(select(Evaluation.method).order_by(Evaluation.method)).all()
             assert methods == ["condensed", "png", "random", "whole"]
             artifacts = session.scalars(select(Artifact)).all()
+            snapshots = session.scalars(select(Snapshot)).all()
             assert session.scalar(select(func.count()).select_from(Checkpoint)) == 0
-        assert sorted(place.blobs_of(job_id)) == sorted(one.blob_key for one in artifacts)
-        for one in artifacts:
+        published = [*artifacts, *snapshots]
+        assert sorted(place.blobs_of(job_id)) == sorted(one.blob_key for one in published)
+        for one in published:
             path = place.path(one.blob_key)
             assert (path.stat().st_size, sha256_file(path)) == (one.size, one.sha256)
         events = event_types(database, job_id)
-        assert [e for e in events if e not in ("progress", "checkpoint")] == [
+        assert [e for e in events if e not in ("progress", "checkpoint", "snapshot")] == [
             "queued", "running", "estimate", "phase", *["evaluated"] * 4, "queued", "running", "succeeded",
         ]  # fmt: skip
         assert list((place.settings.data_dir / "tmp").iterdir()) == []
@@ -100,7 +102,7 @@ def test_a_job_that_kills_its_runner_every_time_fails(embedded: Workplace) -> No
     )
 
 
-def test_a_cancelled_job_stops_and_leaves_nothing(embedded: Workplace) -> None:
+def test_a_cancelled_job_stops_and_leaves_only_its_snapshots(embedded: Workplace) -> None:
     job_id = embedded.new_job(iterations=ENDLESS)
 
     def meanwhile() -> None:
@@ -114,7 +116,7 @@ def test_a_cancelled_job_stops_and_leaves_nothing(embedded: Workplace) -> None:
     job = job_of(embedded.database, job_id)
     assert (job.state, job.lease_until, job.problem) == ("cancelled", None, None)
     assert job.finished_at is not None
-    assert embedded.blobs_of(job_id) == []
+    assert all("/snapshot-" in key for key in embedded.blobs_of(job_id))
     with embedded.database.reading() as session:
         assert session.scalar(select(func.count()).select_from(Checkpoint)) == 0
 
@@ -205,7 +207,7 @@ def test_a_job_that_does_not_react_to_a_cancel_is_killed(embedded: Workplace) ->
     embedded.attempt(job_id, meanwhile=meanwhile)
     assert job_of(embedded.database, job_id).state == "cancelled"
     assert runner_of(job_id) is None
-    assert embedded.blobs_of(job_id) == []
+    assert all("/snapshot-" in key for key in embedded.blobs_of(job_id))
 
 
 def test_a_full_disk_sets_a_job_back_and_it_waits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
