@@ -60,7 +60,7 @@ def test_a_job_runs_to_its_end(
             artifacts = session.scalars(select(Artifact)).all()
             snapshots = session.scalars(select(Snapshot)).all()
             assert session.scalar(select(func.count()).select_from(Checkpoint)) == 0
-        published = [*artifacts, *snapshots]
+        published: list[Artifact | Snapshot] = [*artifacts, *snapshots]
         assert sorted(place.blobs_of(job_id)) == sorted(one.blob_key for one in published)
         for one in published:
             path = place.path(one.blob_key)
