@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+import condensery
 from tests.support.service import ROOT, Service
 
 PAGES = [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
@@ -40,6 +41,20 @@ def test_walk_through(service: Service, tmp_path: Path, page: str, section: str 
         assert picture.read_bytes().startswith(b"\x89PNG")
     ends = re.findall(r'^event: end\ndata: (?:.*)"state":"(\w+)"', done.stdout, re.MULTILINE)
     assert ends == ["ready", "succeeded", "cancelled"]
+
+
+def test_one_command(service: Service, tmp_path: Path) -> None:
+    (script,) = _blocks("README.md", "In one command")
+    for name, command in (("python", service.python), ("condensery", f"{service.python} -m condensery.cli")):
+        script = re.sub(rf"^\.venv/bin/{name}", command, script, flags=re.MULTILINE)
+    done = subprocess.run(
+        ["bash", "-ec", script],
+        cwd=tmp_path, env=service.environment | {"PYTHONPATH": str(ROOT), "CONDENSERY_SERVER": service.url},
+        capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    (loaded,) = tmp_path.glob("job_*/condensed.safetensors")
+    assert len(condensery.load(loaded)) == 10
 
 
 def test_named_targets_are_there() -> None:
