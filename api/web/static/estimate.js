@@ -32,3 +32,5 @@ form.addEventListener("input", () => {
 });
 form.addEventListener("submit", () => setTimeout(() => { for (const one of form.querySelectorAll("button")) one.disabled = true; }));
 addEventListener("pageshow", () => { for (const one of form.querySelectorAll("button")) one.disabled = false; });
+// What was typed before this ran, or is there again after going back.
+if ([...form.elements].some((one) => one.value !== (one.defaultValue ?? one.value))) estimate();
