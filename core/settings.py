@@ -98,7 +98,9 @@ class Settings(BaseSettings):
     owner_queued_jobs: int = Field(1000, ge=1, description="Jobs of one owner that are queued or paused.")
     owner_running_jobs: int = Field(100, ge=1, description="Jobs of one owner in work at a time.")
     owner_stored_bytes: int | None = Field(
-        None, ge=1, description="Bytes of one owner's uploads, data sets, checkpoints and artifacts."
+        None,
+        ge=1,
+        description="Bytes of one owner's uploads, data sets, checkpoints, snapshots and artifacts.",
     )
 
     max_archive_members: int = Field(1_500_000, ge=1, description="Files in one uploaded archive.")

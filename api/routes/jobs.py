@@ -111,7 +111,7 @@ def resume(job_id: str, caller: Writer, session: WriteSession) -> JobOut:
 
 @router.delete("/{job_id}", status_code=204, responses=responses(404, 409))
 def remove(job_id: str, caller: Writer, session: WriteSession, storage: AppStorage) -> None:
-    """Delete a job that has ended, with its events, metrics and artifacts."""
+    """Delete a job that has ended, with its events, metrics, snapshots and artifacts."""
     delete_job(session, storage, rows.get(session, Job, caller.owner, job_id))
 
 

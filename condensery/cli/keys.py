@@ -80,6 +80,7 @@ def usage(context: typer.Context, as_json: AsJson = False) -> None:
             ("uploads", size(stored.uploads), None),
             ("data sets", size(stored.datasets), None),
             ("checkpoints", size(stored.checkpoints), None),
+            ("snapshots", size(stored.snapshots), None),
             ("artifacts", size(stored.artifacts), None),
             ("stored in all", size(stored.total), size(stored.limit)),
             ("jobs queued", jobs.queued, jobs.queued_limit),

@@ -8,7 +8,7 @@ from condensery.client.fields import Event
 from condensery.client.resources import Dataset, Job
 
 #: Events that say nothing to a person.
-_QUIET = ("progress", "checkpoint", "estimate", "phase")
+_QUIET = ("progress", "checkpoint", "snapshot", "estimate", "phase")
 
 
 def watch_dataset(dataset: Dataset) -> Dataset:

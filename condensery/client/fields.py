@@ -159,6 +159,7 @@ class StoredBytes(Answer):
     uploads: int
     datasets: int
     checkpoints: int
+    snapshots: int
     artifacts: int
     total: int
     limit: int | None

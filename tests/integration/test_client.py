@@ -325,8 +325,8 @@ def scripted() -> Iterator[tuple[str, type[Script]]]:
 
 PROBLEM = b'{"status": %d, "code": "%s", "detail": "later"}'
 USAGE = (
-    b'{"stored_bytes": {"uploads": 1, "datasets": 2, "checkpoints": 3, "artifacts": 4, "total": 10,'
-    b' "limit": null, "moons": 5}, "stars": 6,'
+    b'{"stored_bytes": {"uploads": 1, "datasets": 2, "checkpoints": 3, "snapshots": 0, "artifacts": 4,'
+    b' "total": 10, "limit": null, "moons": 5}, "stars": 6,'
     b' "jobs": {"queued": 0, "queued_limit": 1, "running": 0, "running_limit": 1}}'
 )
 
