@@ -1,5 +1,6 @@
 """One request and its answer: tried again where that may help and does no harm."""
 
+import logging
 import random
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -11,6 +12,8 @@ import httpx2
 
 from condensery.client.effects import Emit, Operation, Send, Sleep
 from condensery.client.errors import ApiError, CondenseryError, ConnectionFailed, UnexpectedAnswer
+
+_log = logging.getLogger("condensery")
 
 FIRST_PAUSE = 0.5
 LONGEST_PAUSE = 8.0
@@ -34,13 +37,20 @@ class Tries:
         self._failed = 0
 
     def again(self, error: CondenseryError, at_least: float = 0.0) -> Operation[None]:
-        """Wait before the next try. Raises `error`: there were enough."""
+        """Wait before the next try. Raises `error`: there were enough.
+
+        It is logged, from the second failure in a row on as a warning, which Python shows on standard error
+        where a program has not set up its logging.
+        """
         if self._failed >= self._retries:
             raise error
-        pause = min(FIRST_PAUSE * 2**self._failed, LONGEST_PAUSE)
-        self._failed += 1
         # Clients that were cut off together must not come back together.
-        yield Sleep(max(at_least, pause * random.uniform(0.5, 1.0)))  # noqa: S311
+        pause = min(FIRST_PAUSE * 2**self._failed, LONGEST_PAUSE) * random.uniform(0.5, 1.0)  # noqa: S311
+        seconds = max(at_least, pause)
+        level = logging.WARNING if self._failed else logging.INFO
+        _log.log(level, "%s; trying again in %.0f s", error, seconds)
+        self._failed += 1
+        yield Sleep(seconds)
 
 
 class Requests:

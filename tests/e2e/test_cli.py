@@ -150,7 +150,7 @@ def test_download_is_interrupted_and_goes_on(service: Service, terminal: Termina
     assert [one.name for one in (tmp_path / "out").iterdir()] == ["large.bin"]
 
 
-def test_events_are_followed_and_a_cancelled_job_is_a_failure(
+def test_events_are_followed_over_a_restart_and_a_cancelled_job_is_a_failure(
     service: Service, terminal: Terminal, tmp_path: Path
 ) -> None:
     with service.client() as client:
@@ -159,6 +159,9 @@ def test_events_are_followed_and_a_cancelled_job_is_a_failure(
         following = terminal.type(service.url, "follow", job_id)
         watching.expect(r"\s+1  \S+  queued")
         following.expect("condensing")
+        service.kill_api()
+        following.expect(f"cannot reach {service.url}.*; trying again in")
+        service.start_api()
         status, text = end(terminal.type(service.url, "cancel", job_id))
         assert (status, "cancel" in text) == (0, True)
         status, text = end(following)

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,30 +20,13 @@ from tests.support.service import Service
 Run = Callable[..., Result]
 
 
-@pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    running = Service(tmp_path_factory.mktemp("cli") / "data")
-    running.run("core.db.migrate")
-    running.start_api()
-    yield running
-    running.stop()
-
-
-@pytest.fixture(scope="module")
-def database(service: Service) -> Iterator[Database]:
-    made = Database(f"sqlite+pysqlite:///{service.data_dir / 'condensery.db'}")
-    yield made
-    made.engine.dispose()
-
-
 @pytest.fixture
 def run(service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Runs `condensery …` in a folder and a home directory of its own."""
     for name in [name for name in os.environ if name.startswith("CONDENSERY_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("CONDENSERY_SERVER", service.url)
-    for name in ("CACHE", "CONFIG"):
-        monkeypatch.setenv(f"XDG_{name}_HOME", str(tmp_path / name.lower()))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     monkeypatch.chdir(tmp_path)
 
     def run(*words: str) -> Result:

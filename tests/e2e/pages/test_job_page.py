@@ -1,0 +1,56 @@
+"""A job's page while the job, its worker and its service change."""
+
+from collections.abc import Callable
+
+import httpx2
+from playwright.sync_api import Browser, Page, expect
+
+from tests.support.browser import assert_fits_and_is_accessible, sign_in, watched
+from tests.support.service import Service
+
+
+def test_a_job_is_paused_resumed_and_cancelled(
+    page: Page, api: httpx2.Client, start_endless: Callable[[], str]
+) -> None:
+    job = start_endless()
+    page.goto(f"/jobs/{job}")
+    expect(page.locator("#bar-left")).to_contain_text("left in this phase")
+    page.get_by_role("button", name="Pause").click()
+    expect(page.locator("#summary")).to_contain_text("paused")
+    page.get_by_role("button", name="Resume").click()
+    expect(page.locator("#summary")).to_contain_text("running")
+    page.get_by_role("button", name="Cancel").click()
+    expect(page.locator("#summary")).to_contain_text("cancelled")
+    expect(page.get_by_role("button", name="Cancel")).to_have_count(0)
+    assert api.get(f"/v1/jobs/{job}").json()["state"] == "cancelled"
+
+
+def test_the_connection_breaks_and_comes_back(
+    browser: Browser, service: Service, start_endless: Callable[[], str], token: str
+) -> None:
+    job = start_endless()
+    with watched(browser, service.url, allowed=("Failed to load resource",)) as page:
+        sign_in(page, token)
+        page.goto(f"/jobs/{job}")
+        expect(page.locator("#bar-left")).to_contain_text("left in this phase")
+        page.route("**/events/stream", lambda route: route.abort())
+        service.kill_api()
+        expect(page.locator("#connection")).to_contain_text("The connection to the service is broken")
+        assert_fits_and_is_accessible(page)
+        service.start_api()
+        page.unroute_all()
+        expect(page.locator("#connection")).to_be_empty()
+        page.get_by_role("button", name="Cancel").click()
+        expect(page.locator("#summary")).to_contain_text("cancelled")
+
+
+def test_no_worker_is_said(page: Page, service: Service, start_endless: Callable[[], str]) -> None:
+    service.stop_worker()
+    job = start_endless()
+    page.goto(f"/jobs/{job}")
+    expect(page.get_by_text("No worker is running.")).to_be_visible()
+    assert_fits_and_is_accessible(page)
+    service.start_worker()
+    expect(page.get_by_text("No worker is running.")).to_have_count(0)
+    page.get_by_role("button", name="Cancel").click()
+    expect(page.locator("#summary")).to_contain_text("cancelled")

@@ -1,0 +1,63 @@
+"""What tests of the client and of the command line share: an API without a worker, and its database."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from condensery import Client, Dataset
+from core.db.session import Database
+from tests.support.api import make_ready
+from tests.support.breaking_proxy import BreakingProxy
+from tests.support.service import Service
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """An API without a worker."""
+    running = Service(tmp_path_factory.mktemp("client") / "data")
+    running.run("core.db.migrate")
+    running.start_api()
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="module")
+def database(service: Service) -> Iterator[Database]:
+    made = Database(f"sqlite+pysqlite:///{service.data_dir / 'condensery.db'}")
+    yield made
+    made.engine.dispose()
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The notes of unfinished uploads of this test alone."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "condensery" / "uploads"
+
+
+@pytest.fixture
+def proxy(service: Service) -> Iterator[BreakingProxy]:
+    with BreakingProxy(service.port) as made:
+        yield made
+
+
+@pytest.fixture
+def client(service: Service) -> Iterator[Client]:
+    with service.client() as made:
+        yield made
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "set.zip"
+    path.write_bytes(os.urandom(3_000_000))
+    return path
+
+
+@pytest.fixture
+def dataset(client: Client, database: Database, file: Path) -> Dataset:
+    made = client.datasets.add(file)
+    make_ready(database, made.id)
+    return made.wait()
