@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 def load(path: Path | str) -> "CondensedSet":
     """A downloaded condensed.safetensors as a torch Dataset, normalised as it is to be trained on.
 
-    Needs torch and safetensors, which nothing else here does: `pip install 'condensery[torch]'`.
+    Needs torch and safetensors, which nothing else here does: the extra `torch`.
 
     Raises:
         ValueError: it is no condensed set.

@@ -57,14 +57,6 @@ def test_one_command(service: Service, tmp_path: Path) -> None:
     assert len(condensery.load(loaded)) == 10
 
 
-def test_named_targets_are_there() -> None:
-    makefile = (ROOT / "Makefile").read_text()
-    named = {name for page in PAGES for name in re.findall(r"[`\n]make (\w+)", page.read_text())}
-    assert {"demo", "test", "up", "lint", "lock"} <= named
-    for target in named:
-        assert re.search(rf"^{target}:", makefile, re.MULTILINE), f"the docs say make {target}"
-
-
 def test_links_between_pages_lead_somewhere() -> None:
     for page in PAGES:
         for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text()):

@@ -1,9 +1,11 @@
 """`/metrics`: what it says, to whom, and what it costs."""
 
+import re
 import time
 from pathlib import Path
 
 import pytest
+import yaml
 from fastapi import FastAPI
 from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import update
@@ -18,6 +20,7 @@ from core.settings import Settings
 from core.storage.local import LocalStorage
 from tests.support.api import add_artifact, bring, client_of, problem_of, queued_job, token_of, upload
 from tests.support.servers import free_port
+from tests.support.service import ROOT
 
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
@@ -157,3 +160,18 @@ def test_sums_over_files_are_not_made_at_every_scrape(
     until = time.monotonic() + 20
     while value(scrape(http), "stored_bytes", kind="upload") == 0:
         assert time.monotonic() < until
+
+
+def test_every_metric_of_the_alerts_is_served(http: TestClient) -> None:
+    page = (ROOT / "docs" / "operations.md").read_text()
+    (rules,) = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+    named = {
+        metric
+        for group in yaml.safe_load(rules)["groups"]
+        for rule in group["rules"]
+        for metric in re.findall(r"condensery_\w+", rule["expr"])
+    }
+    assert len(named) >= 5
+    http.get("/v1/jobs")
+    served = http.get("/metrics").text
+    assert [one for one in named if f"\n# TYPE {one.removesuffix('_total')}" not in served] == []
