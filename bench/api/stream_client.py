@@ -11,6 +11,9 @@ import sys
 import time
 from functools import partial
 
+#: More of them would be told to come again: they wait in line for the database.
+AT_ONCE = 1000
+
 _ID = re.compile(rb'"sent":\s*([0-9.]+).*?\nid: (\d+)', re.DOTALL)
 _ANY_ID = re.compile(rb"\nid: (\d+)\n")
 
@@ -53,7 +56,7 @@ class Stream(asyncio.Protocol):
         """Only at the end is that as it should be."""
         self.broken = True
         if not self.opened.done():
-            self.opened.set_exception(exc or ConnectionError("the stream ended before its first message"))
+            self.opened.set_exception(exc or ConnectionError(f"ended before its first message: {self._rest!r}"))
 
     def close(self) -> None:
         """Hang up."""
@@ -74,6 +77,8 @@ async def follow(port: int, token: str, jobs: list[str]) -> None:
         request = "\r\n".join((*head, "", "")).encode()
         _, stream = await loop.create_connection(partial(Stream, request, delays), "127.0.0.1", port)
         streams.append(stream)
+        if len(streams) % AT_ONCE == 0:
+            await asyncio.gather(*(stream.opened for stream in streams[-AT_ONCE:]))
     await asyncio.gather(*(stream.opened for stream in streams))
     delays.clear()
     print("open", flush=True)  # noqa: T201
