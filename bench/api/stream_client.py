@@ -56,7 +56,7 @@ class Stream(asyncio.Protocol):
         """Only at the end is that as it should be."""
         self.broken = True
         if not self.opened.done():
-            self.opened.set_exception(exc or ConnectionError(f"ended before its first message: {self._rest!r}"))
+            self.opened.set_exception(exc or ConnectionError(f"it ended at once: {self._rest!r}"))
 
     def close(self) -> None:
         """Hang up."""

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from core.data.inflate import ByteStream
+from core.data.containers.inflate import ByteStream
 from core.data.limits import Limits, check_limit
 from core.data.source import PixelBatch
 from core.errors import DataError

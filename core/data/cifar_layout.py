@@ -5,7 +5,7 @@ Layout: A. Krizhevsky, https://www.cs.toronto.edu/~kriz/cifar.html.
 
 import re
 
-from core.data.members import Member
+from core.data.containers.members import Member
 from core.data.source import TEST, TRAIN
 
 SIDE = 32

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from core.data.archive import Archive
+from core.data.containers.archive import Archive
 from core.data.limits import Limits
 from core.data.readers import cifar, cifar_binary, idx, imagefolder, npz, parquet, table, webdataset
 from core.data.sniff import describe, unrecognised

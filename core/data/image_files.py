@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from core.data.archive import Archive
+from core.data.containers.archive import Archive
+from core.data.containers.members import Member
 from core.data.decode import Header, UndecodableImage, read_header
 from core.data.limits import Limits, check_limit
-from core.data.members import Member
 from core.data.sniff import is_image
 from core.data.source import BATCH_ROWS, EncodedBatch, SkippedFiles, Source
 from core.errors import DataError

@@ -16,7 +16,7 @@ from core.data.canonical import (
     labels_file,
 )
 from core.data.channels import choose_channels
-from core.data.containers import open_source
+from core.data.containers.opening import open_source
 from core.data.content_hash import content_hash
 from core.data.detect import read_archive
 from core.data.limits import Limits, check_limit

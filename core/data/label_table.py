@@ -4,9 +4,9 @@ import csv
 import json
 from collections.abc import Iterator, Mapping
 
-from core.data.archive import Archive
+from core.data.containers.archive import Archive
+from core.data.containers.members import Member
 from core.data.limits import MIB
-from core.data.members import Member
 from core.errors import DataError
 
 SUFFIXES = (".csv", ".tsv", ".jsonl")

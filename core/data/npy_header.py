@@ -5,7 +5,7 @@ import math
 import re
 from dataclasses import dataclass
 
-from core.data.inflate import ByteStream
+from core.data.containers.inflate import ByteStream
 from core.errors import DataError
 
 MAGIC = b"\x93NUMPY"

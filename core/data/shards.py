@@ -4,12 +4,12 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from core.data.archive import Archive
-from core.data.inflate import COMPRESSIONS, bounded
+from core.data.containers.archive import Archive
+from core.data.containers.inflate import COMPRESSIONS, bounded
+from core.data.containers.members import Member, check_members, safe_name
+from core.data.containers.tar_headers import BLOCK, is_tar_header, list_tar
 from core.data.limits import Limits, check_limit
-from core.data.members import Member, check_members, safe_name
 from core.data.source import SPLIT_ALIASES, TRAIN
-from core.data.tar_headers import BLOCK, is_tar_header, list_tar
 from core.errors import DataError
 
 SHARD_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.xz", ".txz", ".tar.zst", ".tzst")

@@ -6,8 +6,8 @@ from typing import Protocol
 
 import numpy as np
 
-from core.data.archive import Archive
-from core.data.containers import open_source
+from core.data.containers.archive import Archive
+from core.data.containers.opening import open_source
 from core.data.decode import UndecodableImage, decode, read_header
 from core.data.detect import read_archive
 from core.data.limits import Limits

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from core.data.archive import Archive
 from core.data.array_rows import label_names
 from core.data.cifar_layout import PIXEL_BYTES, SIDE, batch_order, split_of
-from core.data.inflate import ByteStream
+from core.data.containers.archive import Archive
+from core.data.containers.inflate import ByteStream
+from core.data.containers.members import Member
 from core.data.limits import Limits, check_limit
-from core.data.members import Member
 from core.data.source import PixelBatch, SkippedFiles, Source
 from core.data.text_labels import class_names
 from core.errors import DataError

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from core.data.archive import Archive
 from core.data.array_rows import check_image_shape, label_names, stream_rows
-from core.data.inflate import GZIP_MAGIC, ByteStream, bounded, gunzip
+from core.data.containers.archive import Archive
+from core.data.containers.inflate import GZIP_MAGIC, ByteStream, bounded, gunzip
+from core.data.containers.members import Member
 from core.data.limits import Limits, check_limit
-from core.data.members import Member
 from core.data.shards import split_of
 from core.data.source import SPLIT_NAMES, TRAIN, PixelBatch, SkippedFiles, Source
 from core.errors import DataError

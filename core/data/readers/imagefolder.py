@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from core.data.archive import Archive
+from core.data.containers.archive import Archive
+from core.data.containers.members import Member
 from core.data.image_files import image_batches, is_noise, readable_images
 from core.data.limits import Limits, check_limit
-from core.data.members import Member
 from core.data.sniff import is_image
 from core.data.source import SPLIT_ALIASES, TRAIN, SkippedFiles, Source
 

@@ -14,12 +14,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from core.data.archive import Archive
 from core.data.array_rows import check_image_shape, label_names, stream_rows
 from core.data.channels import CHANNELS
-from core.data.inflate import ByteStream
+from core.data.containers.archive import Archive
+from core.data.containers.inflate import ByteStream
+from core.data.containers.members import Member
 from core.data.limits import MIB, Limits, check_limit
-from core.data.members import Member
 from core.data.npy_header import MAGIC, NpyHeader, read_npy_header
 from core.data.sniff import is_image
 from core.data.source import SPLIT_ALIASES, SPLIT_NAMES, TRAIN, PixelBatch, SkippedFiles, Source

@@ -11,15 +11,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from core.data.archive import Archive
 from core.data.array_rows import label_names
+from core.data.containers.archive import Archive
+from core.data.containers.inflate import check_ratio
+from core.data.containers.members import Member
 from core.data.decode import UndecodableImage, read_header
 from core.data.image_files import in_batches, is_noise, named_as_image
-from core.data.inflate import check_ratio
 from core.data.limits import Limits, check_limit
-from core.data.members import Member
-from core.data.parquet_columns import Columns, image_columns
-from core.data.parquet_file import ParquetImages, open_parquet, read_schema
+from core.data.parquet.columns import Columns, image_columns
+from core.data.parquet.file import ParquetImages, open_parquet, read_schema
 from core.data.shards import NO_SPLIT, splits_of
 from core.data.sniff import PARQUET_MAGIC
 from core.data.source import EncodedBatch, SkippedFiles, Source

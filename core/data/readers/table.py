@@ -14,11 +14,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from core.data.archive import Archive
+from core.data.containers.archive import Archive
+from core.data.containers.members import Member
 from core.data.image_files import is_noise, named_as_image, readable_images, source_of_files
 from core.data.label_table import Row, is_table, table_rows
 from core.data.limits import Limits, check_limit
-from core.data.members import Member
 from core.data.shards import NO_SPLIT, split_of
 from core.data.source import SPLIT_ALIASES, SPLIT_NAMES, TRAIN, SkippedFiles, Source
 from core.data.text_labels import LabelIndex, class_name

@@ -13,11 +13,11 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from core.data.archive import Archive
 from core.data.array_rows import label_names
+from core.data.containers.archive import Archive
+from core.data.containers.members import Member
 from core.data.image_files import IMAGE_SUFFIXES, is_noise, named_as_image, readable_images, source_of_files
 from core.data.limits import MIB, Limits, check_limit
-from core.data.members import Member
 from core.data.shards import NO_SPLIT, SHARD_SUFFIXES, open_shards, splits_of, tar_shards
 from core.data.source import SkippedFiles, Source
 from core.data.text_labels import WHOLE_NUMBER, LabelIndex, class_name, class_names

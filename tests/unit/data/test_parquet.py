@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
-from core.data import parquet_file
 from core.data.canonical import CanonicalSet
 from core.data.limits import Limits
-from core.data.parquet_pages import column_pages
+from core.data.parquet import file as parquet_file
+from core.data.parquet.pages import column_pages
 from core.errors import DataError
 
 from .builders import Files, encode, folder, make_tar, make_zip, pixels, refused, run

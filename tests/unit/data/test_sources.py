@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 import zstandard
 
-from core.data.archive import Archive
-from core.data.containers import open_source
-from core.data.folder import open_folder
-from core.data.inflate import ZSTD_WINDOW_BYTES, unzstd
+from core.data.containers.archive import Archive
+from core.data.containers.folder import open_folder
+from core.data.containers.inflate import ZSTD_WINDOW_BYTES, unzstd
+from core.data.containers.opening import open_source
 from core.data.limits import MIB, Limits
 from core.errors import DataError
 

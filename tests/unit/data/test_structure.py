@@ -11,12 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from core.data.inflate import gunzip, unxz, unzstd
+from core.data.containers.inflate import gunzip, unxz, unzstd
+from core.data.containers.members import check_members, safe_name
+from core.data.containers.tar_headers import list_tar
+from core.data.containers.zip_directory import list_zip
 from core.data.limits import Limits
-from core.data.members import check_members, safe_name
 from core.data.plain_pickle import PickledArray, load_plain
-from core.data.tar_headers import list_tar
-from core.data.zip_directory import list_zip
 from core.errors import DataError
 from tests.data.raw_zip import DEFLATED, STORED, Entry, raw_zip
 from tests.data.tars import END, header, member

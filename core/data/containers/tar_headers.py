@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from core.data.inflate import truncated
+from core.data.containers.inflate import truncated
+from core.data.containers.members import Member, safe_name
 from core.data.limits import Limits, check_limit
-from core.data.members import Member, safe_name
 from core.errors import DataError
 
 BLOCK = 512

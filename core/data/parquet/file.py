@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from core.data.archive import Archive
+from core.data.containers.archive import Archive
+from core.data.containers.members import Member
 from core.data.limits import MIB, Limits, check_limit
-from core.data.members import Member
-from core.data.parquet_columns import Columns, find_columns
-from core.data.parquet_footer import FOOTER_BYTES, FOOTER_ELEMENTS, Chunk, Footer, read_footer
-from core.data.parquet_pages import column_pages, corrupt
+from core.data.parquet.columns import Columns, find_columns
+from core.data.parquet.footer import FOOTER_BYTES, FOOTER_ELEMENTS, Chunk, Footer, read_footer
+from core.data.parquet.pages import column_pages, corrupt
 from core.data.sniff import PARQUET_MAGIC
 from core.errors import DataError
 

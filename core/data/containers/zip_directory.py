@@ -16,9 +16,9 @@ from typing import BinaryIO
 
 import numpy as np
 
-from core.data.inflate import truncated
+from core.data.containers.inflate import truncated
+from core.data.containers.members import Member, safe_name
 from core.data.limits import Limits, check_limit
-from core.data.members import Member, safe_name
 from core.errors import DataError
 
 END = struct.Struct("<4s4H2LH")

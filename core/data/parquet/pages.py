@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from core.data.thrift_compact import I32, Compact, Shape, TooManyElements
+from core.data.parquet.thrift_compact import I32, Compact, Shape, TooManyElements
 from core.errors import DataError
 
 PAGE_HEADER_BYTES = 64 * 1024

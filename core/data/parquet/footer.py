@@ -9,11 +9,11 @@ import struct
 from dataclasses import dataclass
 from typing import Any, BinaryIO, NamedTuple
 
+from core.data.containers.members import Member
 from core.data.limits import MIB, check_limit
-from core.data.members import Member
-from core.data.parquet_pages import corrupt
+from core.data.parquet.pages import corrupt
+from core.data.parquet.thrift_compact import BINARY, I32, I64, NOTHING, Compact, Each, Shape, TooManyElements
 from core.data.sniff import ENCRYPTED_PARQUET_MAGIC, PARQUET_MAGIC
-from core.data.thrift_compact import BINARY, I32, I64, NOTHING, Compact, Each, Shape, TooManyElements
 from core.errors import DataError
 
 FOOTER_BYTES = 16 * MIB

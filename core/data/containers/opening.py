@@ -7,15 +7,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from core.data.archive import STEP, Archive
-from core.data.folder import open_folder
-from core.data.inflate import COMPRESSIONS, bounded
+from core.data.containers.archive import STEP, Archive
+from core.data.containers.folder import open_folder
+from core.data.containers.inflate import COMPRESSIONS, bounded
+from core.data.containers.members import Member, check_members
+from core.data.containers.tar_headers import BLOCK, is_tar_header, list_tar
+from core.data.containers.unchanged import unchanged
+from core.data.containers.zip_directory import list_zip
 from core.data.limits import Limits
-from core.data.members import Member, check_members
 from core.data.sniff import PARQUET_MAGIC, describe, unrecognised
-from core.data.tar_headers import BLOCK, is_tar_header, list_tar
-from core.data.unchanged import unchanged
-from core.data.zip_directory import list_zip
 from core.errors import DataError
 
 ZIP_MAGIC = (b"PK\3\4", b"PK\5\6")

@@ -9,10 +9,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn
 
-from core.data.archive import Archive
+from core.data.containers.archive import Archive
+from core.data.containers.members import Member, check_members, safe_name
+from core.data.containers.unchanged import Stamp, changed, stamp
 from core.data.limits import Limits, check_limit
-from core.data.members import Member, check_members, safe_name
-from core.data.unchanged import Stamp, changed, stamp
 from core.errors import DataError
 
 # A pipe that is put in a file's place must not make its opening wait.

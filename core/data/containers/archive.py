@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from core.data.inflate import bounded, inflate_raw
+from core.data.containers.inflate import bounded, inflate_raw
+from core.data.containers.members import Member
 from core.data.limits import Limits
-from core.data.members import Member
 from core.errors import DataError
 
 if TYPE_CHECKING:
