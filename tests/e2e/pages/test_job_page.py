@@ -1,11 +1,14 @@
 """A job's page while the job, its worker and its service change."""
 
+import os
+import signal
 from collections.abc import Callable
 
 import httpx2
 from playwright.sync_api import Browser, Page, expect
 
 from tests.support.browser import assert_fits_and_is_accessible, sign_in, watched
+from tests.support.processes import runner_of, wait_for
 from tests.support.service import Service
 
 
@@ -52,5 +55,33 @@ def test_no_worker_is_said(page: Page, service: Service, start_endless: Callable
     assert_fits_and_is_accessible(page)
     service.start_worker()
     expect(page.get_by_text("No worker is running.")).to_have_count(0)
+    page.get_by_role("button", name="Cancel").click()
+    expect(page.locator("#summary")).to_contain_text("cancelled")
+
+
+def test_a_job_that_diverges_says_why_and_where_to_go_on(
+    page: Page, api: httpx2.Client, dataset_id: str
+) -> None:
+    body = {
+        "dataset_id": dataset_id, "ipc": 1, "iterations": 1000, "batch_real": 8, "lr": 1e6, "init": "noise",
+        "network": {"width": 8, "norm": "none"},
+    }  # fmt: skip
+    job = api.post("/v1/jobs", json=body).json()
+    page.goto(f"/jobs/{job['id']}")
+    failure = page.get_by_role("alert").filter(has_text="It failed")
+    expect(failure).to_contain_text("not finite")
+    assert_fits_and_is_accessible(page)
+    failure.get_by_role("link", name="Try other settings").click()
+    page.wait_for_url(f"**/jobs/new?dataset={dataset_id}")
+
+
+def test_an_attempt_that_died_is_told(page: Page, start_endless: Callable[[], str]) -> None:
+    job = start_endless()
+    page.goto(f"/jobs/{job}")
+    expect(page.locator("#bar-left")).to_contain_text("left in this phase")
+    runner = wait_for(lambda: runner_of(job))
+    assert runner is not None
+    os.kill(runner, signal.SIGKILL)
+    expect(page.locator("#notices")).to_contain_text("1 × worker lost. It goes on from its last checkpoint")
     page.get_by_role("button", name="Cancel").click()
     expect(page.locator("#summary")).to_contain_text("cancelled")
