@@ -5,15 +5,15 @@ from pathlib import Path
 
 PAGE = Path(__file__).parents[1] / "docs" / "performance.md"
 
-SECTIONS = ("speed", "cost", "overhead", "upload", "ingest", "api")
+SECTIONS = ("speed", "cost", "overhead", "upload", "ingest", "api", "pages")
 """In the order of the page."""
 
 HEAD = """# Performance
 
 The engine's sections are written by `make bench` (`python -m bench` and `python -m bench.cost`), that on the
 service around it by `python -m bench.overhead`, those on data by `python -m bench.upload` and
-`python -m bench.ingest`, that on the API by `make bench-api`. On a CPU only the ratios are claims: seconds
-belong to the machine.
+`python -m bench.ingest`, that on the API by `make bench-api`, that on the pages by
+`python -m bench.pages`. On a CPU only the ratios are claims: seconds belong to the machine.
 
 What was tried to make the engine faster, and what it brought: [speed-ups.md](speed-ups.md). What the
 condensed sets are worth: `python -m bench.accuracy`."""
