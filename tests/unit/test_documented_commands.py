@@ -8,9 +8,10 @@ import re
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-import click
 import pytest
+from typer.core import TyperGroup
 from typer.main import get_command
 
 from condensery.cli import app as command_line
@@ -37,10 +38,10 @@ def commands() -> Iterator[tuple[str, str]]:
                     yield page.name, found[0].strip(" /.")
 
 
-def resolve(group: click.Command, words: list[str]) -> None:
+def resolve(group: Any, words: list[str]) -> None:
     """Fails on a command or an option that there is not; what is given to them is not looked at."""
     known = {"--help", "--install-completion"}
-    while isinstance(group, click.Group):
+    while isinstance(group, TyperGroup):
         known |= {option for one in group.params for option in one.opts}
         names = [at for at, word in enumerate(words) if word in group.commands]
         if not names:
@@ -50,7 +51,7 @@ def resolve(group: click.Command, words: list[str]) -> None:
     known |= {option for one in group.params for option in (*one.opts, *one.secondary_opts)}
     options = [one.split("=")[0] for one in words if _OPTION.match(one)]
     assert set(options) <= known, f"{group.name} has no {set(options) - known}"
-    assert not isinstance(group, click.Group) or not words or words[0] in (*options, "URL", "COMMAND"), words
+    assert not isinstance(group, TyperGroup) or not words or words[0] in (*options, "URL", "COMMAND"), words
 
 
 @pytest.mark.parametrize(("page", "line"), sorted(set(commands())), ids=lambda one: one[:60])
