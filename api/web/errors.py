@@ -16,7 +16,7 @@ Handler = Callable[[Request, Any], Response | Awaitable[Response]]
 #: What to do next, by status.
 _NEXT = {
     403: "Sign in with a key that may do this, or ask whoever runs the service for one.",
-    404: "It may have been deleted, or belong to somebody else. Look for it in the lists above.",
+    404: "It may have been deleted, or belong to somebody else. Look for it in these lists.",
     409: "Go back, reload the page, and look at its state again.",
     422: "Go back and mend what is named.",
     429: "Delete what is no longer needed, or wait until some jobs have ended.",
