@@ -24,6 +24,12 @@ function style(name) {
   return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 }
 
+// As wide as the axis at most, whatever a loss grows to.
+function short(value) {
+  const size = Math.abs(value);
+  return size >= 1e5 || (size && size < 1e-3) ? value.toExponential(1) : String(Number(value.toPrecision(5)));
+}
+
 function draw() {
   const filled = curves.some((curve) => curve.at.length > 1);
   place.hidden = !filled;
@@ -35,7 +41,7 @@ function draw() {
     width: place.clientWidth,
     height: 260,
     scales: { x: { time: false } },
-    axes: [{ ...axis, incrs: steps, label: "iteration", labelSize: 18, labelFont: axis.font }, { ...axis, size: 64 }],
+    axes: [{ ...axis, incrs: steps, label: "iteration", labelSize: 18, labelFont: axis.font }, { ...axis, size: 64, values: (_, values) => values.map(short) }],
     series: [
       { label: "iteration" },
       ...names.map((label, n) => ({ label, stroke: style(`--curve-${n + 1}`), dash: dashes[n], width: 2, spanGaps: true, points: { show: false } })),
