@@ -17,7 +17,7 @@ from core.failpoints import reach
 from core.ids import new_id
 from core.jobs.durations import seconds_by_phase
 from core.jobs.files import attempt_prefix, keep_only_published
-from core.jobs.results import evaluations_of, measured_rate, small_classes, summarise
+from core.jobs.results import evaluations_of, measured_speed, small_classes, summarise
 from core.jobs.spec import JobSpec
 from core.jobs.transitions import held_by, move, require
 from core.version import __version__
@@ -65,7 +65,7 @@ def run(attempt: Attempt, job: Job, dataset: Dataset, canonical: CanonicalSet, t
     reach("artifacts.stored")
     with attempt.database.reading() as session:
         seconds = seconds_by_phase(session, job)
-        rate = measured_rate(session, job)
+        speed = measured_speed(session, job)
     with attempt.writing() as session:
         published = move(
             session, Job, job.id, "succeeded", *held_by(Job, attempt.lease.fence),
@@ -74,7 +74,7 @@ def run(attempt: Attempt, job: Job, dataset: Dataset, canonical: CanonicalSet, t
                 **_result(environment, spec, evaluations),
                 **condensation,
                 "seconds": seconds,
-                "flops_per_second": rate,
+                **speed,
             },
         )  # fmt: skip
         require(published, job.id, attempt.lease.fence)

@@ -84,8 +84,8 @@ class CostOut(BaseModel):
     evaluation_flops: int = Field(description="Of all networks, on the condensed set and its baselines.")
     memory_bytes: int = Field(description="Images and activations; the libraries come on top.")
     seconds: float | None = Field(
-        description="Of condensation and evaluation, at the highest rate that recent jobs have shown; null "
-        "before the first. Small networks show less than a device can do."
+        description="Of condensation and evaluation, at the speed of the recent job whose iterations were most "
+        "like these in FLOPs; null while none was within a factor of ten."
     )
 
 

@@ -106,9 +106,10 @@ class ResultOut(BaseModel):
         description="Wall-clock time that workers spent in each phase, over all attempts: what a resumed one "
         "did again counts again, waiting in a queue does not. Null in results of older versions.",
     )
-    flops_per_second: float | None = Field(
+    flops_per_iteration: int | None = Field(
         None, description="Of the dry run; a multiplication and an addition count as two."
     )
+    flops_per_second: float | None = Field(None, description="Of the dry run.")
 
 
 class JobOut(Resource):

@@ -69,7 +69,7 @@ class Results:
     high: float
     rows: list[Row]
     lines: dict[str, float]
-    """Where the means of random images and of the whole set are."""
+    """Where the means of random images, of herding and of the whole set are."""
 
 
 def results(evaluations: Sequence[Any]) -> list[Results]:
@@ -94,7 +94,7 @@ def results(evaluations: Sequence[Any]) -> list[Results]:
     found = []
     for network in dict.fromkeys(one.network for one in evaluations):
         own = [one for one in evaluations if one.network == network]
-        lines = {one.method: at(one.mean) for one in own if one.method in ("random", "whole")}
+        lines = {one.method: at(one.mean) for one in own if one.method in ("random", "herding", "whole")}
         rows = [row_of(one) for one in own]
         found.append(Results(network=network, low=low, high=high, rows=rows, lines=lines))
     return found

@@ -7,7 +7,7 @@ from fastapi.responses import RedirectResponse, Response
 from sqlalchemy.orm import Session
 
 from api.deps import AppSettings, ReadSession, WriteSession
-from api.routes.datasets import facts_of, read_report
+from api.routes.datasets import facts_of, read_report, seconds_of
 from api.schemas.datasets import ReportOut
 from api.schemas.jobs import JobCreate
 from api.security import Caller, Writer
@@ -19,7 +19,6 @@ from core.db.models import Dataset
 from core.errors import CondenseryError, InvalidRequest
 from core.ids import random_hex
 from core.jobs.cost import cost
-from core.jobs.results import flops_per_second
 from core.jobs.spec import JobSpec
 from core.jobs.submission import create_job, fitted_spec
 from core.settings import Settings
@@ -142,10 +141,7 @@ def _estimate(
         found = cost(spec, facts_of(manifest))
     except ValueError:
         return {"known": False, "spec": spec}
-    rate = flops_per_second(session)
-    flops = found.condensation_flops + found.evaluation_flops
-    seconds = flops / rate if rate else None
-    return {"known": True, "spec": spec, "cost": found, "flops": flops, "seconds": seconds}
+    return {"known": True, "spec": spec, "cost": found, "seconds": seconds_of(session, found)}
 
 
 def _spec(body: JobCreate) -> JobSpec:

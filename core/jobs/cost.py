@@ -33,13 +33,20 @@ class DataFacts:
 class Cost:
     """A multiplication and an addition count as two FLOPs; only convolutions are counted.
 
+    flops_per_iteration: of the condensation.
     memory_bytes: float32 images being optimised with gradient and momentum, and the activations of one class
         in an iteration. The libraries come on top, and more classes at once where memory allows.
     """
 
+    flops_per_iteration: int
     condensation_flops: int
     evaluation_flops: int
     memory_bytes: int
+
+    @property
+    def flops(self) -> int:
+        """Of the whole job."""
+        return self.condensation_flops + self.evaluation_flops
 
 
 def cost(spec: JobSpec, data: DataFacts) -> Cost:
@@ -53,10 +60,11 @@ def cost(spec: JobSpec, data: DataFacts) -> Cost:
     config = spec.condense_config()
     forward, maps = convnet(spec.network_config(), data.image_size, data.channels)
     # Real images forward; synthetic ones forward, and back to their pixels at the same cost.
-    per_class = config.batch_real * forward + 2 * spec.ipc * forward
+    flops = data.classes * (config.batch_real + 2 * spec.ipc) * forward
     pixels = data.classes * spec.ipc * data.channels * data.image_size**2
     return Cost(
-        condensation_flops=config.iterations * data.classes * per_class,
+        flops_per_iteration=flops,
+        condensation_flops=config.iterations * flops,
         evaluation_flops=sum(_evaluation(one, data) for one in spec.architectures()),
         memory_bytes=FLOAT_BYTES * (3 * pixels + maps * (config.batch_real + KEPT_MAPS * spec.ipc)),
     )

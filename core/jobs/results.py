@@ -1,6 +1,7 @@
 """What a job has found so far: evaluations summed up, and its loss curve."""
 
 import statistics
+from math import inf, log
 from typing import Any
 
 from sqlalchemy import func, select
@@ -110,22 +111,34 @@ def loss_curve(session: Session, job: Job, after: int, limit: int) -> list[Metri
     return [points[iteration] for iteration in sorted(points)[:limit]]
 
 
-def measured_rate(session: Session, job: Job) -> float | None:
-    """FLOPs per second of the job's dry run: whole jobs may be too short to show what the device can do."""
+def measured_speed(session: Session, job: Job) -> dict[str, float]:
+    """FLOPs of an iteration of the job's dry run, and FLOPs per second in it; empty if it had none.
+
+    Not of the whole job, which may be too short to show what the device can do.
+    """
     runs = select(Event.data).where(Event.subject_id == job.id, Event.type == "estimate")
     found = session.scalar(runs.order_by(Event.seq.desc()).limit(1))
-    return found["flops_per_iteration"] / found["seconds_per_iteration"] if found else None
+    if found is None:
+        return {}
+    flops = found["flops_per_iteration"]
+    return {"flops_per_iteration": flops, "flops_per_second": flops / found["seconds_per_iteration"]}
 
 
 RECENT_JOBS = 50
+ALIKE = 10.0
+"""Iterations that differ in FLOPs by more than this factor say nothing of each other's speed: small networks
+on few images are mostly waiting, and show a fraction of what a device can do."""
 
 
-def flops_per_second(session: Session) -> float | None:
-    """The highest rate of recent jobs, whoever's they were; None if none has succeeded yet.
-
-    The highest, because small networks on few images are mostly waiting: they show less than a device can do.
-    """
+def flops_per_second(session: Session, flops_per_iteration: float) -> float | None:
+    """The speed of the recent job whose iterations were most like these in size, whoever's it was; None if
+    none was `ALIKE`."""
     newest = select(Job.result).where(Job.state == "succeeded").order_by(Job.finished_at.desc())
     results = session.scalars(newest.limit(RECENT_JOBS))
-    rates = [result["flops_per_second"] for result in results if result and result.get("flops_per_second")]
-    return max(rates, default=None)
+    speeds = {
+        abs(log(result["flops_per_iteration"] / flops_per_iteration)): float(result["flops_per_second"])
+        for result in results
+        if result and result.get("flops_per_iteration")
+    }
+    nearest = min(speeds, default=inf)
+    return speeds[nearest] if nearest <= log(ALIKE) else None

@@ -159,17 +159,23 @@ def test_report_says_what_jobs_will_cost_and_how_long_once_one_has_ended(
     assert all(cost["condensation_flops"] > 0 and cost["memory_bytes"] > 0 for cost in costs)
     assert {cost["seconds"] for cost in costs} == {None}
 
-    job = http.post("/v1/jobs", json={"dataset_id": dataset_id, **SMALL}).json()["id"]
-    bring(database, job, "running")
-    with database.writing() as session:
-        assert move(session, Job, job, "succeeded", result={"flops_per_second": 1e12})
-    # A later one that shows less says nothing of what the device can do.
-    slower = http.post("/v1/jobs", json={"dataset_id": dataset_id, **SMALL}).json()["id"]
-    bring(database, slower, "running")
-    with database.writing() as session:
-        assert move(session, Job, slower, "succeeded", result={"flops_per_second": 1e9})
-    first = http.get(path).json()["costs"][0]
-    assert first["seconds"] == (first["condensation_flops"] + first["evaluation_flops"]) / 1e12
+    def has_run(flops_per_iteration: float, flops_per_second: float) -> None:
+        job = http.post("/v1/jobs", json={"dataset_id": dataset_id, **SMALL}).json()["id"]
+        bring(database, job, "running")
+        speed = {"flops_per_iteration": flops_per_iteration, "flops_per_second": flops_per_second}
+        with database.writing() as session:
+            assert move(session, Job, job, "succeeded", result=speed)
+
+    def seconds_of_the_first() -> float | None:
+        return http.get(path).json()["costs"][0]["seconds"]  # type: ignore[no-any-return]
+
+    first = costs[0]
+    flops = first["condensation_flops"] / first["iterations"]
+    has_run(flops / 11, 1e9)
+    assert seconds_of_the_first() is None, "much smaller ones do not show what the device can do"
+    has_run(2 * flops, 1e12)
+    has_run(9 * flops, 1e13)
+    assert seconds_of_the_first() == (first["condensation_flops"] + first["evaluation_flops"]) / 1e12
 
 
 def test_delete_takes_the_files_too(http: TestClient, database: Database, storage: LocalStorage) -> None:

@@ -49,7 +49,7 @@ def test_a_job_runs_to_its_end(
         assert job.finished_at is not None and job.lease_until is None and job.problem is None
         assert job.started_at is not None and job.result is not None
         seconds = job.result["seconds"]
-        assert job.result["flops_per_second"] > 0
+        assert job.result["flops_per_second"] > job.result["flops_per_iteration"] > 0
         assert seconds.keys() == {"condense", "evaluate", "export"} and min(seconds.values()) > 0
         assert sum(seconds.values()) <= (job.finished_at - job.started_at).total_seconds()
         with database.reading() as session:
