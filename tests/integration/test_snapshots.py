@@ -40,7 +40,7 @@ def attempt(database: Database, storage: LocalStorage, settings: Settings) -> At
 
 
 def run(attempt: Attempt) -> None:
-    condensing.run(attempt, job_of(attempt.database, attempt.lease.row_id), REAL, CPU)
+    condensing.run(attempt, job_of(attempt.database, attempt.lease.row_id), REAL, REAL, CPU)
 
 
 def shown(http: TestClient, attempt: Attempt) -> list[int]:
