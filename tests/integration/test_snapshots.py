@@ -109,7 +109,10 @@ def test_a_later_attempt_shows_its_own(
     assert [http.get(f"/v1/jobs/{job_id}/snapshots/{row.iteration}").content for row in rows] == before
 
 
-def test_they_stay_until_the_job_is_deleted(http: TestClient, attempt: Attempt) -> None:
+def test_they_stay_until_the_job_is_deleted(
+    http: TestClient, attempt: Attempt, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(snapshots, "SECONDS", 1e9)
     run(attempt)
     job_id = attempt.lease.row_id
     assert http.post(f"/v1/jobs/{job_id}/cancel").status_code == 202
