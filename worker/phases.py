@@ -52,7 +52,7 @@ def _run(attempt: Attempt, job: Job, dataset: Dataset, canonical: CanonicalSet) 
     device = choose_device(attempt.settings.device)
     try:
         if job.phase == "condense":
-            images_NCHW = condensing.run(attempt, job, train, device).images_NCHW
+            images_NCHW = condensing.run(attempt, job, train, test, device).images_NCHW
             _enter(attempt, "evaluate")
         else:
             state = checkpoints.load_newest(attempt, job, device)

@@ -1,6 +1,6 @@
 """Drives the training of one network: progress events, and a stop at once when asked."""
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from typing import Any, TypeVar
 
 from core.engine.evaluate import Progress
@@ -15,13 +15,18 @@ def to_the_end(attempt: Attempt, steps: Generator[Progress, None, Trained], abou
     Raises:
         StopRequested: at once.
     """
+    return finish(steps, lambda at: tell(attempt, about, at.epoch, at.epochs))
+
+
+def finish(steps: Generator[Progress, None, Trained], told: Callable[[Progress], None]) -> Trained:
+    """What the training returns. `told` is called after each of its steps, and may end it by raising."""
     while True:
         try:
             at = next(steps)
         except StopIteration as finished:
             trained: Trained = finished.value
             return trained
-        tell(attempt, about, at.epoch, at.epochs)
+        told(at)
 
 
 def tell(attempt: Attempt, about: dict[str, Any], epoch: int, epochs: int) -> None:

@@ -13,14 +13,14 @@ from api.pagination import After, IdFilter, Limit, Page, page_of
 from api.problems import responses
 from api.schemas.artifacts import ArtifactOut
 from api.schemas.common import EventOut
-from api.schemas.jobs import EvaluationOut, JobCreate, JobOut, MetricOut, SnapshotOut
+from api.schemas.jobs import AccuracyOut, EvaluationOut, JobCreate, JobOut, MetricOut, SnapshotOut
 from api.security import Reader, Writer
 from core.catalogue import rows
 from core.catalogue.artifacts import artifacts_of
 from core.catalogue.snapshots import snapshot_of, snapshots_of
 from core.db.models import Job
 from core.jobs.control import cancel_job, delete_job, pause_job, resume_job
-from core.jobs.results import evaluations_of, loss_curve, summarise
+from core.jobs.results import accuracy_curve, accuracy_points_of, evaluations_of, loss_curve, summarise
 from core.jobs.spec import JobSpec
 from core.jobs.states import JOB_TERMINAL
 from core.jobs.submission import create_job
@@ -77,7 +77,7 @@ def list_jobs(
     limit: Limit = 50,
     after: After = None,
 ) -> Page[JobOut]:
-    """Newest first. `evaluations` are left empty here: read a job for them."""
+    """Newest first. `evaluations` and `accuracies` are left empty here: read a job for them."""
     filters = [Job.state == state] if state else []
     if dataset_id:
         filters.append(Job.dataset_id == dataset_id)
@@ -202,7 +202,12 @@ def read_job_artifacts(job_id: str, caller: Reader, session: ReadSession) -> Pag
 
 def _full(session: Session, job: Job) -> JobOut:
     answer = JobOut.model_validate(job)
-    if job.phase == "condense":
-        return answer  # nothing is evaluated before
-    found = summarise(answer.spec, evaluations_of(session, job))
-    return answer.model_copy(update={"evaluations": [EvaluationOut(**one) for one in found]})
+    # What cannot have any is not looked for.
+    found: dict[str, object] = {}
+    if answer.spec.evaluation.points:
+        points = accuracy_curve(accuracy_points_of(session, job))
+        found["accuracies"] = [AccuracyOut(**one) for one in points]
+    if job.phase != "condense":
+        evaluations = summarise(answer.spec, evaluations_of(session, job))
+        found["evaluations"] = [EvaluationOut(**one) for one in evaluations]
+    return answer.model_copy(update=found)

@@ -72,6 +72,15 @@ class EvaluationOut(BaseModel):
     seconds: float
 
 
+class AccuracyOut(BaseModel):
+    """Networks trained on the images as they were after an iteration, as the `condensed` ones are."""
+
+    iteration: int
+    mean: float = Field(description="Mean accuracy, as a fraction.")
+    std: float | None = Field(description="Sample standard deviation; null for one network.")
+    n: int = Field(description="Networks trained so far.")
+
+
 class SmallClassOut(BaseModel):
     name: str
     images: int = Field(description="In the training split.")
@@ -133,6 +142,11 @@ class JobOut(Resource):
     retry_at: datetime | None = Field(description="Before this it is not tried again after a setback.")
     spec: JobSpec
     evaluations: list[EvaluationOut] = []
+    accuracies: list[AccuracyOut] = Field(
+        [],
+        description="Of the images while they form, on the job's own network, by iteration; empty unless "
+        "`evaluation.points` asks for them.",
+    )
     result: ResultOut | None
     problem: Reason | None = Field(description="Why it failed.")
     updated_at: datetime

@@ -15,6 +15,7 @@ from api.routes import jobs as api
 from api.schemas.jobs import JobOut
 from api.security import Reader, Writer
 from api.web import figures
+from api.web.accuracy_plot import accuracy_plot
 from api.web.datasets import is_no_worker
 from api.web.rendering import render
 from core.catalogue import rows
@@ -72,6 +73,8 @@ def read_job(
         dataset_name=names_of(session, caller.owner, [job]).get(job.dataset_id or ""),
         done=progress_of(job),
         results=figures.results(job.evaluations),
+        plot=accuracy_plot(job),
+        evaluated_at=job.spec.evaluated_at(),
         points=_some(points),
         snapshots=snapshots_of(session, row),
         has_curve=bool(points),
@@ -150,6 +153,11 @@ def progress_of(job: JobOut) -> dict[str, Any]:
     if job.phase == "condense":
         most = job.spec.iterations or 1
         text = f"iteration {job.iteration:,} of {most:,}"
+        if now := told.get("evaluating"):
+            text += (
+                f"; now evaluating its images: network {now['network']:,} of {now['networks']:,}, "
+                f"epoch {now['epoch']:,} of {now['epochs']:,}"
+            )
         return {"value": job.iteration, "most": most, "text": text, "left": told.get("seconds_left")}
     if job.phase == "evaluate":
         methods = 2 + sum(one != "whole" for one in job.spec.evaluation.baselines)

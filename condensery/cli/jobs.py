@@ -10,6 +10,7 @@ from condensery.cli.datasets import put_dataset
 from condensery.cli.group import Failed, Interrupted
 from condensery.cli.output import (
     AsJson,
+    accuracy,
     cell,
     put,
     put_facts,
@@ -65,6 +66,12 @@ def show(
         put_json(dict(job.raw))
         return
     put_facts(_facts(job))
+    if job.accuracies:
+        put_table(
+            ("iteration", "test accuracy", "n"),
+            ((one.iteration, accuracy(one.mean, one.std), one.n) for one in job.accuracies),
+            right=("iteration", "n"),
+        )
     if job.evaluations:
         put_results(job)
 

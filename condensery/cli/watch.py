@@ -41,6 +41,10 @@ def watch_job(job: Job) -> Job:
             _show(event, progress, task)
             if event.type == "evaluated":
                 say_above(progress, f"  {event.data['method']}: {event.data['accuracy']:.1%}")
+            elif event.type == "accuracy":
+                say_above(
+                    progress, f"  after iteration {event.data['iteration']}: {event.data['accuracy']:.1%}"
+                )
             elif event.type not in _QUIET:
                 phase = f" to {event.data['phase']}" if "phase" in event.data else ""
                 say_above(progress, f"{job.id}: {event.type}{phase}")
@@ -54,7 +58,13 @@ def say_above(progress: Progress, line: str) -> None:
 
 def _show(event: Event, progress: Progress, task: TaskID) -> None:
     found = event.data
-    if event.type == "progress" and found.get("phase") == "condense":
+    if event.type == "progress" and (now := found.get("evaluating")):
+        progress.update(
+            task, description=f"evaluating iteration {found['iteration']}", completed=now["epoch"],
+            total=now["epochs"],
+            note=f"network {now['network']}/{now['networks']}, epoch {now['epoch']}/{now['epochs']}",
+        )  # fmt: skip
+    elif event.type == "progress" and found.get("phase") == "condense":
         progress.update(
             task, description="condensing", completed=found["iteration"], total=found["iterations"],
             note=f"{found['iteration']}/{found['iterations']}, loss {found['loss']:.4g}",
@@ -66,5 +76,5 @@ def _show(event: Event, progress: Progress, task: TaskID) -> None:
         )  # fmt: skip
     elif event.type == "phase":
         progress.update(task, description=found["phase"], completed=0, total=None, note="")
-    elif event.type not in _QUIET and event.type != "evaluated":
+    elif event.type not in (*_QUIET, "evaluated", "accuracy"):
         progress.update(task, description=event.type, note="")

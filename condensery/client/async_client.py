@@ -164,7 +164,7 @@ class AsyncJobs:
     def list(
         self, *, state: str | None = None, dataset: AsyncDataset | str | None = None
     ) -> AsyncIterator[AsyncJob]:
-        """All of them, newest first, read page by page; `evaluations` are left empty."""
+        """All of them, newest first, read page by page; `evaluations` and `accuracies` are left empty."""
         rows = self._context.requests.pages("/v1/jobs", state=state, dataset_id=bodies.id_of(dataset))
         return (self._as(row) async for row in self._context.driver.each(rows))
 

@@ -168,7 +168,7 @@ class Jobs:
         return self._as(self._context.driver.run(self._context.requests.get(f"/v1/jobs/{job_id}")))
 
     def list(self, *, state: str | None = None, dataset: Dataset | str | None = None) -> Iterator[Job]:
-        """All of them, newest first, read page by page; `evaluations` are left empty."""
+        """All of them, newest first, read page by page; `evaluations` and `accuracies` are left empty."""
         rows = self._context.requests.pages("/v1/jobs", state=state, dataset_id=bodies.id_of(dataset))
         return (self._as(row) for row in self._context.driver.each(rows))
 

@@ -86,6 +86,16 @@ class Evaluation(Answer):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Accuracy(Answer):
+    """Of n networks trained on the images as they were after an iteration, as Evaluation has it."""
+
+    iteration: int
+    mean: float
+    std: float | None
+    n: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class JobFields(Resource):
     """`state` is `queued`, `running`, `pausing`, `paused`, `cancelling`, `cancelled`, `succeeded` or
     `failed`."""
@@ -100,6 +110,7 @@ class JobFields(Resource):
     resumes: int
     spec: dict[str, Any]
     evaluations: list[Evaluation]
+    accuracies: list[Accuracy]
     result: dict[str, Any] | None
     problem: Reason | None
     started_at: datetime | None

@@ -191,6 +191,19 @@ class Evaluation(Owned, Base):
     seconds: Mapped[float]
 
 
+class AccuracyPoint(Owned, Base):
+    """One network, trained on the synthetic images after `iteration` iterations as on the finished set."""
+
+    __tablename__ = "accuracy_points"
+
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
+    iteration: Mapped[int] = mapped_column(primary_key=True)
+    repeat: Mapped[int] = mapped_column(primary_key=True)
+    fence: Mapped[int]
+    accuracy: Mapped[float]
+    seconds: Mapped[float]
+
+
 class Checkpoint(Owned, Base):
     """A state to go on from. Its blob is under the fence that wrote it and never overwritten."""
 

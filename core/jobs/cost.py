@@ -65,7 +65,8 @@ def cost(spec: JobSpec, data: DataFacts) -> Cost:
     return Cost(
         flops_per_iteration=flops,
         condensation_flops=config.iterations * flops,
-        evaluation_flops=sum(_evaluation(one, data) for one in spec.architectures()),
+        evaluation_flops=_on_the_way(spec, data)
+        + sum(_evaluation(one, data) for one in spec.architectures()),
         memory_bytes=FLOAT_BYTES * (3 * pixels + maps * (config.batch_real + KEPT_MAPS * spec.ipc)),
     )
 
@@ -93,6 +94,14 @@ def _evaluation(spec: JobSpec, data: DataFacts) -> int:
         trained += data.train_images * spec.evaluate_config(whole=True).epochs
         tested += data.test_images
     return evaluation.networks * forward * (TRAINING_PASSES * trained + tested)
+
+
+def _on_the_way(spec: JobSpec, data: DataFacts) -> int:
+    """Of the images at some iterations, on the job's own network only."""
+    forward, _ = convnet(spec.network_config(), data.image_size, data.channels)
+    trained = spec.ipc * data.classes * spec.evaluate_config().epochs
+    once = spec.evaluation.networks * forward * (TRAINING_PASSES * trained + data.test_images)
+    return len(spec.evaluated_at()) * once
 
 
 def usual_costs(data: DataFacts, ipcs: Iterable[int]) -> list[tuple[JobSpec, Cost]]:

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from core.db.models import Evaluation, Event, Job, Metric
+from core.db.models import AccuracyPoint, Evaluation, Event, Job, Metric
 from core.jobs.spec import JobSpec
 
 METHODS = ("condensed", "png", "random", "herding", "k-center", "whole")
@@ -86,6 +86,28 @@ def _sum_of_counts(matrices: list[list[list[int]] | None]) -> list[list[int]] | 
 def evaluations_of(session: Session, job: Job) -> list[Evaluation]:
     statement = select(Evaluation).where(Evaluation.job_id == job.id, Evaluation.owner == job.owner)
     return list(session.scalars(statement.order_by(Evaluation.method, Evaluation.network, Evaluation.repeat)))
+
+
+def accuracy_points_of(session: Session, job: Job) -> list[AccuracyPoint]:
+    """A row for each network that was trained on the images while they formed, by iteration."""
+    statement = select(AccuracyPoint).where(AccuracyPoint.job_id == job.id, AccuracyPoint.owner == job.owner)
+    return list(session.scalars(statement.order_by(AccuracyPoint.iteration, AccuracyPoint.repeat)))
+
+
+def accuracy_curve(points: list[AccuracyPoint]) -> list[dict[str, Any]]:
+    """Mean ± sample standard deviation over the networks of each iteration, in their order."""
+    groups: dict[int, list[float]] = {}
+    for one in points:
+        groups.setdefault(one.iteration, []).append(one.accuracy)
+    return [
+        {
+            "iteration": iteration,
+            "mean": statistics.fmean(accuracies),
+            "std": statistics.stdev(accuracies) if len(accuracies) > 1 else None,
+            "n": len(accuracies),
+        }
+        for iteration, accuracies in sorted(groups.items())
+    ]
 
 
 def loss_curve(session: Session, job: Job, after: int, limit: int) -> list[Metric]:

@@ -143,6 +143,9 @@ class NetworkSpec(_Strict):
 #: steps as all epochs on a condensed one gets this many.
 WHOLE_EPOCHS = 20
 
+#: Of an accuracy curve, besides the finished set's: each costs an evaluation.
+MAX_POINTS = 20
+
 
 class EvaluationSpec(_Strict):
     """How the condensed set and its baselines are judged: fresh networks, tested once, at the last epoch."""
@@ -154,6 +157,13 @@ class EvaluationSpec(_Strict):
         None,
         "Epochs on the whole training split; by default as many as give it no fewer steps than the condensed "
         f"set gets, and at least {WHOLE_EPOCHS}.",
+    )
+    points: int = Field(
+        0,
+        ge=0,
+        le=MAX_POINTS,
+        description="How often the images are evaluated on the way, evenly spread over the iterations before "
+        "the last, each time by as many networks as the finished set.",
     )
     baselines: list[Literal["random", "herding", "k-center", "whole"]] = Field(
         ["random", "whole"],
@@ -257,6 +267,14 @@ class JobSpec(_Strict):
             augment=self.augment,
             seed=self.seed,
         )
+
+    def evaluated_at(self) -> list[int]:
+        """After which iterations the images are evaluated on the way: fewer points than asked for if these
+        are few."""
+        assert self.iterations is not None, "the spec is not resolved"
+        parts = self.evaluation.points + 1
+        evenly = {round(part * self.iterations / parts) for part in range(1, parts)}
+        return sorted(evenly - {0, self.iterations})
 
     def network_name(self) -> str:
         """The network as results name it, e.g. `convnet-d3-w128-instance` or `resnet18-batch`."""

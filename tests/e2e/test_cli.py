@@ -28,7 +28,7 @@ PATIENCE = 60
 #: Some seconds of condensation.
 TINY = ["--ipc", "1", "--recipe", "fast", "--iterations", "600", "--seed", "5"]
 for _setting in ("network.width=8", "network.depth=2", "batch_real=16", "evaluation.networks=1",
-                 "evaluation.epochs=2", "evaluation.whole_epochs=1"):  # fmt: skip
+                 "evaluation.epochs=2", "evaluation.whole_epochs=1", "evaluation.points=1"):  # fmt: skip
     TINY += ["--set", _setting]
 
 
@@ -119,6 +119,7 @@ def test_submit_is_interrupted_in_upload_and_follow_and_goes_on(
         assert next(client.datasets.list()).upload_id == begun, "what had come is not sent again"
         assert client.jobs.get(job_id).state in ("queued", "running", "succeeded"), "it is not cancelled"
     running = terminal.type(service.url, *again)
+    running.expect(r"after iteration \d+: \d+\.\d%")
     running.expect("condensed: ")
     status, text = end(running)
     assert status == 0, text

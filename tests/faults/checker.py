@@ -143,16 +143,16 @@ def _differs(evidence: Evidence, name: str, key: str, size: int, sha256: str) ->
 def _fences_do_not_overlap(evidence: Evidence) -> Iterator[str]:
     """I4: once attempt k + 1 has written, attempt k writes nothing more."""
     spans: dict[str, dict[int, tuple[Any, Any]]] = {}
-    for metric in evidence.rows("metrics"):
-        of_job = spans.setdefault(metric["job_id"], {})
-        at = metric["created_at"]
-        first, last = of_job.get(metric["fence"], (at, at))
-        of_job[metric["fence"]] = (min(first, at), max(last, at))
+    for written in (*evidence.rows("metrics"), *evidence.rows("accuracy_points")):
+        of_job = spans.setdefault(written["job_id"], {})
+        at = written["created_at"]
+        first, last = of_job.get(written["fence"], (at, at))
+        of_job[written["fence"]] = (min(first, at), max(last, at))
     for job_id, by_fence in spans.items():
         fences = sorted(by_fence)
         for before, after in pairwise(fences):
             if by_fence[before][1] > by_fence[after][0]:
-                yield f"{job_id}: attempt {before} wrote metrics after attempt {after} had begun to"
+                yield f"{job_id}: attempt {before} wrote after attempt {after} had begun to"
 
 
 def _every_blob_has_its_row(evidence: Evidence) -> Iterator[str]:

@@ -33,7 +33,7 @@ def attempt(database: Database, tmp_path: Path) -> Attempt:
 
 
 def run(attempt: Attempt) -> CondenseState:
-    return condensing.run(attempt, job_of(attempt.database, attempt.lease.row_id), REAL, CPU)
+    return condensing.run(attempt, job_of(attempt.database, attempt.lease.row_id), REAL, REAL, CPU)
 
 
 def told(attempt: Attempt, *kinds: str) -> list[tuple[str, dict[str, object]]]:

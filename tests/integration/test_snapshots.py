@@ -40,7 +40,7 @@ def attempt(database: Database, storage: LocalStorage, settings: Settings) -> At
 
 
 def run(attempt: Attempt) -> None:
-    condensing.run(attempt, job_of(attempt.database, attempt.lease.row_id), REAL, CPU)
+    condensing.run(attempt, job_of(attempt.database, attempt.lease.row_id), REAL, REAL, CPU)
 
 
 def shown(http: TestClient, attempt: Attempt) -> list[int]:
@@ -109,7 +109,10 @@ def test_a_later_attempt_shows_its_own(
     assert [http.get(f"/v1/jobs/{job_id}/snapshots/{row.iteration}").content for row in rows] == before
 
 
-def test_they_stay_until_the_job_is_deleted(http: TestClient, attempt: Attempt) -> None:
+def test_they_stay_until_the_job_is_deleted(
+    http: TestClient, attempt: Attempt, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(snapshots, "SECONDS", 1e9)
     run(attempt)
     job_id = attempt.lease.row_id
     assert http.post(f"/v1/jobs/{job_id}/cancel").status_code == 202

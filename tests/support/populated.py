@@ -7,7 +7,7 @@ from pathlib import Path
 import httpx2
 
 from core.catalogue.keys import create_key
-from core.db.models import Dataset, Evaluation, Job, Metric, Snapshot
+from core.db.models import AccuracyPoint, Dataset, Evaluation, Job, Metric, Snapshot
 from core.db.session import Database
 from core.db.types import db_now
 from core.ids import new_id
@@ -19,6 +19,7 @@ from tests.support.api import SMALL, add_artifact, bring, make_ready
 PICTURE = b"\x89PNG\r\n\x1a\n"
 #: Of the one snapshot of a finished job.
 ITERATION = 5
+POINTS = {"evaluation": {"points": 4}}
 TUS = {"Tus-Resumable": "1.0.0"}
 
 
@@ -64,7 +65,9 @@ def populate(http: httpx2.Client, database: Database, storage: LocalStorage, own
         ready, ingesting = (_made(http, "POST", "/v1/datasets", json=source) for _ in range(2))
         rows.dataset_id += [ready, ingesting]
         _finish_dataset(database, storage, ready)
-        jobs = [_made(http, "POST", "/v1/jobs", json={"dataset_id": ready, **SMALL}) for _ in range(3)]
+        jobs = [
+            _made(http, "POST", "/v1/jobs", json={"dataset_id": ready, **SMALL, **POINTS}) for _ in range(3)
+        ]
         rows.job_id += jobs
         bring(database, jobs[0], "running")
         rows.artifact_id.append(_finish_job(database, storage, jobs[0]))
@@ -103,6 +106,8 @@ def _finish_job(database: Database, storage: LocalStorage, job_id: str) -> str:
         for iteration in range(1, 4):
             point = {"job_id": job_id, "fence": 1, "iteration": iteration, "loss": 0.5, "seconds": 1.0}
             session.add(Metric(owner=owner, **point))
+            tested = {"job_id": job_id, "fence": 1, "iteration": iteration, "repeat": 0, "accuracy": 0.5}
+            session.add(AccuracyPoint(owner=owner, seconds=1.0, **tested))
         session.add(
             Snapshot(
                 job_id=job_id, owner=owner, iteration=ITERATION, fence=1, blob_key=key, size=len(PICTURE),

@@ -54,7 +54,9 @@ function show(progress) {
     return refresh();
   } else if (progress.phase === "condense") {
     bar.value = progress.iteration;
-    text.textContent = `iteration ${number.format(progress.iteration)} of ${number.format(progress.iterations)}`;
+    const now = progress.evaluating;
+    const [network, networks, epoch, epochs] = now ? [now.network, now.networks, now.epoch, now.epochs].map(number.format) : [];
+    text.textContent = `iteration ${number.format(progress.iteration)} of ${number.format(progress.iterations)}${now ? `; now evaluating its images: network ${network} of ${networks}, epoch ${epoch} of ${epochs}` : ""}`;
     document.getElementById("bar-left").textContent = ` · ${duration(progress.seconds_left)} left in this phase`;
     document.dispatchEvent(new Event("curve"));
   } else if (progress.epochs) {

@@ -59,7 +59,10 @@ def dataset_id(api: httpx2.Client, digits_zip: Path) -> str:
 def finished(api: httpx2.Client, dataset_id: str) -> str:
     body: dict[str, Any] = {
         "dataset_id": dataset_id, "ipc": 1, "iterations": 20, "batch_real": 8, "network": {"width": 8},
-        "evaluation": {"networks": 2, "epochs": 5, "whole_epochs": 1},
+        "evaluation": {
+            "networks": 2, "epochs": 5, "whole_epochs": 1, "points": 3,
+            "baselines": ["random", "herding", "whole"],
+        },
     }  # fmt: skip
     job = api.post("/v1/jobs", json=body).json()
     api.get(f"/v1/jobs/{job['id']}/events/stream", timeout=120)

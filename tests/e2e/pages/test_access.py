@@ -120,7 +120,7 @@ def test_without_javascript_everything_can_be_read(
         page.get_by_text("With curl instead").click()
         expect(page.get_by_text("curl -T digits.zip")).to_be_visible()
         page.goto(f"/jobs/{finished}")
-        page.get_by_text("As a table").click()
+        page.locator("#points").get_by_text("As a table").click()
         expect(page.get_by_role("columnheader", name="Iteration")).to_be_visible()
         page.get_by_role("link", name="Images, results and downloads").click()
         with page.expect_download() as download:

@@ -1,6 +1,7 @@
 """From a file to the downloaded set, as a person does it with the mouse."""
 
 import hashlib
+import re
 from pathlib import Path
 
 import httpx2
@@ -16,6 +17,7 @@ QUICK = {
     "network.width": "8",
     "evaluation.networks": "2",
     "evaluation.epochs": "20",
+    "evaluation.points": "3",
     "evaluation.whole_epochs": "1",
 }
 
@@ -50,7 +52,15 @@ def test_from_the_key_to_the_downloaded_set(
 
         page.wait_for_url("**/jobs/job_*")
         expect(page.locator("#curve canvas")).to_be_visible(timeout=60_000)
+        curve = page.get_by_role("img", name="Test accuracy by iteration")
+        expect(curve).to_be_visible(timeout=60_000)
         expect(page.locator("#results")).to_contain_text("condensed, as PNG", timeout=60_000)
+        expect(curve.locator("circle")).to_have_count(4)  # at 15, 30 and 45, and of the finished set
+        expect(curve.locator("circle.finished")).to_have_count(1)
+        expect(curve.locator("line.whole")).to_have_count(1, timeout=60_000)
+        expect(curve).to_have_accessible_name(re.compile("after 15 to .* after 60; .*the whole set"))
+        page.locator("#accuracies").get_by_text("As a table").click()
+        expect(page.locator("#accuracies tbody tr")).to_have_count(4)
         expect(page.locator("#shown-after")).to_have_text("after iteration 60")
         page.get_by_label("From the start to now").press("Home")
         expect(page.locator("#shown-after")).to_have_text("to start from")

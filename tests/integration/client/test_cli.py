@@ -11,6 +11,7 @@ from typer.testing import CliRunner, Result
 
 from condensery import Client
 from condensery.cli import app
+from core.db.models import AccuracyPoint
 from core.db.session import Database
 from core.settings import Settings
 from core.storage.local import LocalStorage
@@ -125,6 +126,24 @@ def test_the_exit_status_is_the_jobs(
     by_id = succeeds(run("download", followed["files"][0]["id"], "--json"))
     assert by_id == followed["files"]
     fails(run("download", won, "--format", "npz"), "offers no 'npz', but safetensors")
+
+
+def test_the_accuracy_on_the_way_is_shown(run: Run, dataset_id: str, database: Database) -> None:
+    points = ("--set", "evaluation.points=2")
+    job_id = run("submit", dataset_id, "--ipc", "1", "--iterations", "9", "--no-wait", *points).stdout.strip()
+    with database.writing() as session:
+        for iteration, repeat, accuracy in ((3, 0, 0.2), (3, 1, 0.4), (6, 0, 0.5)):
+            session.add(
+                AccuracyPoint(
+                    job_id=job_id, owner="local", iteration=iteration, repeat=repeat, fence=1,
+                    accuracy=accuracy, seconds=1.0,
+                )
+            )  # fmt: skip
+    shown = [line.split() for line in run("show", job_id).stdout.splitlines()]
+    assert ["3", "30.0", "±", "14.1", "%", "2"] in shown
+    assert ["6", "50.0", "%", "1"] in shown
+    first, _ = succeeds(run("show", job_id, "--json"))["accuracies"]
+    assert (first["iteration"], first["n"]) == (3, 2)
 
 
 def test_mistakes_are_told_in_a_line(run: Run, dataset_id: str, tmp_path: Path) -> None:

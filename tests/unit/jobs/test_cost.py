@@ -54,6 +54,18 @@ def test_evaluation_grows_with_what_is_trained() -> None:
     assert (whole - one) * 2 * (3 * 70 * 100 + 100) == one * (3 * 500 * 50 + 100)
 
 
+def test_evaluations_on_the_way_cost_what_the_condensed_sets_own_costs() -> None:
+    data = facts(32, 3)
+    alone = {"networks": 2, "epochs": 100, "baselines": [], "cross_architecture": [{"width": 256}]}
+    costs = [cost(spec_of(data, evaluation={**alone, "points": points}), data) for points in (0, 1, 3)]
+    none, one, three = (found.evaluation_flops for found in costs)
+    assert three - none == 3 * (one - none)
+    own = cost(spec_of(data, evaluation={**alone, "cross_architecture": []}), data).evaluation_flops
+    # On the job's own network only, and not of the PNG form.
+    assert one - none == own // 2
+    assert len({found.condensation_flops for found in costs}) == 1
+
+
 def test_memory_grows_with_images_kept() -> None:
     data = facts(32, 3)
     small, large = (cost(spec_of(data, ipc=ipc), data).memory_bytes for ipc in (1, 50))

@@ -7,9 +7,16 @@ from pathlib import Path
 import pytest
 
 from core.db.migrate import upgrade
-from core.db.models import Evaluation, Job, Metric
+from core.db.models import AccuracyPoint, Evaluation, Job, Metric
 from core.db.session import Database
-from core.jobs.results import NAMED_CLASSES, evaluations_of, loss_curve, small_classes, summarise
+from core.jobs.results import (
+    NAMED_CLASSES,
+    accuracy_curve,
+    evaluations_of,
+    loss_curve,
+    small_classes,
+    summarise,
+)
 from core.jobs.spec import JobSpec
 from tests.support.databases import empty_sqlite
 from tests.support.leased import OWNER, add_job
@@ -60,6 +67,19 @@ def test_of_many_small_classes_the_first_are_named() -> None:
     found = small_classes(SPEC, [(str(c), 5) for c in range(1000)])["batch_real"]
     assert found["count"] == 1000
     assert [one["name"] for one in found["first"]] == [str(c) for c in range(NAMED_CLASSES)]
+
+
+def test_the_accuracy_curve_is_summed_up_by_iteration() -> None:
+    rows = [
+        AccuracyPoint(
+            job_id="job_1", owner=OWNER, fence=1, iteration=at, repeat=n, accuracy=found, seconds=1.0
+        )
+        for at, n, found in ((20, 0, 0.7), (9, 0, 0.25), (9, 1, 0.75))
+    ]
+    first, second = accuracy_curve(rows)
+    assert (first["iteration"], first["mean"], first["n"]) == (9, 0.5, 2)
+    assert first["std"] == pytest.approx(math.sqrt(2 * 0.25**2)), "n - 1, as of the finished set"
+    assert second == {"iteration": 20, "mean": 0.7, "std": None, "n": 1}
 
 
 def test_mean_and_sample_standard_deviation() -> None:

@@ -23,7 +23,7 @@ from core.engine.config import (
     default_norm,
 )
 from core.engine.recipes import RECIPES
-from core.jobs.spec import JobSpec, NetworkSpec
+from core.jobs.spec import MAX_POINTS, JobSpec, NetworkSpec
 
 INTEGERS: dict[str, tuple[str, ...]] = {
     "ipc": ("ipc",),
@@ -74,6 +74,7 @@ specs = st.fixed_dictionaries(
             {
                 "networks": whole("networks"),
                 "epochs": whole("epochs"),
+                "points": st.integers(0, MAX_POINTS),
                 "whole_epochs": whole("epochs"),
                 "baselines": st.lists(
                     st.sampled_from(["random", "herding", "k-center", "whole"]), max_size=4, unique=True
@@ -247,6 +248,28 @@ def test_the_whole_set_gets_no_fewer_steps(train_images: int, ipc: int, epochs: 
     resolved = JobSpec(ipc=ipc).resolved(32, train_images, classes)
     assert resolved.evaluation.whole_epochs == epochs
     assert resolved.evaluate_config(whole=True).epochs == epochs
+
+
+@pytest.mark.parametrize(
+    ("iterations", "points", "at"),
+    [
+        (1000, 0, []),
+        (1000, 1, [500]),
+        (1000, 4, [200, 400, 600, 800]),
+        (1000, 2, [333, 667]),
+        (3, 20, [1, 2]),  # neither of the images to start from, nor of the finished ones, nor one twice
+        (1, 20, []),
+    ],
+)
+def test_the_images_are_evaluated_evenly_on_the_way(iterations: int, points: int, at: list[int]) -> None:
+    asked = {"ipc": 1, "iterations": iterations, "evaluation": {"points": points}}
+    assert JobSpec.model_validate(asked).resolved(32, 50_000, 10).evaluated_at() == at
+
+
+def test_by_default_only_the_finished_set_is_evaluated() -> None:
+    assert JobSpec(ipc=1).resolved(32, 50_000, 10).evaluated_at() == []
+    with pytest.raises(ValidationError, match="less than or equal to 20"):
+        JobSpec.model_validate({"ipc": 1, "evaluation": {"points": 21}})
 
 
 def test_the_network_has_a_name() -> None:
