@@ -195,6 +195,8 @@ def _pointer(loc: tuple[int | str, ...]) -> str:
 def _sentence(error: Any) -> str:
     value = error.get("input")
     shown = repr(value)[:80] if isinstance(value, str | int | float | bool | None) else None
+    if error["type"] == "extra_forbidden":
+        return "there is no such field"
     message = str(error["msg"]).removeprefix("Value error, ")
     return f"{message} (got {shown})" if shown else message
 

@@ -1,5 +1,6 @@
 """The command line."""
 
+from importlib.metadata import version
 from typing import Annotated
 
 import typer
@@ -7,6 +8,7 @@ import typer
 from condensery.cli import datasets, jobs, keys
 from condensery.cli.compare import compare
 from condensery.cli.group import Group
+from condensery.cli.output import put
 from condensery.cli.submit import follow, submit
 from condensery.cli.transfer import download
 from condensery.up import serve
@@ -21,10 +23,19 @@ app = typer.Typer(
 )
 
 
+def _say_version(asked: bool) -> None:
+    if asked:
+        put(f"condensery {version('condensery')}")
+        raise typer.Exit
+
+
 @app.callback()
 def main(
     context: typer.Context,
     server: Annotated[str | None, typer.Option(help="Address, such as http://127.0.0.1:8000.")] = None,
+    _version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_say_version, help="Say it, and end.")
+    ] = False,
 ) -> None:
     """Dataset condensation as a service."""
     context.obj = server

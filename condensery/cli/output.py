@@ -10,7 +10,14 @@ from typing import Annotated, Any
 import typer
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    Progress,
+    ProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 from rich.text import Text
 
@@ -91,13 +98,24 @@ def size(count: float | None) -> str:
     return f"{count:.1f} TiB"
 
 
+def duration(seconds: float) -> str:
+    """For people."""
+    minutes, hours = seconds / 60, seconds / 3600
+    if hours >= 48:
+        return f"{hours / 24:.0f} days"
+    if minutes >= 90:
+        return f"{hours:.1f} hours"
+    return f"{minutes:.0f} minutes" if seconds >= 90 else f"{seconds:.0f} seconds"
+
+
 def bars(*columns: ProgressColumn) -> Progress:
     """Progress on standard error, if somebody looks at it."""
     console = Console(stderr=True)
     return Progress(
         TextColumn("{task.description}", markup=False),
-        BarColumn(),
+        BarColumn(bar_width=20),
         *columns,
+        TimeElapsedColumn(),
         TimeRemainingColumn(),
         console=console,
         disable=not console.is_terminal,

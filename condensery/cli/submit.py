@@ -27,6 +27,9 @@ def submit(
     iterations: Annotated[int | None, typer.Option(min=1, help="Instead of the recipe's.")] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="The one seed of every random choice.")] = None,
     name: Annotated[str | None, typer.Option(help="Of the job.")] = None,
+    image_size: Annotated[
+        int | None, typer.Option(help="Edge of the square images, in px, that an upload is read as.")
+    ] = None,
     priority: Annotated[str | None, typer.Option(help="low, normal or high.")] = None,
     settings: Annotated[
         list[str] | None,
@@ -54,12 +57,14 @@ def submit(
     given = {"recipe": recipe, "iterations": iterations, "seed": seed, "name": name, "priority": priority}
     body |= {field: value for field, value in given.items() if value is not None}
     with patient_client_of(context) as client:
-        dataset = _dataset(client, source)
+        dataset = _dataset(client, source, image_size)
         try:
             dataset = watch_dataset(dataset)
         except KeyboardInterrupt as stop:
             again = same_command(source, dataset.id)
             raise Interrupted(f"interrupted: the server goes on reading. Then:\n  {again}") from stop
+        if image_size not in (None, dataset.image_size):
+            raise Failed(f"{dataset.id} has images of {dataset.image_size} px: for others upload it anew")
         job = client.jobs.submit(dataset, ipc=ipc, **body)
         if not wait:
             put_json(job.raw) if as_json else put(job.id)
@@ -99,10 +104,10 @@ def nested(settings: list[str]) -> dict[str, Any]:
     return found
 
 
-def _dataset(client: Client, source: str) -> Dataset:
+def _dataset(client: Client, source: str, image_size: int | None) -> Dataset:
     path = Path(source)
     if path.exists():
-        made = client.datasets.add(send(client, path), name=path.resolve().name)
+        made = client.datasets.add(send(client, path), name=path.resolve().name, image_size=image_size)
         say(f"{made.id}: made of {source}")
         return made
     if re.fullmatch(r"ds_\w+", source):

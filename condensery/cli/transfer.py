@@ -60,7 +60,7 @@ def fetch(job: Job, formats: list[str], output: Path | None) -> list[dict[str, A
     folder = output or Path(job.id)
     offered = job.artifacts() if "all" in formats else [job.artifact(one) for one in formats]
     if not offered:
-        raise NotOffered(f"{job.id} offers nothing: it is {job.state}")
+        raise NotOffered(f"{job.id} has no files: it is {job.state}")
     return [_save(one, folder, command("download", job.id, *_options(formats, output))) for one in offered]
 
 

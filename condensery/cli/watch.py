@@ -3,7 +3,7 @@
 from rich.progress import Progress, TaskID, TextColumn
 
 from condensery.cli.group import Failed
-from condensery.cli.output import bars, say
+from condensery.cli.output import bars, duration, say
 from condensery.client.fields import Event
 from condensery.client.resources import Dataset, Job
 
@@ -39,7 +39,9 @@ def watch_job(job: Job) -> Job:
         task = progress.add_task(job.state, total=None, note="")
         for event in job.events():
             _show(event, progress, task)
-            if event.type == "evaluated":
+            if event.type == "estimate":
+                say_above(progress, f"{job.id}: condensing takes about {duration(event.data['seconds'])}")
+            elif event.type == "evaluated":
                 say_above(progress, f"  {event.data['method']}: {event.data['accuracy']:.1%}")
             elif event.type == "accuracy":
                 say_above(

@@ -148,8 +148,9 @@ def chosen(job: JobFields, offered: list[A], format: str) -> A:
     for one in offered:
         if one.format == format:
             return one
-    formats = ", ".join(one.format for one in offered) or f"nothing (it is {job.state})"
-    raise NotOffered(f"{job.id} offers no {format!r}, but {formats}")
+    if not offered:
+        raise NotOffered(f"{job.id} has no files: it is {job.state}")
+    raise NotOffered(f"{job.id} offers no {format!r}, but {', '.join(one.format for one in offered)}")
 
 
 def _events(context: Context, path: str, after: int) -> Iterator[Event]:

@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -151,14 +152,19 @@ def test_mistakes_are_told_in_a_line(run: Run, dataset_id: str, tmp_path: Path) 
     fails(run("submit", dataset_id, "--ipc", "99"), "ipc is 99; at most 10")
     fails(run("submit", dataset_id, "--ipc", "1", "--set", "width"), "write NAME=VALUE")
     fails(run("submit", dataset_id, "--ipc", "1", "--set", "ipc=2"), "--set ipc")
-    fails(run("submit", dataset_id, "--ipc", "1", "--set", "widht=2"), "/widht")
+    fails(run("submit", dataset_id, "--ipc", "1", "--set", "widht=2"), "/widht: there is no such field")
     fails(run("submit", dataset_id), "--ipc", status=2)
+    fails(run("submit", dataset_id, "--ipc", "1", "--image-size", "999"), "for others upload it anew")
     fails(run("compare", dataset_id), "two jobs", status=2)
     fails(run("events", "nothing"), "neither a job's id")
     (tmp_path / "empty.zip").touch()
     fails(run("datasets", "add", "empty.zip"), "empty.zip is empty")
     (tmp_path / "taken").touch()
     fails(run("jobs", "--state", "odd"), "?state", "'queued'")
+
+
+def test_the_version_is_said(run: Run) -> None:
+    assert run("--version").stdout == f"condensery {version('condensery')}\n"
 
 
 def test_a_server_that_is_away_is_named_with_what_to_do(run: Run) -> None:
