@@ -53,6 +53,8 @@ def make_engine(url: str) -> Engine:
         pool_size=10,
         max_overflow=20,
         pool_timeout=POOL_TIMEOUT_SECONDS,
+        # Reads are without a transaction: there is nothing to roll back.
+        skip_autocommit_rollback=True,
         # No query here is worth a compilation: it takes longer than any of them.
         connect_args={"options": f"-c lock_timeout={LOCK_TIMEOUT_MS} -c jit=off", "connect_timeout": 10},
     )
