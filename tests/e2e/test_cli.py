@@ -4,6 +4,7 @@ import hashlib
 import os
 import re
 import shlex
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ import pexpect
 import pytest
 
 from condensery import Client
+from condensery.client.effects import READ_SECONDS
 from core.db.session import Database
 from core.storage.local import LocalStorage
 from tests.support.api import add_artifact
@@ -23,8 +25,8 @@ from tests.support.proxy import HoldingProxy
 from tests.support.service import ROOT, Service
 
 MB = 1_000_000
-#: Seconds that anything may take on a busy machine.
-PATIENCE = 60
+#: Longer than a client takes to notice a server that is gone without a word.
+PATIENCE = 2 * READ_SECONDS
 #: Some seconds of condensation.
 TINY = ["--ipc", "1", "--recipe", "fast", "--iterations", "600", "--seed", "5"]
 for _setting in ("network.width=8", "network.depth=2", "batch_real=16", "evaluation.networks=1",
@@ -63,7 +65,13 @@ class Terminal:
         return pexpect.spawn(
             sys.executable, ["-m", "condensery.cli", *words], cwd=self.folder, encoding="utf-8",
             env=self._environment | {"CONDENSERY_SERVER": server}, timeout=PATIENCE, dimensions=(40, 240),
+            preexec_fn=_heed_ctrl_c,
         )  # fmt: skip
+
+
+def _heed_ctrl_c() -> None:
+    # Whoever runs the tests in the background has it ignored, and that is inherited.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def end(running: Any) -> tuple[int, str]:
