@@ -57,6 +57,7 @@ $(STAMP): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, this is " + sys.version)'
 	@test -x $(RUN) || $(PYTHON) -m venv $(VENV) || { echo "$(PYTHON) cannot make virtual environments: install its venv package, or set PYTHON=…" >&2; rm -rf $(VENV); exit 1; }
 	@$(VENV)/bin/uv --version 2>/dev/null | grep -qF "uv $(UV_VERSION)" || $(RUN) -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	@echo "installing into $(VENV): torch and the rest, some GB, minutes the first time" >&2
 	@# Compiled now: where PYTHONDONTWRITEBYTECODE is set, every process would do it, and torch takes seconds.
 	$(VENV)/bin/uv pip sync --quiet --compile-bytecode --python $(RUN) --require-hashes requirements.lock
 	$(VENV)/bin/uv pip install --quiet --python $(RUN) --no-deps --editable .

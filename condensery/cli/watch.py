@@ -28,6 +28,8 @@ def watch_dataset(dataset: Dataset) -> Dataset:
         f"{ready.id}: ready, {splits['train']['count']} training and {splits['test']['count']} test images, "
         f"{len(ready.manifest['classes'])} classes, {ready.image_size} px"
     )
+    for warning in ready.manifest["report"]["warnings"]:
+        say(f"  {warning['code']}: {warning['detail']}")
     return ready
 
 
