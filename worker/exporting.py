@@ -17,8 +17,9 @@ from core.failpoints import reach
 from core.ids import new_id
 from core.jobs.durations import seconds_by_phase
 from core.jobs.files import attempt_prefix, keep_only_published
-from core.jobs.results import evaluations_of, measured_speed, small_classes, summarise
+from core.jobs.results import evaluations_of, small_classes, summarise
 from core.jobs.spec import JobSpec
+from core.jobs.speed import measured_speed
 from core.jobs.transitions import held_by, move, require
 from core.version import __version__
 from worker import checkpoints

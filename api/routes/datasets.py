@@ -18,8 +18,8 @@ from core.catalogue import rows
 from core.catalogue.datasets import create_dataset, delete_dataset
 from core.db.models import Dataset
 from core.errors import Conflict
-from core.jobs.cost import Cost, DataFacts, usual_costs
-from core.jobs.results import flops_per_second
+from core.jobs.cost import DataFacts, usual_costs
+from core.jobs.speed import recent_speeds, seconds_of
 from core.jobs.states import DATASET_TERMINAL
 from core.jobs.transitions import events_after
 
@@ -134,6 +134,7 @@ def read_report(dataset_id: str, caller: Reader, session: ReadSession) -> Report
     """The validation report, with what the usual jobs on this set will cost."""
     manifest = _ready(session, caller.owner, dataset_id).manifest or {}
     report = manifest.get("report", {})
+    speeds = recent_speeds(session)
     costs = [
         CostOut(
             recipe=spec.recipe,
@@ -142,18 +143,12 @@ def read_report(dataset_id: str, caller: Reader, session: ReadSession) -> Report
             condensation_flops=one.condensation_flops,
             evaluation_flops=one.evaluation_flops,
             memory_bytes=one.memory_bytes,
-            seconds=seconds_of(session, one),
+            seconds=seconds_of(one, speeds),
         )
         for spec, one in usual_costs(facts_of(manifest), report.get("suggestions", {}).get("ipc", [1]))
     ]
     facts = {name: manifest[name] for name in ReportOut.model_fields if name in manifest}
     return ReportOut(**facts, costs=costs, **report)
-
-
-def seconds_of(session: Session, job: Cost) -> float | None:
-    """How long a job may take here; None if none like it has run yet."""
-    speed = flops_per_second(session, job.flops_per_iteration)
-    return job.flops / speed if speed else None
 
 
 def facts_of(manifest: dict[str, Any]) -> DataFacts:

@@ -7,7 +7,7 @@ from fastapi.responses import RedirectResponse, Response
 from sqlalchemy.orm import Session
 
 from api.deps import AppSettings, ReadSession, WriteSession
-from api.routes.datasets import facts_of, read_report, seconds_of
+from api.routes.datasets import facts_of, read_report
 from api.schemas.datasets import ReportOut
 from api.schemas.jobs import JobCreate
 from api.security import Caller, Writer
@@ -20,6 +20,7 @@ from core.errors import CondenseryError, InvalidRequest
 from core.ids import random_hex
 from core.jobs.cost import cost
 from core.jobs.spec import JobSpec
+from core.jobs.speed import recent_speeds, seconds_of
 from core.jobs.submission import create_job, fitted_spec
 from core.settings import Settings
 
@@ -141,7 +142,7 @@ def _estimate(
         found = cost(spec, facts_of(manifest))
     except ValueError:
         return {"known": False, "spec": spec}
-    return {"known": True, "spec": spec, "cost": found, "seconds": seconds_of(session, found)}
+    return {"known": True, "spec": spec, "cost": found, "seconds": seconds_of(found, recent_speeds(session))}
 
 
 def _spec(body: JobCreate) -> JobSpec:

@@ -1,13 +1,12 @@
 """What a job has found so far: evaluations summed up, and its loss curve."""
 
 import statistics
-from math import inf, log
 from typing import Any
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from core.db.models import AccuracyPoint, Evaluation, Event, Job, Metric
+from core.db.models import AccuracyPoint, Evaluation, Job, Metric
 from core.jobs.spec import JobSpec
 
 METHODS = ("condensed", "png", "random", "herding", "k-center", "whole")
@@ -131,36 +130,3 @@ def loss_curve(session: Session, job: Job, after: int, limit: int) -> list[Metri
             points.setdefault(point.iteration, point)
         fence = session.scalar(newest.where(Metric.fence < fence))
     return [points[iteration] for iteration in sorted(points)[:limit]]
-
-
-def measured_speed(session: Session, job: Job) -> dict[str, float]:
-    """FLOPs of an iteration of the job's dry run, and FLOPs per second in it; empty if it had none.
-
-    Not of the whole job, which may be too short to show what the device can do.
-    """
-    runs = select(Event.data).where(Event.subject_id == job.id, Event.type == "estimate")
-    found = session.scalar(runs.order_by(Event.seq.desc()).limit(1))
-    if found is None:
-        return {}
-    flops = found["flops_per_iteration"]
-    return {"flops_per_iteration": flops, "flops_per_second": flops / found["seconds_per_iteration"]}
-
-
-RECENT_JOBS = 50
-ALIKE = 10.0
-"""Iterations that differ in FLOPs by more than this factor say nothing of each other's speed: small networks
-on few images are mostly waiting, and show a fraction of what a device can do."""
-
-
-def flops_per_second(session: Session, flops_per_iteration: float) -> float | None:
-    """The speed of the recent job whose iterations were most like these in size, whoever's it was; None if
-    none was `ALIKE`."""
-    newest = select(Job.result).where(Job.state == "succeeded").order_by(Job.finished_at.desc())
-    results = session.scalars(newest.limit(RECENT_JOBS))
-    speeds = {
-        abs(log(result["flops_per_iteration"] / flops_per_iteration)): float(result["flops_per_second"])
-        for result in results
-        if result and result.get("flops_per_iteration")
-    }
-    nearest = min(speeds, default=inf)
-    return speeds[nearest] if nearest <= log(ALIKE) else None

@@ -173,7 +173,8 @@ def test_report_says_what_jobs_will_cost_and_how_long_once_one_has_ended(
     flops = first["condensation_flops"] / first["iterations"]
     has_run(flops / 11, 1e9)
     assert seconds_of_the_first() is None, "much smaller ones do not show what the device can do"
-    has_run(2 * flops, 1e12)
+    has_run(2 * flops, 1e11)
+    has_run(2 * flops, 1e12)  # of two that are as near, the newer one
     has_run(9 * flops, 1e13)
     assert seconds_of_the_first() == (first["condensation_flops"] + first["evaluation_flops"]) / 1e12
 

@@ -55,8 +55,8 @@ def test_jobs_pause_go_on_and_are_deleted(client: Client, dataset: Dataset) -> N
     job = client.jobs.submit(dataset, ipc=1, iterations=5, recipe="fast", network={"width": 16})
     assert (job.state, job.spec["recipe"], job.spec["network"]["width"]) == ("queued", "fast", 16)
     assert [job.pause().state, job.resume().state, job.cancel().state] == ["paused", "queued", "cancelled"]
-    with pytest.raises(NotOffered, match="has no files"):
-        job.artifact("npz")
+    with pytest.raises(NotOffered, match="has no files: it is cancelled"):
+        job.refresh().artifact("npz")
     job.delete()
     with pytest.raises(ApiError) as refused:
         job.refresh()
