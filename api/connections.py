@@ -7,7 +7,8 @@ read than the answer needed. How slow a body may be is api/slow_bodies.py's: it 
 import asyncio
 import socket
 import struct
-from collections.abc import Awaitable
+import weakref
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import h11
@@ -15,6 +16,7 @@ import structlog
 from starlette.types import Message, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from api.event_stream import CONNECTION
 from api.problems import problem
 from api.zero_copy import ZERO_COPY, FileSender
 from core.settings import Settings
@@ -32,7 +34,7 @@ READ_BYTES = 256 << 10
 #: How long a client that still sends after its answer is listened to, and then left to see the answer.
 LINGER_SECONDS = 2
 LOOKS_PER_DEADLINE = 10
-_EXTENSIONS: dict[str, dict[str, object]] = {ZERO_COPY: {}}
+_NO_OPTIONS: dict[str, object] = {}
 
 
 class Connection(H11Protocol):
@@ -40,7 +42,7 @@ class Connection(H11Protocol):
 
     # Beside uvicorn's own they would be more attributes than CPython lets the objects of a class share the
     # names of: 1 KiB a connection.
-    __slots__ = ("_head_since", "_inner", "_look", "_pending", "_seen", "_sender", "_unasked")
+    __slots__ = ("_head_since", "_inner", "_look", "_lost", "_pending", "_seen", "_sender", "_unasked")
 
     settings: Settings
     _head_since: float | None
@@ -49,13 +51,14 @@ class Connection(H11Protocol):
     _pending: tuple[float, int] | None
     _look: asyncio.TimerHandle
     _sender: FileSender | None
+    _lost: Callable[[], None] | None
 
     @classmethod
     def of(cls, settings: Settings) -> "type[Connection]":
         return type(cls.__name__, (cls,), {"settings": settings})
 
     def connection_made(self, transport: Any) -> None:
-        self._seen = self._unasked = self._pending = self._sender = None
+        self._seen = self._unasked = self._pending = self._sender = self._lost = None
         super().connection_made(transport)
         transport.max_size = FIRST_READ_BYTES
         if len(self.connections) > self.settings.max_connections:
@@ -68,6 +71,8 @@ class Connection(H11Protocol):
         self._look.cancel()
         if self._sender is not None:
             self._sender.stop()
+        if self._lost is not None:
+            self._lost()
         self.app = self._inner  # not a method of this object: it would wait for the garbage collector
         super().connection_lost(exc)
 
@@ -116,15 +121,29 @@ class Connection(H11Protocol):
         )
 
     def _serve(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        """The application, with an extension that uvicorn does not have."""
+        """The application, with the extensions that uvicorn does not have."""
 
         def send_or_copy(message: Message) -> Awaitable[None]:
             return self._copy(message, send) if message["type"] == ZERO_COPY else send(message)
 
+        scope["extensions"] = {CONNECTION: weakref.ref(self)}  # or it would wait for the garbage collector
         if self.scheme == "http":  # under TLS the kernel would send in clear
-            scope["extensions"] = _EXTENSIONS
+            scope["extensions"][ZERO_COPY] = _NO_OPTIONS
         answered: Awaitable[None] = self._inner(scope, receive, send_or_copy)
         return answered
+
+    async def write(self, part: bytes) -> None:
+        """A part of a body without an announced length, once the client has taken most of those before."""
+        if self.flow.write_paused:
+            await self.flow.drain()
+        if not self.transport.is_closing():
+            self.transport.write(self.conn.send(h11.Data(data=part)) or b"")
+
+    def when_lost(self, call: Callable[[], None] | None) -> None:
+        """Have this called, in place of what was to be called before; at once if it is lost already."""
+        self._lost = call
+        if call is not None and self.transport.is_closing():
+            call()
 
     async def _copy(self, message: Message, send: Send) -> None:
         """A body from a file. Its length must have been announced."""

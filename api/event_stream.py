@@ -6,6 +6,7 @@ would take from whatever else the process serves.
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from typing import Annotated, Any, TypeVar
 
 from fastapi import Depends, Header, Request
@@ -32,6 +33,11 @@ KEEPALIVE_SECONDS = 10.0
 #: Between two tries to read history while the database is away.
 RETRY_SECONDS = 1.0
 HISTORY_AT_ONCE = 500
+
+#: Name of an ASGI extension of our server: a weak reference to the connection itself. What wraps `send` looks
+#: at the start of an answer and at its end, and every part of a thousand streams would pay for it; and a task
+#: for each that only waits for its client to leave takes 2 KiB.
+CONNECTION = "condensery.connection"
 
 LastEventId = Annotated[
     int, Header(ge=0, lt=2**31, description="The id of the last event seen: the stream goes on behind it.")
@@ -89,6 +95,29 @@ def history_of(
     return read
 
 
+class _AnyConnection:
+    """A connection as ASGI knows it, of servers without the extension."""
+
+    _watching: asyncio.Task[None]
+
+    def __init__(self, receive: Receive, send: Send) -> None:
+        self._receive, self._send = receive, send
+
+    async def write(self, part: bytes) -> None:
+        await self._send({"type": "http.response.body", "body": part, "more_body": True})
+
+    def when_lost(self, call: Callable[[], None] | None) -> None:
+        if call is None:
+            self._watching.cancel()
+        else:
+            self._watching = asyncio.create_task(self._watch(call))
+
+    async def _watch(self, call: Callable[[], None]) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+        call()
+
+
 class EventStream(Response):
     """The events of one subject after `seq`."""
 
@@ -107,22 +136,22 @@ class EventStream(Response):
         self._silent = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        extended = scope.get("extensions", {}).get(CONNECTION)
+        connection = extended() if extended else _AnyConnection(receive, send)
         await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
         with self._hub.following(self._subject, self._seq, self._last_types) as (topic, follower):
-            watching = asyncio.create_task(self._watch(receive, follower))
+            connection.when_lost(partial(self._lost, follower))
             self._keep_alive(follower)
             try:
                 async for part in self._parts(topic, follower):
                     self._silent = False
-                    await send({"type": "http.response.body", "body": part, "more_body": True})
+                    await connection.write(part)
             finally:
-                watching.cancel()
+                connection.when_lost(None)
                 self._timer.cancel()
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
-    async def _watch(self, receive: Receive, follower: Follower) -> None:
-        while (await receive())["type"] != "http.disconnect":
-            pass
+    def _lost(self, follower: Follower) -> None:
         self._gone = True
         follower.tell()
 

@@ -1,11 +1,13 @@
 """The accuracy while the images form, as a plot: geometry only, the templates make SVG of it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from math import ceil, floor
-from typing import Any
 
-from api.schemas.jobs import JobOut
+from api.schemas.jobs import AccuracyOut, EvaluationOut, JobOut
+
+Found = AccuracyOut | EvaluationOut
 
 #: Between the labels of two lines, in per cent of the plot's height: less, and they would touch.
 _APART = 8.0
@@ -28,13 +30,26 @@ class Point:
     x: float
     y: float
     iteration: int
-    found: Any
+    found: Found
     finished: bool
 
 
 @dataclass(frozen=True, kw_only=True)
+class Curve:
+    """A job's points, from the left. `means` is the curve, and `band` that of mean ± std, as SVG writes
+    points; `label` is how far down its name stands."""
+
+    job: JobOut
+    points: list[Point]
+    means: str
+    band: str
+    label: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class Line:
-    """A baseline's mean. `label` is where its name stands: beside the line, or as near as others let it."""
+    """A baseline's mean. `label` is how far down its name stands: beside the line, or as near as others let
+    it."""
 
     method: str
     y: float
@@ -46,29 +61,25 @@ class Line:
 class Plot:
     """In per cent of the width, from the left, and of the height, from above."""
 
-    points: list[Point]
+    curves: list[Curve]
     lines: list[Line]
-    curve: str
-    """Of the means, and `band` of mean ± std, as SVG writes points."""
-    band: str
     x_ticks: list[Tick]
     y_ticks: list[Tick]
 
 
-def accuracy_plot(job: JobOut) -> Plot | None:
-    """Of a job that evaluates its images on the way, once a network of them was tested; else None.
+def accuracy_plot(jobs: Sequence[JobOut]) -> Plot | None:
+    """Of jobs that evaluate their images on the way, once a network of one of them was tested; else None.
 
-    The last point is the finished set's, on the job's own network, as the lines are.
+    The last point of a curve is the finished set's, on the job's own network. Of a single job, the baselines
+    on that network are lines.
     """
-    if not job.accuracies:
+    if not any(job.accuracies for job in jobs):
         return None
-    most = job.spec.iterations or 1
-    own = {one.method: one for one in job.evaluations if one.network == job.spec.network_name()}
-    found: list[tuple[int, Any, bool]] = [(one.iteration, one, False) for one in job.accuracies]
-    if "condensed" in own:
-        found.append((most, own["condensed"], True))
-    baselines = {method: own[method].mean for method in _BASELINES if method in own}
-    step, low, high = _scale([one for _, one, _ in found], list(baselines.values()))
+    found = [(job, points) for job in jobs if (points := _points(job))]
+    own = _own(jobs[0])
+    baselines = {method: own[method].mean for method in _BASELINES if method in own and len(jobs) == 1}
+    most = max(job.spec.iterations or 1 for job, _ in found)
+    step, low, high = _scale([one for _, points in found for _, one, _ in points], list(baselines.values()))
 
     def down(accuracy: float) -> float:
         return round(100 * (high - min(max(accuracy, low), high)) / (high - low), 2)
@@ -76,18 +87,14 @@ def accuracy_plot(job: JobOut) -> Plot | None:
     def across(iteration: int) -> float:
         return round(100 * iteration / most, 2)
 
-    points = [
-        Point(x=across(iteration), y=down(one.mean), iteration=iteration, found=one, finished=finished)
-        for iteration, one, finished in found
-    ]
-    upper = [(one.x, down(one.found.mean + (one.found.std or 0))) for one in points]
-    lower = [(one.x, down(one.found.mean - (one.found.std or 0))) for one in points]
+    labels = _apart([down(points[-1][1].mean) for _, points in found])
     every = _whole_step(most)
     return Plot(
-        points=points,
+        curves=[
+            _curve(job, points, label, across, down)
+            for (job, points), label in zip(found, labels, strict=True)
+        ],
         lines=_lines({method: (down(mean), mean) for method, mean in baselines.items()}),
-        curve=_as_svg([(one.x, one.y) for one in points]),
-        band=_as_svg([*upper, *reversed(lower)]),
         x_ticks=[Tick(at=across(value), value=value) for value in range(0, most + 1, every)],
         y_ticks=[
             Tick(at=down(n * step), value=n * step) for n in range(round(low / step), round(high / step) + 1)
@@ -95,7 +102,42 @@ def accuracy_plot(job: JobOut) -> Plot | None:
     )
 
 
-def _scale(found: Sequence[Any], lines: Sequence[float]) -> tuple[float, float, float]:
+def _own(job: JobOut) -> dict[str, EvaluationOut]:
+    """What was found on the network that the job condensed with, by method."""
+    return {one.method: one for one in job.evaluations if one.network == job.spec.network_name()}
+
+
+def _points(job: JobOut) -> list[tuple[int, Found, bool]]:
+    """Iteration, what was found, and whether that is the finished set's."""
+    found: list[tuple[int, Found, bool]] = [(one.iteration, one, False) for one in job.accuracies]
+    if condensed := _own(job).get("condensed"):
+        found.append((job.spec.iterations or 1, condensed, True))
+    return found
+
+
+def _curve(
+    job: JobOut,
+    found: Sequence[tuple[int, Found, bool]],
+    label: float,
+    across: Callable[[int], float],
+    down: Callable[[float], float],
+) -> Curve:
+    points = [
+        Point(x=across(iteration), y=down(one.mean), iteration=iteration, found=one, finished=finished)
+        for iteration, one, finished in found
+    ]
+    upper = [(one.x, down(one.found.mean + (one.found.std or 0))) for one in points]
+    lower = [(one.x, down(one.found.mean - (one.found.std or 0))) for one in points]
+    return Curve(
+        job=job,
+        points=points,
+        means=_as_svg([(one.x, one.y) for one in points]),
+        band=_as_svg([*upper, *reversed(lower)]),
+        label=label,
+    )
+
+
+def _scale(found: Sequence[Found], lines: Sequence[float]) -> tuple[float, float, float]:
     """The step of the accuracies' axis, and both its ends, full steps between 0 and 1."""
     spread = [(one.mean - (one.std or 0), one.mean + (one.std or 0)) for one in found]
     least = max(min([*(low for low, _ in spread), *lines]), 0.0)
@@ -117,19 +159,26 @@ def _whole_step(most: int) -> int:
 
 
 def _lines(at: dict[str, tuple[float, float]]) -> list[Line]:
-    """From the top down. Labels that would touch go apart, those at the bottom upwards again."""
-    inorder = sorted(at.items(), key=lambda item: item[1][0])
-    labels: list[float] = []
-    for _, (y, _) in inorder:
-        labels.append(max(y, labels[-1] + _APART) if labels else y)
-    floor_ = 100.0
-    for n in reversed(range(len(labels))):
-        labels[n] = min(labels[n], floor_)
-        floor_ = labels[n] - _APART
-    return [
+    """From the top down."""
+    labels = _apart([y for y, _ in at.values()])
+    lines = [
         Line(method=method, y=y, label=label, mean=mean)
-        for (method, (y, mean)), label in zip(inorder, labels, strict=True)
+        for (method, (y, mean)), label in zip(at.items(), labels, strict=True)
     ]
+    return sorted(lines, key=lambda line: line.label)
+
+
+def _apart(at: Sequence[float]) -> list[float]:
+    """Labels that would touch go apart, downwards, and those at the bottom upwards again."""
+    labels = list(at)
+    order = sorted(range(len(at)), key=lambda n: at[n])
+    for above, below in pairwise(order):
+        labels[below] = max(labels[below], labels[above] + _APART)
+    lowest = 100.0
+    for n in reversed(order):
+        labels[n] = min(labels[n], lowest)
+        lowest = labels[n] - _APART
+    return labels
 
 
 def _as_svg(points: Sequence[tuple[float, float]]) -> str:

@@ -9,6 +9,7 @@ from api.deps import ReadSession
 from api.routes import jobs as api
 from api.schemas.jobs import JobOut
 from api.security import Reader
+from api.web.accuracy_plot import accuracy_plot
 from api.web.jobs import names_of
 from api.web.rendering import render
 from core.errors import InvalidRequest
@@ -38,6 +39,8 @@ def compare(
         names=names_of(session, caller.owner, [*jobs, *offered]),
         differing=_differing(jobs) if len(jobs) > 1 else {},
         accuracies=_accuracies(jobs),
+        plot=accuracy_plot(jobs),
+        letters={job.id: letter for job, letter in zip(jobs, "ABCDE", strict=False)},
         most=MOST,
     )
 

@@ -73,7 +73,7 @@ def read_job(
         dataset_name=names_of(session, caller.owner, [job]).get(job.dataset_id or ""),
         done=progress_of(job),
         results=figures.results(job.evaluations),
-        plot=accuracy_plot(job),
+        plot=accuracy_plot([job]),
         evaluated_at=job.spec.evaluated_at(),
         points=_some(points),
         snapshots=snapshots_of(session, row),

@@ -7,30 +7,37 @@ from bench.api.stage import Stage
 from bench.api.wrk import Load, load
 
 CALM, TOO_MANY = 8, 400
-SECONDS = 5
+TURNS, SECONDS = 5, 5
+QUICK = 0.1
 
 
 @dataclass(frozen=True, kw_only=True)
 class Overload:
-    """Reads of a job. `recovered`: seconds from the end of the load until a read is answered in 100 ms."""
+    """Reads of a job. `ratios`: the rate over too many connections by that over a few just before.
+    `recovered`: seconds from the end of the load until a read is quick, the longest."""
 
-    calm: Load
-    many: Load
+    ratios: list[float]
     recovered: float
-
-    @property
-    def goodput(self) -> float:
-        """Rate under too many connections, by that under a few."""
-        return self.many.rate / self.calm.rate
 
 
 def measure(stage: Stage) -> Overload:
-    """Calm, then overloaded; every answer must be a good one."""
-    calm = load(stage.job, connections=CALM, seconds=SECONDS, token=stage.token)
-    many = load(stage.job, connections=TOO_MANY, seconds=SECONDS, token=stage.token)
+    """Calm and overloaded in turns; every answer must be a good one."""
+
+    def reads(connections: int) -> Load:
+        return load(stage.job, connections=connections, seconds=SECONDS, token=stage.token)
+
+    ratios, recovered = [], []
+    for _ in range(TURNS):
+        calm = reads(CALM)
+        ratios.append(reads(TOO_MANY).rate / calm.rate)
+        recovered.append(_seconds_until_quick(stage))
+    return Overload(ratios=ratios, recovered=max(recovered))
+
+
+def _seconds_until_quick(stage: Stage) -> float:
     ended = time.monotonic()
     while True:
         began = time.monotonic()
         stage.http.get(stage.job).raise_for_status()
-        if time.monotonic() - began < 0.1:
-            return Overload(calm=calm, many=many, recovered=time.monotonic() - ended)
+        if time.monotonic() - began < QUICK:
+            return time.monotonic() - ended

@@ -1,7 +1,8 @@
 """Many event streams in one process, at little cost: raw sockets, and of each message only its id and time.
 
-`python -m bench.api.stream_client PORT TOKEN`. Reads job ids from standard input, a line each, until an empty
-line; says `open` when every stream has had its first message, and, when standard input ends, what it saw.
+`python -m bench.api.stream_client PORT TOKEN`. Reads from standard input, until an empty line, the job of
+each stream and the `seq` after which it begins; says `open` when every stream has had its first message, and,
+when standard input ends, what it saw.
 """
 
 import asyncio
@@ -21,11 +22,12 @@ _ANY_ID = re.compile(rb"\nid: (\d+)\n")
 class Stream(asyncio.Protocol):
     """One stream: the last id, what was skipped or came twice, and how late each event was."""
 
-    def __init__(self, request: bytes, delays: list[float]) -> None:
+    def __init__(self, request: bytes, after: int, delays: list[float]) -> None:
         self._request = request
         self._rest = b""
         self.delays = delays
-        self.last = self.lost = self.doubled = 0
+        self.last = after
+        self.lost = self.doubled = 0
         self.opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.broken = False
 
@@ -63,19 +65,20 @@ class Stream(asyncio.Protocol):
         self._transport.close()
 
 
-async def follow(port: int, token: str, jobs: list[str]) -> None:
+async def follow(port: int, token: str, jobs: list[tuple[str, int]]) -> None:
     """Open all, wait for the end of standard input, print."""
     loop = asyncio.get_running_loop()
     delays: list[float] = []
     streams = []
-    for job in jobs:
+    for job, after in jobs:
         head = (
             f"GET /v1/jobs/{job}/events/stream HTTP/1.1",
             f"Host: localhost:{port}",
             f"Authorization: Bearer {token}",
+            f"Last-Event-ID: {after}",
         )
         request = "\r\n".join((*head, "", "")).encode()
-        _, stream = await loop.create_connection(partial(Stream, request, delays), "127.0.0.1", port)
+        _, stream = await loop.create_connection(partial(Stream, request, after, delays), "127.0.0.1", port)
         streams.append(stream)
         if len(streams) % AT_ONCE == 0:
             await asyncio.gather(*(stream.opened for stream in streams[-AT_ONCE:]))
@@ -92,7 +95,7 @@ async def follow(port: int, token: str, jobs: list[str]) -> None:
         "p50": delays[len(delays) // 2] if delays else None,
         "p99": delays[len(delays) * 99 // 100] if delays else None,
         "longest": delays[-1] if delays else None,
-        "last": {job: stream.last for job, stream in zip(jobs, streams, strict=True)},
+        "last": {job: stream.last for (job, _), stream in zip(jobs, streams, strict=True)},
     }
     print(json.dumps(seen), flush=True)  # noqa: T201
     for stream in streams:
@@ -100,5 +103,5 @@ async def follow(port: int, token: str, jobs: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    asked = [line.strip() for line in iter(sys.stdin.readline, "\n")]
-    asyncio.run(follow(int(sys.argv[1]), sys.argv[2], asked))
+    asked = [line.split() for line in iter(sys.stdin.readline, "\n")]
+    asyncio.run(follow(int(sys.argv[1]), sys.argv[2], [(job, int(seq)) for job, seq in asked]))

@@ -6,6 +6,7 @@ import sys
 import threading
 import time
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from sqlalchemy import text
@@ -20,7 +21,7 @@ STREAMS = 1000
 #: At rest: connected, and only told that the server lives.
 MANY, MANY_SECONDS = 5000, 20
 SECONDS = 20
-PAIRS, PART_SECONDS = 9, 3
+TURNS, PART_SECONDS = 12, 3
 CONNECTIONS = 8
 #: The events of a second are written in so many transactions.
 _PARTS = 20
@@ -65,8 +66,8 @@ class Writer(threading.Thread):
 
 @dataclass(frozen=True, kw_only=True)
 class Streaming:
-    """What the streams' client saw (times in seconds), memory for each of many streams, and pairs of reads
-    beside them and without."""
+    """What the streams' client saw (times in seconds), memory for each of many streams, and reads beside
+    streams, each between two without."""
 
     events: int
     lost: int
@@ -77,12 +78,14 @@ class Streaming:
     p99: float
     longest: float
     memory: float
-    pairs: list[tuple[Load, Load]]
+    beside: list[Load]
+    without: list[Load]
 
     @property
     def ratios(self) -> list[float]:
-        """Rate of reads beside the streams, by that without them just before."""
-        return [beside.rate / without.rate for beside, without in self.pairs]
+        """Rate of reads beside the streams, by the mean of those without them just before and after."""
+        without = [(before.rate + after.rate) / 2 for before, after in pairwise(self.without)]
+        return [one.rate / other for one, other in zip(self.beside, without, strict=True)]
 
 
 def measure(stage: Stage) -> Streaming:
@@ -102,25 +105,26 @@ def measure(stage: Stage) -> Streaming:
         before = resident(stage.service.api_pid, "VmRSS")
         client = open_streams(stage, jobs)
         time.sleep(SECONDS)
-        alone = close_streams(client, None)
-        pairs = []
-        for turn in range(PAIRS):
-            without = reads()
+        seen = [close_streams(client, None)]
+        beside, without = [], [reads()]
+        for _ in range(TURNS):
             client = open_streams(stage, jobs)
-            pairs.append((reads(), without))
-            if turn == PAIRS - 1:
-                writer.stop()
-            seen = close_streams(client, stage if turn == PAIRS - 1 else None)
-            for name in ("lost", "doubled", "broken"):
-                alone[name] += seen[name]
+            beside.append(reads())
+            seen.append(close_streams(client, None))
+            without.append(reads())
+        client = open_streams(stage, jobs)
+        writer.stop()
+        seen.append(close_streams(client, stage))
     finally:
         writer.stop()
-    # New ones: what is measured is streams at rest, not the histories that five thousand ask for at once.
     client = open_streams(stage, _new_jobs(stage) * (MANY // STREAMS))
     time.sleep(MANY_SECONDS)
     memory = (resident(stage.service.api_pid, "VmRSS") - before) / MANY
     many = close_streams(client, None)
-    return Streaming(memory=memory, pairs=pairs, many_broken=many["broken"], **alone)
+    wrong = {name: sum(one[name] for one in seen) for name in ("lost", "doubled", "broken")}
+    return Streaming(
+        memory=memory, beside=beside, without=without, many_broken=many["broken"], **{**seen[0], **wrong}
+    )
 
 
 def _new_jobs(stage: Stage) -> list[str]:
@@ -129,14 +133,17 @@ def _new_jobs(stage: Stage) -> list[str]:
 
 
 def open_streams(stage: Stage, jobs: list[str]) -> "subprocess.Popen[str]":
-    """A client that has had the first message of a stream for each job."""
+    """A client that has had the first message of a stream for each job, its last event."""
+    with stage.database.reading() as session:
+        rows = session.execute(text("SELECT id, event_seq FROM jobs WHERE id = ANY(:ids)"), {"ids": jobs})
+        seqs: dict[str, int] = dict(rows.tuples().all())
     command = [sys.executable, "-m", "bench.api.stream_client", str(stage.service.port), stage.token]
     client = subprocess.Popen(  # noqa: S603
         command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
     assert client.stdin is not None
     assert client.stdout is not None
-    client.stdin.write("\n".join([*jobs, "", ""]))
+    client.stdin.write("\n".join([*(f"{job} {seqs[job] - 1}" for job in jobs), "", ""]))
     client.stdin.flush()
     if client.stdout.readline() != "open\n":
         raise RuntimeError("bench: the streams could not be opened")

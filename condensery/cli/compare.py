@@ -6,6 +6,7 @@ import typer
 
 from condensery.cli.connection import client_of
 from condensery.cli.output import AsJson, accuracy, put_json, put_table
+from condensery.cli.settings import flat
 from condensery.client.resources import Job
 
 
@@ -35,21 +36,10 @@ def compare(
 
 
 def _differing(jobs: list[Job]) -> dict[str, list[Any]]:
-    flat = [_flat({"dataset_id": job.dataset_id, **job.spec}) for job in jobs]
-    names = dict.fromkeys(name for one in flat for name in one)
-    rows = {name: [one.get(name) for one in flat] for name in names}
+    settings = [flat({"dataset_id": job.dataset_id, **job.spec}) for job in jobs]
+    names = dict.fromkeys(name for one in settings for name in one)
+    rows = {name: [one.get(name) for one in settings] for name in names}
     return {name: row for name, row in rows.items() if any(value != row[0] for value in row)}
-
-
-def _flat(value: Any, path: str = "") -> dict[str, Any]:
-    """Nested settings by their path, such as network.width."""
-    if not isinstance(value, dict):
-        return {path: value}
-    return {
-        name: one
-        for key, inner in value.items()
-        for name, one in _flat(inner, f"{path}.{key}" if path else key).items()
-    }
 
 
 def _results(jobs: list[Job]) -> dict[str, list[Any]]:

@@ -1,6 +1,6 @@
 """Jobs: list them, look at one, ask something of it."""
 
-from itertools import islice
+from itertools import islice, starmap
 from typing import Annotated, Any
 
 import typer
@@ -20,6 +20,7 @@ from condensery.cli.output import (
     same_command,
     say,
 )  # fmt: skip
+from condensery.cli.settings import flat, written
 from condensery.cli.submit import put_results
 from condensery.client.client import Client
 from condensery.client.resources import Job
@@ -155,7 +156,6 @@ def _iteration(job: Job) -> str:
 
 
 def _facts(job: Job) -> list[tuple[str, Any]]:
-    spec = {name: value for name, value in job.spec.items() if not isinstance(value, dict)}
     return [
         ("job", job.id),
         ("name", job.name),
@@ -166,6 +166,6 @@ def _facts(job: Job) -> list[tuple[str, Any]]:
         ("made", job.created_at),
         ("started", job.started_at),
         ("finished", job.finished_at),
-        ("settings", ", ".join(f"{name}={cell(value)}" for name, value in spec.items())),
+        ("settings", ", ".join(starmap(written, flat(job.spec).items()))),
         *([("problem", str(job.problem))] if job.problem else []),
     ]

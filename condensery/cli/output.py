@@ -2,9 +2,11 @@
 
 import json
 import shlex
+import shutil
 import sys
 from collections.abc import Iterable
 from datetime import datetime
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -123,8 +125,10 @@ def bars(*columns: ProgressColumn) -> Progress:
 
 
 def command(*words: str) -> str:
-    """How to type a command."""
-    return shlex.join(["condensery", *words])
+    """How to type a command: with the path of the program where it would not be found without."""
+    typed = sys.argv[0]
+    found = Path(typed).name != "condensery" or shutil.which("condensery")
+    return shlex.join(["condensery" if found else typed, *words])
 
 
 def same_command(source: str | None = None, instead: str | None = None) -> str:

@@ -1,6 +1,5 @@
 """`submit` and `follow`: from files to a condensed set in one command, or in several."""
 
-import json
 import re
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,6 +9,7 @@ import typer
 from condensery.cli.connection import patient_client_of
 from condensery.cli.group import Failed, Interrupted
 from condensery.cli.output import AsJson, accuracy, command, put, put_json, put_table, same_command, say
+from condensery.cli.settings import nested
 from condensery.cli.transfer import DEFAULT_FORMATS, Formats, Output, fetch, put_saved, send
 from condensery.cli.watch import watch_dataset, watch_job
 from condensery.client.client import Client
@@ -82,26 +82,6 @@ def follow(
     """Follow a job to its end and download its result, as `submit` does. The exit status is the job's."""
     with patient_client_of(context) as client:
         _finish(client.jobs.get(job_id), formats, output, as_json)
-
-
-def nested(settings: list[str]) -> dict[str, Any]:
-    """`a.b=1` as {"a": {"b": 1}}; a value that is not JSON is text. Raises Failed."""
-    found: dict[str, Any] = {}
-    for one in settings:
-        path, equals, text = one.partition("=")
-        *outer, last = path.split(".")
-        inner = found
-        for part in outer:
-            inner = inner.setdefault(part, {})
-            if not isinstance(inner, dict):
-                raise Failed(f"--set {one}: {part} has a value already")
-        if not equals or not all((*outer, last)):
-            raise Failed(f"--set {one}: write NAME=VALUE, such as network.width=32")
-        try:
-            inner[last] = json.loads(text)
-        except ValueError:
-            inner[last] = text
-    return found
 
 
 def _dataset(client: Client, source: str, image_size: int | None) -> Dataset:

@@ -1,5 +1,9 @@
 """Data sets and jobs, watched to their end on standard error."""
 
+from collections.abc import Iterator
+from time import monotonic
+from typing import Any
+
 from rich.progress import Progress, TaskID, TextColumn
 
 from condensery.cli.group import Failed
@@ -9,6 +13,9 @@ from condensery.client.resources import Dataset, Job
 
 #: Events that say nothing to a person.
 _QUIET = ("progress", "checkpoint", "snapshot", "estimate", "phase")
+
+#: Where no bar is seen, as in a log.
+SECONDS_BETWEEN_LINES = 30
 
 
 def watch_dataset(dataset: Dataset) -> Dataset:
@@ -38,20 +45,16 @@ def watch_job(job: Job) -> Job:
     if job.ended:
         return job.refresh()
     with bars(TextColumn("{task.fields[note]}", markup=False)) as progress:
-        task = progress.add_task(job.state, total=None, note="")
+        bar = progress.add_task(job.state, total=None, note="")
+        next_line = monotonic() + SECONDS_BETWEEN_LINES
         for event in job.events():
-            _show(event, progress, task)
-            if event.type == "estimate":
-                say_above(progress, f"{job.id}: condensing takes about {duration(event.data['seconds'])}")
-            elif event.type == "evaluated":
-                say_above(progress, f"  {event.data['method']}: {event.data['accuracy']:.1%}")
-            elif event.type == "accuracy":
-                say_above(
-                    progress, f"  after iteration {event.data['iteration']}: {event.data['accuracy']:.1%}"
-                )
-            elif event.type not in _QUIET:
-                phase = f" to {event.data['phase']}" if "phase" in event.data else ""
-                say_above(progress, f"{job.id}: {event.type}{phase}")
+            _move(event, progress, bar)
+            for line in _lines(event):
+                say_above(progress, f"{job.id}: {line}")
+            if progress.disable and event.type == "progress" and monotonic() >= next_line:
+                next_line = monotonic() + SECONDS_BETWEEN_LINES
+                now = progress.tasks[bar]
+                say(f"{job.id}: {now.description} {now.fields['note']}".rstrip())
     return job.refresh()
 
 
@@ -60,25 +63,47 @@ def say_above(progress: Progress, line: str) -> None:
     progress.console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
-def _show(event: Event, progress: Progress, task: TaskID) -> None:
+def _lines(event: Event) -> Iterator[str]:
+    """What stays to be read of it."""
+    found = event.data
+    if event.type == "estimate":
+        yield f"condensing takes about {duration(found['seconds'])}"
+    elif event.type == "evaluated":
+        yield f"{found['method']}: {found['accuracy']:.1%}"
+    elif event.type == "accuracy":
+        yield f"after iteration {found['iteration']}: {found['accuracy']:.1%}"
+    elif event.type not in _QUIET:
+        yield event.type + (f" to {found['phase']}" if "phase" in found else "")
+
+
+def _move(event: Event, progress: Progress, bar: TaskID) -> None:
     found = event.data
     if event.type == "progress" and (now := found.get("evaluating")):
-        progress.update(
-            task, description=f"evaluating iteration {found['iteration']}", completed=now["epoch"],
-            total=now["epochs"],
-            note=f"network {now['network']}/{now['networks']}, epoch {now['epoch']}/{now['epochs']}",
-        )  # fmt: skip
+        _advance(progress, bar, f"evaluating iteration {found['iteration']}, {_network(now)}", now)
     elif event.type == "progress" and found.get("phase") == "condense":
-        progress.update(
-            task, description="condensing", completed=found["iteration"], total=found["iterations"],
-            note=f"{found['iteration']}/{found['iterations']}, loss {found['loss']:.4g}",
-        )  # fmt: skip
+        done, total = found["iteration"], found["iterations"]
+        _stage(progress, bar, "condensing", total)
+        progress.update(bar, completed=done, note=f"{done}/{total}, loss {found['loss']:.4g}")
     elif event.type == "progress" and found.get("phase") == "evaluate":
-        progress.update(
-            task, description=f"evaluating {found.get('method', '')}", completed=found["epoch"],
-            total=found["epochs"], note=f"epoch {found['epoch']}/{found['epochs']}",
-        )  # fmt: skip
+        _advance(progress, bar, f"evaluating {found['method']}, {_network(found)}", found)
     elif event.type == "phase":
-        progress.update(task, description=found["phase"], completed=0, total=None, note="")
+        _stage(progress, bar, found["phase"])
     elif event.type not in (*_QUIET, "evaluated", "accuracy"):
-        progress.update(task, description=event.type, note="")
+        _stage(progress, bar, event.type)
+
+
+def _network(found: dict[str, Any]) -> str:
+    return f"network {found['network']}/{found['networks']}"
+
+
+def _advance(progress: Progress, bar: TaskID, stage: str, at: dict[str, Any]) -> None:
+    _stage(progress, bar, stage, at["epochs"])
+    progress.update(bar, completed=at["epoch"], note=f"epoch {at['epoch']}/{at['epochs']}")
+
+
+def _stage(progress: Progress, bar: TaskID, name: str, total: int | None = None) -> None:
+    """A new one begins anew: the time left is judged by its own pace, not by that of the one before."""
+    task = progress.tasks[bar]
+    if task.description != name:
+        task.total = total
+        progress.reset(bar, description=name, note="")

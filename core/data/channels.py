@@ -35,7 +35,7 @@ def choose_channels(native: int, requested: int | None) -> Conversion:
     channels = native if requested is None else requested
     match native, channels:
         case (1, 1):
-            rule = "none: every image is grey"
+            rule = "kept: every image is grey"
         case (4, 4):
             rule = "none: the arrays have four channels"
         case (_, 4):

@@ -53,7 +53,7 @@ def choose_size(sizes_N2: NDArray[np.int32], requested: int | None) -> Sizing:
     else:
         size, origin = suggested, "suggested"
     if shared and height == width == size:
-        rule = "none: every image has this size"
+        rule = "kept: every image has this size"
     else:
         rule = "largest centred square of each image, resampled by Lanczos"
     return Sizing(image_size=size, suggested=suggested, origin=origin, rule=rule)

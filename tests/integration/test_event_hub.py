@@ -14,6 +14,7 @@ from sqlalchemy import create_engine, make_url, text
 from api import event_hub, event_stream
 from api.app import create_app
 from api.event_hub import KEPT_BYTES, EventHub
+from api.event_stream import KEEPALIVE_SECONDS
 from core.db.models import Job
 from core.db.session import Database
 from core.jobs.transitions import record
@@ -21,6 +22,7 @@ from core.settings import Settings
 from core.storage.local import LocalStorage
 from tests.support.api import bring, token_of
 from tests.support.leased import add_job
+from tests.support.processes import wait_for
 from tests.support.service import Service
 from tests.support.streams import StreamClient
 
@@ -229,6 +231,29 @@ def test_stopping_the_server_ends_streams_at_once_and_they_go_on_later(
         answer = httpx2.get(url, headers={"Last-Event-ID": "1"}, timeout=10)
         events = [line for line in answer.text.splitlines() if line.startswith("event:")]
         assert events == ["event: cancelled", "event: end"]
+    finally:
+        service.stop()
+        database.engine.dispose()
+
+
+def test_stream_whose_client_has_left_gives_its_place_back_at_once(
+    tmp_path: Path, sqlite_template: str
+) -> None:
+    service = Service(tmp_path / "data", CONDENSERY_OWNER_STREAMS="1")
+    shutil.copyfile(str(make_url(sqlite_template).database), service.data_dir / "condensery.db")
+    database = Database(f"sqlite+pysqlite:///{service.data_dir / 'condensery.db'}")
+    path = f"/v1/jobs/{new_job(database)}/events/stream"
+    service.start_api()
+
+    def is_admitted() -> bool:
+        with httpx2.Client(base_url=service.url, timeout=10) as http, http.stream("GET", path) as answer:
+            assert answer.status_code in (200, 429)
+            # Nothing but the connection says that it leaves: long before the next comment would.
+            return answer.status_code == 200 and "id: 1" in answer.iter_lines()
+
+    try:
+        for _ in range(3):
+            wait_for(is_admitted, seconds=KEEPALIVE_SECONDS / 2)
     finally:
         service.stop()
         database.engine.dispose()

@@ -46,13 +46,13 @@ def job(points: dict[int, Found], evaluated: dict[str, Found], *, iterations: in
 
 
 def plotted(*given: Any, **named: Any) -> Plot:
-    found = accuracy_plot(job(*given, **named))
+    found = accuracy_plot([job(*given, **named)])
     assert found is not None
     return found
 
 
 def test_who_did_not_ask_has_no_curve() -> None:
-    assert accuracy_plot(job({}, {"condensed": (0.5, 0.1)})) is None
+    assert accuracy_plot([job({}, {"condensed": (0.5, 0.1)})]) is None
 
 
 def test_points_band_and_lines_are_where_they_belong() -> None:
@@ -64,13 +64,14 @@ def test_points_band_and_lines_are_where_they_belong() -> None:
     assert [tick.value for tick in plot.y_ticks] == pytest.approx([0.2, 0.4, 0.6, 0.8, 1])
     assert [tick.at for tick in plot.y_ticks] == [100, 75, 50, 25, 0]
     assert [(tick.value, tick.at) for tick in plot.x_ticks] == [(0, 0), (50, 50), (100, 100)]
-    assert [(one.x, one.y, one.finished) for one in plot.points] == [
+    (curve,) = plot.curves
+    assert [(one.x, one.y, one.finished) for one in curve.points] == [
         (25, 87.5, False),
         (50, 75, False),
         (100, 62.5, True),
     ]
-    assert plot.curve == "25,87.5 50,75 100,62.5"
-    assert plot.band == "25,81.25 50,75 100,50 100,75 50,75 25,93.75"
+    assert curve.means == "25,87.5 50,75 100,62.5"
+    assert curve.band == "25,81.25 50,75 100,50 100,75 50,75 25,93.75"
     assert [(line.method, line.y, line.label) for line in plot.lines] == [
         ("whole", 1.25, 1.25),
         ("random", 100, 100),
@@ -83,6 +84,24 @@ def test_labels_of_lines_that_are_close_go_apart_and_stay_inside() -> None:
     labels = [line.label for line in plot.lines]
     assert all(below - above >= 8 for above, below in pairwise(labels))
     assert labels[-1] <= 100
+
+
+def test_curves_of_several_jobs_share_their_axes() -> None:
+    short = job({25: (0.3, 0.05)}, {"condensed": (0.5, 0.1), "random": (0.1, 0.0)}, iterations=50)
+    long = job({50: (0.4, None)}, {"condensed": (0.5, 0.1)})
+    unasked = job({}, {"condensed": (0.5, 0.1)})
+    waiting = job({}, {})
+    plot = accuracy_plot([short, long, unasked, waiting])
+    assert plot is not None
+    assert [[(one.x, one.y) for one in curve.points] for curve in plot.curves] == [
+        [(25, 75), (50, 25)],
+        [(50, 50), (100, 25)],
+        [(100, 25)],
+    ]
+    assert [curve.job for curve in plot.curves] == [short, long, unasked], "none that has nothing to show"
+    assert plot.lines == [], "whose baselines they would be, nobody could tell"
+    assert [curve.label for curve in plot.curves] == [25, 33, 41], "labels do not touch"
+    assert plot.x_ticks[-1].value == 100
 
 
 @pytest.mark.parametrize(
@@ -110,10 +129,13 @@ accuracies = st.tuples(st.floats(0, 1), st.none() | st.floats(0, 0.7))
 )
 def test_everything_is_inside(points: dict[int, Found], evaluated: dict[str, Found]) -> None:
     plot = plotted(dict(sorted(points.items())), evaluated)
-    numbers = [float(n) for text in (plot.band, plot.curve) for pair in text.split() for n in pair.split(",")]
+    (curve,) = plot.curves
+    numbers = [
+        float(n) for text in (curve.band, curve.means) for pair in text.split() for n in pair.split(",")
+    ]
     numbers += [n for line in plot.lines for n in (line.y, line.label)]
     numbers += [tick.at for tick in (*plot.x_ticks, *plot.y_ticks)]
     assert all(0 <= number <= 100 for number in numbers)
     assert 5 <= len(plot.y_ticks) <= 7
     assert {0.0, 100.0} <= {tick.at for tick in plot.y_ticks}, "from end to end"
-    assert [one.y for one in plot.points] == [float(pair.split(",")[1]) for pair in plot.curve.split()]
+    assert [one.y for one in curve.points] == [float(pair.split(",")[1]) for pair in curve.means.split()]
