@@ -1,7 +1,7 @@
 """`python -m bench.api`: measure the API beside what it is compared with, print, and write the section.
 
 Needs PostgreSQL, Redis, curl and wrk, and for the comparison of downloads nginx (Debian: postgresql,
-redis-server, curl, wrk, nginx-light). It starts all servers itself and takes about twelve minutes.
+redis-server, curl, wrk, nginx-light). It starts all servers itself and takes about fifteen minutes.
 """
 
 import os
