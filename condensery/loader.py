@@ -30,6 +30,10 @@ class CondensedSet(Dataset[tuple[Tensor, int]]):
     def __len__(self) -> int:
         return len(self.labels)
 
+    def __repr__(self) -> str:
+        shape = " × ".join(map(str, self.images.shape[1:]))
+        return f"<CondensedSet: {len(self)} images of {shape}, {len(self.classes)} classes>"
+
     def __getitem__(self, index: int) -> tuple[Tensor, int]:
         return self.images[index], int(self.labels[index])
 

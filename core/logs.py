@@ -12,7 +12,7 @@ from core.secrets import Redaction
 from core.settings import Settings
 
 #: What these say at level info says nothing, or what we say ourselves.
-_CHATTY = ("alembic.runtime.migration", "amqp", "celery", "kombu", "uvicorn.access", "uvicorn.error")
+_CHATTY = ("alembic.runtime", "amqp", "celery", "kombu", "uvicorn.access", "uvicorn.error")
 
 
 def configure(settings: Settings, process: str) -> None:

@@ -55,6 +55,7 @@ def watch_job(job: Job) -> Job:
                 next_line = monotonic() + SECONDS_BETWEEN_LINES
                 now = progress.tasks[bar]
                 say(f"{job.id}: {now.description} {now.fields['note']}".rstrip())
+        progress.remove_task(bar)  # what it said last is a line above it
     return job.refresh()
 
 
@@ -67,11 +68,11 @@ def _lines(event: Event) -> Iterator[str]:
     """What stays to be read of it."""
     found = event.data
     if event.type == "estimate":
-        yield f"condensing takes about {duration(found['seconds'])}"
+        yield f"condensing takes about {duration(found['seconds'])}, and is evaluated then"
     elif event.type == "evaluated":
-        yield f"{found['method']}: {found['accuracy']:.1%}"
+        yield f"{found['method']}, network {found['repeat'] + 1}: {found['accuracy']:.1%}"
     elif event.type == "accuracy":
-        yield f"after iteration {found['iteration']}: {found['accuracy']:.1%}"
+        yield f"after iteration {found['iteration']}, network {found['repeat'] + 1}: {found['accuracy']:.1%}"
     elif event.type not in _QUIET:
         yield event.type + (f" to {found['phase']}" if "phase" in found else "")
 

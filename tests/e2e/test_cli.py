@@ -126,8 +126,8 @@ def test_submit_is_interrupted_in_upload_and_follow_and_goes_on(
         assert next(client.datasets.list()).upload_id == begun, "what had come is not sent again"
         assert client.jobs.get(job_id).state in ("queued", "running", "succeeded"), "it is not cancelled"
     running = terminal.type(service.url, *again)
-    running.expect(r"after iteration \d+: \d+\.\d%")
-    running.expect("condensed: ")
+    running.expect(r"after iteration \d+, network 1: \d+\.\d%")
+    running.expect("condensed, network 1: ")
     status, text = end(running)
     assert status == 0, text
     saved = tmp_path / job_id / "condensed.safetensors"

@@ -26,6 +26,7 @@ def test_loads_what_the_export_wrote(channels: int, tmp_path: Path) -> None:
     np.testing.assert_allclose(loaded.pixels().numpy(), by_core.pixels_NCHW(), atol=1e-6)
     image, label = loaded[3]
     assert (image.shape, label) == ((channels, 8, 6), int(made.labels_N[3]))
+    assert f"{len(loaded)} images of {channels} × 8 × 6, {len(NAMES)} classes" in repr(loaded)
 
 
 def test_test_images_are_normalised_as_the_engine_does(tmp_path: Path) -> None:

@@ -44,12 +44,12 @@ def test_a_log_says_how_far_a_job_is(
         for line in (
             "queued",
             "running",
-            "condensing takes about 2 minutes",
+            "condensing takes about 2 minutes, and is evaluated then",
             "condensing 7/50, loss 1.235",
             "evaluating iteration 25, network 1/2 epoch 3/9",
-            "after iteration 25: 25.0%",
+            "after iteration 25, network 1: 25.0%",
             "evaluating whole, network 1/2 epoch 3/9",
-            "whole: 50.0%",
+            "whole, network 1: 50.0%",
             "cancelling",
             "cancelled",
         )
