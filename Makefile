@@ -59,7 +59,7 @@ $(STAMP): requirements.lock pyproject.toml
 	@$(VENV)/bin/uv --version 2>/dev/null | grep -qF "uv $(UV_VERSION)" || $(RUN) -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 	@echo "installing into $(VENV): torch and the rest, some GB, minutes the first time" >&2
 	@# Compiled now: where PYTHONDONTWRITEBYTECODE is set, every process would do it, and torch takes seconds.
-	$(VENV)/bin/uv pip sync --quiet --compile-bytecode --python $(RUN) --require-hashes requirements.lock
+	$(VENV)/bin/uv pip sync $(if $(MAKE_TERMERR),,--quiet) --compile-bytecode --python $(RUN) --require-hashes requirements.lock
 	$(VENV)/bin/uv pip install --quiet --python $(RUN) --no-deps --editable .
 	@touch $(STAMP)
 

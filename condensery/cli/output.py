@@ -115,7 +115,7 @@ def bars(*columns: ProgressColumn) -> Progress:
     console = Console(stderr=True)
     return Progress(
         TextColumn("{task.description}", markup=False),
-        BarColumn(bar_width=20),
+        BarColumn(bar_width=max(5, min(20, console.width - 75))),  # the rest fits into eighty columns
         *columns,
         TimeElapsedColumn(),
         TimeRemainingColumn(),

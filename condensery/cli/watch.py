@@ -35,6 +35,7 @@ def watch_dataset(dataset: Dataset) -> Dataset:
         f"{ready.id}: ready, {splits['train']['count']} training and {splits['test']['count']} test images, "
         f"{len(ready.manifest['classes'])} classes, {ready.image_size} px"
     )
+    say(f"  {ready.manifest['split_rule']}")
     for warning in ready.manifest["report"]["warnings"]:
         say(f"  {warning['code']}: {warning['detail']}")
     return ready
@@ -47,14 +48,16 @@ def watch_job(job: Job) -> Job:
     with bars(TextColumn("{task.fields[note]}", markup=False)) as progress:
         bar = progress.add_task(job.state, total=None, note="")
         next_line = monotonic() + SECONDS_BETWEEN_LINES
+        who = f"{job.id}:"
         for event in job.events():
             _move(event, progress, bar)
             for line in _lines(event):
-                say_above(progress, f"{job.id}: {line}")
+                say_above(progress, f"{who} {line}")
+                who = " "  # the id is half of a terminal's width
             if progress.disable and event.type == "progress" and monotonic() >= next_line:
                 next_line = monotonic() + SECONDS_BETWEEN_LINES
                 now = progress.tasks[bar]
-                say(f"{job.id}: {now.description} {now.fields['note']}".rstrip())
+                say(f"  {now.description} {now.fields['note']}".rstrip())
         progress.remove_task(bar)  # what it said last is a line above it
     return job.refresh()
 

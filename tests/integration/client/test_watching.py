@@ -40,17 +40,19 @@ def test_a_log_says_how_far_a_job_is(
     printed, told = capsys.readouterr()
     assert printed == ""
     assert told.splitlines() == [
-        f"{job.id}: {line}"
-        for line in (
-            "queued",
-            "running",
-            "condensing takes about 2 minutes, and is evaluated then",
-            "condensing 7/50, loss 1.235",
-            "evaluating iteration 25, network 1/2 epoch 3/9",
-            "after iteration 25, network 1: 25.0%",
-            "evaluating whole, network 1/2 epoch 3/9",
-            "whole, network 1: 50.0%",
-            "cancelling",
-            "cancelled",
-        )
+        f"{job.id}: queued",
+        *(
+            f"  {line}"
+            for line in (
+                "running",
+                "condensing takes about 2 minutes, and is evaluated then",
+                "condensing 7/50, loss 1.235",
+                "evaluating iteration 25, network 1/2 epoch 3/9",
+                "after iteration 25, network 1: 25.0%",
+                "evaluating whole, network 1/2 epoch 3/9",
+                "whole, network 1: 50.0%",
+                "cancelling",
+                "cancelled",
+            )
+        ),
     ]
