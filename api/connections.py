@@ -142,7 +142,10 @@ class Connection(H11Protocol):
     def when_lost(self, call: Callable[[], None] | None) -> None:
         """Have this called, in place of what was to be called before; at once if it is lost already."""
         self._lost = call
-        if call is not None and self.transport.is_closing():
+        if call is None:
+            return
+        self.flow.resume_reading()  # paused where a body was announced: only who reads sees the end
+        if self.transport.is_closing():
             call()
 
     async def _copy(self, message: Message, send: Send) -> None:
