@@ -38,5 +38,5 @@ def flat(value: Any, path: str = "") -> dict[str, Any]:
 
 
 def written(name: str, value: Any) -> str:
-    """As `nested` reads it."""
+    """NAME=VALUE; text without quotes."""
     return f"{name}={value if isinstance(value, str) else json.dumps(value)}"
