@@ -29,7 +29,8 @@ def tab_to(page: Page, name: str) -> None:
 def test_by_the_keyboard_alone(browser: Browser, service: Service, token: str, dataset_id: str) -> None:
     with watched(browser, service.url, allowed=("422",)) as page:
         page.goto("/sign-in")
-        page.keyboard.type(token)  # the field has the focus
+        expect(page.get_by_label("API key")).to_be_focused()  # by itself, though only once it is drawn
+        page.keyboard.type(token)
         page.keyboard.press("Enter")
         page.wait_for_url("**/datasets")
         tab_to(page, "Skip to the content")
