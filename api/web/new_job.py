@@ -1,5 +1,7 @@
 """The page of a new job: the form, its estimate, and the job."""
 
+import hashlib
+import json
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
@@ -67,12 +69,22 @@ def submit(
                 spec=_spec(body),
                 priority=body.priority,
                 settings=settings,
-                idempotency_key=f"page-{form.one('once')}" if form.one("once") else None,
+                idempotency_key=_key_of(form.one("once"), dataset, values),
             )
             return RedirectResponse(f"/jobs/{job.id}", 303)
         except InvalidRequest as error:
+            # What is answered here is committed: nothing of the refused job may be, not even its key.
+            session.rollback()
             faults = _fault_of(error)
     return _form(request, caller, session, settings, dataset, values, faults, form)
+
+
+def _key_of(once: str, dataset_id: str, values: dict[str, Any]) -> str | None:
+    """The same for a form that is sent twice; another one if it was changed meanwhile."""
+    if not once:
+        return None
+    filled_in = json.dumps([once, dataset_id, values], sort_keys=True)
+    return f"page-{hashlib.sha256(filled_in.encode()).hexdigest()}"
 
 
 def _form(
