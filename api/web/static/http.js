@@ -13,24 +13,40 @@ export async function ask(method, address, { headers = {}, body, signal } = {}) 
   if (answer.status === 401) {
     location.assign(`/sign-in?next=${encodeURIComponent(location.pathname + location.search)}`);
   }
-  const problem = await answer.json().catch(() => ({ detail: `The service answered ${answer.status}.` }));
-  throw Object.assign(new Error(problem.detail), { status: answer.status });
+  throw Object.assign(new Error(await sentenceOf(answer)), { status: answer.status });
 }
 
-export async function askJson(method, address, value) {
-  const content = value === undefined ? {} : { headers: { "Content-Type": "application/json" }, body: JSON.stringify(value) };
-  return (await ask(method, address, content)).json();
+// What a refusal says, as a sentence that others can follow: a problem's detail has no full stop.
+export async function sentenceOf(answer) {
+  const problem = await answer.json().catch(() => null);
+  const text = problem?.detail || `The service answered ${answer.status}`;
+  return text.replace(/^[a-z](?=[a-z']* )/, (first) => first.toUpperCase()).replace(/[^.!?…]$/, "$&.");
+}
+
+export async function askJson(method, address, value, options = {}) {
+  const content = value === undefined ? {} : { body: JSON.stringify(value) };
+  const type = value === undefined ? {} : { "Content-Type": "application/json" };
+  return (await ask(method, address, { ...content, ...options, headers: { ...type, ...options.headers } })).json();
 }
 
 // The page at an address, parsed.
 export async function askPage(address, options = {}) {
   const answer = await fetch(address, { headers: { Accept: "text/html" }, ...options });
   if (answer.redirected && new URL(answer.url).pathname === "/sign-in") location.assign(answer.url);
-  if (!answer.ok && answer.status !== 422) throw new Error(`The service answered ${answer.status}.`);
+  if (!answer.ok && answer.status !== 422) {
+    throw Object.assign(new Error(`The service answered ${answer.status}.`), { status: answer.status });
+  }
   return new DOMParser().parseFromString(await answer.text(), "text/html");
 }
 
-export const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+// Rejects at once when it is aborted.
+export function pause(ms, signal) {
+  return new Promise((resolve, reject) => {
+    signal?.throwIfAborted();
+    const timer = setTimeout(resolve, ms);
+    signal?.addEventListener("abort", () => { clearTimeout(timer); reject(signal.reason); }, { once: true });
+  });
+}
 
 export function bytes(count) {
   const units = ["B", "kB", "MB", "GB", "TB"];

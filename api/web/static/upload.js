@@ -7,6 +7,7 @@ const PIECE = 4 << 20;
 const TUS = { "Tus-Resumable": "1.0.0" };
 const MEMORY = "condensery.uploads";
 const TRIES = 6;
+const AT_ONCE = 2; // more would only share the line
 
 const drop = document.getElementById("drop");
 const chooser = document.getElementById("file");
@@ -23,6 +24,17 @@ function remember(name, address) {
   localStorage.setItem(MEMORY, JSON.stringify(all));
 }
 
+const live = new Map(); // by name of the file: what is being sent, waits, or is paused
+const waiting = [];
+let sending = 0;
+
+function sendNext() {
+  while (sending < AT_ONCE && waiting.length) {
+    sending += 1;
+    waiting.shift().work().finally(() => { sending -= 1; sendNext(); });
+  }
+}
+
 class Transfer {
   constructor(file) {
     this.file = file;
@@ -36,24 +48,31 @@ class Transfer {
     this.button = button("Pause", () => (this.aborter ? this.hold() : this.go()));
     this.box.append(this.title, this.bar, this.text, this.button, " ", button("Discard", () => this.discard()));
     transfers.prepend(this.box);
+    live.set(this.name, this);
   }
 
-  async go() {
+  go() {
     this.aborter = new AbortController();
     this.button.textContent = "Pause";
+    this.text.textContent = "Waits until others are sent.";
+    waiting.push(this);
+    sendNext();
+  }
+
+  // To the end, or until it is paused or fails; never throws.
+  async work() {
+    const { signal } = this.aborter;
+    this.failures = 0;
+    this.text.textContent = "Begins.";
     try {
-      const address = await this.send(this.aborter.signal);
-      this.button.hidden = true;
+      this.whole ??= await this.send(signal); // its address: what was sent whole is not looked for again
       this.text.textContent = "Sent. It becomes a data set now.";
-      const upload = await askJson("GET", address);
-      const dataset = await askJson("POST", "/v1/datasets", { upload_id: upload.id, name: this.file.name.slice(0, 200) });
-      remember(this.name, null);
-      location.assign(`/datasets/${dataset.id}`);
+      this.done(await this.make(this.whole, signal));
     } catch (error) {
-      this.aborter = null;
-      this.button.textContent = "Go on";
-      if (error.name === "AbortError") { this.text.textContent = `Paused at ${bytes(this.bar.value)} of ${bytes(this.file.size)}.`; return; }
-      this.text.textContent = `${error.message} What was sent is kept: go on when that is mended.`;
+      if (error.status === 404) this.whole = null;
+      if (signal.aborted) return; // whoever did that has said so
+      this.stop();
+      this.text.textContent = `${error.message} What was sent is kept: ${error.advice ?? "go on when that is mended"}.`;
       state.textContent = `${this.file.name}: ${error.message}`;
     }
   }
@@ -61,8 +80,9 @@ class Transfer {
   // Sends what is missing; a broken connection is tried again, ever more slowly, from where the service is.
   async send(signal) {
     const began = performance.now();
-    let address = null, offset = 0, from = 0, failures = 0;
+    let address = null, offset = 0, from = 0;
     while (address === null || offset < this.file.size) {
+      signal.throwIfAborted();
       try {
         if (address === null) {
           [address, offset] = await this.begin(signal);
@@ -70,22 +90,51 @@ class Transfer {
           continue;
         }
         this.show(offset, began, from);
-        const body = this.file.slice(offset, offset + PIECE);
+        const body = await this.read(offset);
         const headers = { ...TUS, "Upload-Offset": String(offset), "Content-Type": "application/offset+octet-stream" };
         const answer = await ask("PATCH", address, { headers, body, signal });
         offset = Number(answer.headers.get("Upload-Offset"));
-        failures = 0;
+        this.failures = 0;
       } catch (error) {
-        const passing = error.status === 0 || error.status === 423 || error.status === 409 || error.status >= 500;
-        if (!passing || (failures += 1) > TRIES) throw error;
-        this.text.textContent = `${error.message} Trying again.`;
-        await pause(300 * 2 ** failures);
-        signal.throwIfAborted();
+        await this.outwait(error, signal);
         address = null;
       }
     }
+    signal.throwIfAborted();
     this.show(offset, began, from);
     return address;
+  }
+
+  // Read here and not by the request, which would not tell a file that has gone from a service that has.
+  async read(offset) {
+    try {
+      return await this.file.slice(offset, offset + PIECE).arrayBuffer();
+    } catch {
+      const message = "The file cannot be read any more: it was changed, moved or deleted since it was chosen.";
+      throw Object.assign(new Error(message), { advice: "go on if the file is there again as it was, else discard it and choose it anew" });
+    }
+  }
+
+  // The data set. Named by its upload, so that one whose answer was lost is found again, after a reload too.
+  async make(address, signal) {
+    const upload_id = address.split("/").at(-1);
+    const options = { headers: { "Idempotency-Key": `page-${upload_id}` }, signal };
+    for (;;) {
+      try {
+        return await askJson("POST", "/v1/datasets", { upload_id, name: this.file.name.slice(0, 200) }, options);
+      } catch (error) {
+        await this.outwait(error, signal);
+      }
+    }
+  }
+
+  // Throws what does not pass by itself.
+  async outwait(error, signal) {
+    signal.throwIfAborted();
+    const passing = error.status === 0 || [408, 409, 423].includes(error.status) || error.status >= 500;
+    if (!passing || (this.failures += 1) > TRIES) throw error;
+    this.text.textContent = `${error.message} Trying again.`;
+    await pause(300 * 2 ** this.failures, signal);
   }
 
   async begin(signal) {
@@ -118,13 +167,38 @@ class Transfer {
   }
 
   hold() {
-    this.aborter.abort();
+    this.stop();
+    this.text.textContent = `Paused at ${bytes(this.bar.value)} of ${bytes(this.file.size)}.`;
+  }
+
+  // Whether it is being sent or waits.
+  stop() {
+    this.aborter?.abort();
+    this.aborter = null;
+    if (waiting.includes(this)) waiting.splice(waiting.indexOf(this), 1);
+    this.button.textContent = "Go on";
+  }
+
+  // Away only from what needs the page no more: another transfer would break off, and the link of another go.
+  done(dataset) {
+    remember(this.name, null);
+    live.delete(this.name);
+    const address = `/datasets/${dataset.id}`;
+    if (transfers.querySelectorAll(".transfer:not([data-left])").length === 1) { location.assign(address); return; }
+    const link = Object.assign(document.createElement("a"), { href: address, textContent: this.file.name });
+    const text = document.createElement("p");
+    text.append(link, " is sent, and is being read now.");
+    const focused = this.box.contains(document.activeElement);
+    this.box.replaceChildren(text);
+    if (focused) link.focus();
+    state.textContent = `${this.file.name} is sent.`;
   }
 
   async discard() {
-    this.aborter?.abort();
-    await forget(this.name);
+    this.stop();
+    live.delete(this.name);
     this.box.remove();
+    await forget(this.name);
   }
 }
 
@@ -137,25 +211,34 @@ function button(text, action) {
 async function forget(name) {
   const address = remembered()[name];
   remember(name, null);
+  chooser.focus(); // the button is gone
   if (address) await ask("DELETE", address, { headers: TUS }).catch(() => {}); // it expires by itself
   offer();
 }
 
-function take(file) {
-  state.textContent = "";
-  if (!file) return;
-  if (!file.size || file.size > limit) {
-    state.textContent = file.size ? `${file.name} has ${bytes(file.size)}; the limit is ${bytes(limit)}.` : `${file.name} is empty, or a folder: pack it into a zip first.`;
-    return;
+function take(files, folders = []) {
+  const refused = folders.map((one) => `${one.name} is a folder: pack it into a zip, and drop that.`);
+  for (const file of files) {
+    const name = nameOf(file);
+    if (!file.size) refused.push(`${file.name} is empty.`);
+    else if (file.size > limit) refused.push(`${file.name} has ${bytes(file.size)}; the limit is ${bytes(limit)}.`);
+    else if (!live.has(name)) { document.getElementById(`left-${name}`)?.remove(); new Transfer(file).go(); }
+    else if (!live.get(name).aborter) live.get(name).go();
   }
-  document.getElementById(`left-${nameOf(file)}`)?.remove();
-  new Transfer(file).go();
+  state.textContent = refused.join(" ");
+}
+
+// A folder is among the files, too, as one that cannot be read.
+function takeDropped({ items, files }) {
+  const entries = [...items].filter((one) => one.kind === "file").map((one) => one.webkitGetAsEntry());
+  const isFolder = (_, n) => entries[n]?.isDirectory;
+  take([...files].filter((...one) => !isFolder(...one)), [...files].filter(isFolder));
 }
 
 // What was broken off by a reload: the file must be chosen again, the bytes that were sent need not.
 function offer() {
   for (const old of transfers.querySelectorAll("[data-left]")) old.remove();
-  for (const name of Object.keys(remembered())) {
+  for (const name of Object.keys(remembered()).filter((one) => !live.has(one))) {
     const [file, size] = name.split("\n");
     const box = Object.assign(document.createElement("div"), { className: "transfer", id: `left-${name}` });
     box.dataset.left = "";
@@ -167,7 +250,7 @@ function offer() {
 }
 
 offer();
-chooser.addEventListener("change", () => { take(chooser.files[0]); chooser.value = ""; });
+chooser.addEventListener("change", () => { take(chooser.files); chooser.value = ""; });
 for (const kind of ["dragover", "dragenter"]) drop.addEventListener(kind, (event) => { event.preventDefault(); drop.classList.add("over"); });
 for (const kind of ["dragleave", "drop"]) drop.addEventListener(kind, () => drop.classList.remove("over"));
-drop.addEventListener("drop", (event) => { event.preventDefault(); take(event.dataTransfer.files[0]); });
+drop.addEventListener("drop", (event) => { event.preventDefault(); takeDropped(event.dataTransfer); });

@@ -4,10 +4,9 @@ import hashlib
 import re
 from pathlib import Path
 
-import httpx2
-from playwright.sync_api import Browser, Page, Route, expect
+from playwright.sync_api import Browser, Page, expect
 
-from tests.support.browser import assert_fits_and_is_accessible, drop, watched
+from tests.support.browser import drop, watched
 from tests.support.service import Service
 
 #: What the form is filled in with: seconds of work.
@@ -36,7 +35,7 @@ def test_from_the_key_to_the_downloaded_set(
         page.get_by_label("API key").fill(token)
         page.get_by_role("button", name="Sign in").click()
 
-        drop(page, digits_zip, "my <digits>.zip")
+        drop(page, (digits_zip, "my <digits>.zip"))
         page.wait_for_url("**/datasets/ds_*")
         expect(page.locator("#summary")).to_contain_text("ready", timeout=60_000)
         expect(page.get_by_role("heading", level=1)).to_have_text("my <digits>.zip")
@@ -83,41 +82,3 @@ def test_from_the_key_to_the_downloaded_set(
         expect(page.locator("#curve canvas")).to_be_visible()
         expect(page.get_by_role("row", name="iterations")).to_contain_text("20")
         expect(page.get_by_role("row", name="iterations")).to_contain_text("60")
-
-
-def test_upload_is_paused_and_goes_on_after_a_reload(page: Page, api: httpx2.Client, tmp_path: Path) -> None:
-    """What was sent is not sent again: of a file of two pieces, the second is let through only later."""
-    file = tmp_path / "large.bin"
-    file.write_bytes(b"0123456789abcdef" * (5 << 16))  # 5 MiB
-    sent: list[int] = []
-    held: list[Route] = []
-
-    def second_piece_waits(route: Route) -> None:
-        if route.request.method == "PATCH":
-            sent.append(int(route.request.headers["upload-offset"]))
-        if sent in ([], [0]):
-            route.continue_()
-        else:
-            held.append(route)
-
-    page.route("**/v1/uploads/*", second_piece_waits)
-    drop(page, file, "large.bin")
-    expect(page.locator(".transfer progress")).to_have_attribute("value", str(4 << 20))
-    page.get_by_role("button", name="Pause").click()
-    expect(page.locator(".transfer")).to_contain_text("Paused at 4.19 MB of 5.24 MB.")
-    for route in held:
-        route.abort()  # or it would go on once nothing holds it
-    page.unroute_all(behavior="ignoreErrors")
-
-    page.reload()
-    expect(page.locator(".transfer")).to_contain_text("Choose the same file again")
-    assert_fits_and_is_accessible(page)
-    with page.expect_request(lambda request: request.method == "PATCH") as again:
-        drop(page, file, "large.bin")
-    assert again.value.headers["upload-offset"] == str(4 << 20)
-    page.wait_for_url("**/datasets/ds_*")
-    expect(page.locator("#live")).to_contain_text("It cannot be used")
-    assert_fits_and_is_accessible(page)
-    whole = [one for one in api.get("/v1/uploads").json()["data"] if one["file_name"] == "large.bin"]
-    assert [one["sha256"] for one in whole] == [hashlib.sha256(file.read_bytes()).hexdigest()]
-    assert sent == [0, 4 << 20]
