@@ -8,7 +8,7 @@ import typer
 
 from condensery.cli.connection import client_of, patient_client_of
 from condensery.cli.group import Failed, Interrupted
-from condensery.cli.output import AsJson, command, put, put_facts, put_json, put_table, say
+from condensery.cli.output import AsJson, command, counted, put, put_facts, put_json, put_table, say
 from condensery.cli.transfer import send
 from condensery.cli.watch import watch_dataset
 from condensery.client.resources import Dataset
@@ -123,7 +123,7 @@ def _facts(dataset: Dataset, report: dict[str, Any] | None) -> list[tuple[str, A
         ("format", report["source_format"]),
         ("images", ", ".join(f"{one['count']} {name}" for name, one in report["splits"].items())),
         ("classes", len(report["classes"])),
-        ("image", f"{report['image_size']} px, {report['channels']} channels"),
+        ("image", f"{report['image_size']} px, {counted(report['channels'], 'channel')}"),
         *(("warning", f"{one['code']}: {one['detail']}") for one in report["warnings"]),
         ("sensible ipc", ", ".join(map(str, suggested)) or None),
     ]

@@ -3,16 +3,19 @@ mistake or a server that is away."""
 
 import os
 import sys
-from pathlib import Path
 from typing import Any
 
 import typer
 from typer.core import TyperGroup
+from typer.exceptions import TyperException
 
-from condensery.cli.output import say
+from condensery.cli.outcome import document, wants_json
+from condensery.cli.output import put_json, put_json_line, say, sentence_of
 from condensery.client.errors import ApiError, CondenseryError, ConnectionFailed, UnexpectedAnswer
 
 INTERRUPTED = 130
+#: The command whose JSON is an object a line.
+_LINES = "events"
 
 
 class Interrupted(Exception):
@@ -24,16 +27,20 @@ class Failed(Exception):
 
 
 class Group(TyperGroup):
-    """All commands."""
+    """All commands. With --json whatever becomes of one is on standard output, too."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        ctx.meta["json"] = wants_json(args)
+        return super().parse_args(ctx, args)
 
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
-        except Interrupted as stop:
-            say(f"\n{stop}")
-            raise typer.Exit(INTERRUPTED) from stop
-        except KeyboardInterrupt as stop:
-            say("\ninterrupted")
+        except (Interrupted, KeyboardInterrupt) as stop:
+            interrupted = Interrupted(str(stop) or "interrupted")
+            say(f"\n{interrupted}")
+            if ctx.invoked_subcommand != _LINES:  # there it is how one ends
+                _put(ctx, interrupted)
             raise typer.Exit(INTERRUPTED) from stop
         except BrokenPipeError as error:
             # Whoever read the output has enough of it; what is left must not be flushed into the closed pipe.
@@ -41,7 +48,16 @@ class Group(TyperGroup):
             raise typer.Exit(1) from error
         except (CondenseryError, Failed, OSError) as error:
             say(f"condensery: {_sentence(error)}")
+            _put(ctx, error)
             raise typer.Exit(1) from error
+        except TyperException as error:  # a command or an option that there is not, which typer tells
+            _put(ctx, error)
+            raise
+
+
+def _put(ctx: Any, error: Exception) -> None:
+    if ctx.meta["json"]:
+        (put_json_line if ctx.invoked_subcommand == _LINES else put_json)(document(error))
 
 
 def _sentence(error: Exception) -> str:
@@ -53,6 +69,4 @@ def _sentence(error: Exception) -> str:
             return f"{error.detail}\nThe key goes into {where}"
         case UnexpectedAnswer():
             return f"{error}\nAnother server: CONDENSERY_SERVER, or --server"
-        case OSError(filename=str() | Path()):
-            return f"{error.filename}: {error.strerror}"
-    return str(error)
+    return sentence_of(error)

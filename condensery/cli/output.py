@@ -5,7 +5,7 @@ import shlex
 import shutil
 import sys
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,6 +16,7 @@ from rich.progress import (
     BarColumn,
     Progress,
     ProgressColumn,
+    Task,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
@@ -64,6 +65,14 @@ def put_facts(facts: Iterable[tuple[str, Any]]) -> None:
     _print(table, facts)
 
 
+def sentence_of(error: Exception) -> str:
+    """What went wrong; of a file, which one."""
+    match error:
+        case OSError(filename=str() | Path()):
+            return f"{error.filename}: {error.strerror}"
+    return str(error)
+
+
 def _print(table: Table, rows: Iterable[Iterable[Any]]) -> None:
     for row in rows:
         table.add_row(*(Text(cell(one)) for one in row))
@@ -107,7 +116,22 @@ def duration(seconds: float) -> str:
         return f"{hours / 24:.0f} days"
     if minutes >= 90:
         return f"{hours:.1f} hours"
-    return f"{minutes:.0f} minutes" if seconds >= 90 else f"{seconds:.0f} seconds"
+    return f"{minutes:.0f} minutes" if seconds >= 90 else counted(round(seconds), "second")
+
+
+def counted(count: int, one: str, more: str | None = None) -> str:
+    """`1 image`, `2 images`; `more` where an s is not enough."""
+    return f"{count} {one if count == 1 else more or one + 's'}"
+
+
+class TimeLeftColumn(TimeRemainingColumn):
+    """What the task's field `left` says, in seconds; without it, judged by the pace so far."""
+
+    def render(self, task: Task) -> Text:
+        left = task.fields.get("left")
+        if left is None:
+            return super().render(task)
+        return Text(str(timedelta(seconds=round(left))), style="progress.remaining")
 
 
 def bars(*columns: ProgressColumn) -> Progress:
@@ -118,22 +142,34 @@ def bars(*columns: ProgressColumn) -> Progress:
         BarColumn(bar_width=max(5, min(20, console.width - 75))),  # the rest fits into eighty columns
         *columns,
         TimeElapsedColumn(),
-        TimeRemainingColumn(),
+        TimeLeftColumn(),
         console=console,
         disable=not console.is_terminal,
     )
 
 
 def command(*words: str) -> str:
-    """How to type a command: with the path of the program where it would not be found without."""
-    typed = sys.argv[0]
-    found = Path(typed).name != "condensery" or shutil.which("condensery")
-    return shlex.join(["condensery" if found else typed, *words])
+    """How to type a command: with the path of the program if it was called so, for the same server."""
+    program, *typed = sys.argv
+    # Found on the PATH, it is called by the very path that the search gives.
+    by_name = Path(program).name != "condensery" or program == shutil.which("condensery")
+    return shlex.join(["condensery" if by_name else program, *_server(typed), *words])
 
 
 def same_command(source: str | None = None, instead: str | None = None) -> str:
     """The command that is running, with another source if one is given."""
     words = sys.argv[1:]
+    words = words[len(_server(words)) :]
     if source is not None and instead is not None:
         words[words.index(source)] = instead
     return command(*words)
+
+
+def _server(words: list[str]) -> list[str]:
+    """The --server that stands before the command."""
+    match words:
+        case ["--server", address, *_]:
+            return ["--server", address]
+        case [word, *_] if word.startswith("--server="):
+            return [word]
+    return []

@@ -107,8 +107,6 @@ def _finish(job: Job, formats: list[str], output: Path | None, as_json: bool) ->
             f"To stop it: {command('cancel', job.id)}"
         ) from stop
     if ended.state != "succeeded":
-        if as_json:
-            put_json({"job": dict(ended.raw), "files": []})
         raise JobFailed(ended)
     saved = fetch(ended, formats, output)
     if as_json:

@@ -8,7 +8,7 @@ from rich.progress import DownloadColumn, TransferSpeedColumn
 
 from condensery.cli.connection import patient_client_of
 from condensery.cli.group import Interrupted
-from condensery.cli.output import AsJson, bars, command, put, put_json, same_command, size
+from condensery.cli.output import AsJson, bars, command, counted, put, put_json, same_command, size
 from condensery.client.client import Client
 from condensery.client.errors import NotOffered
 from condensery.client.fields import Upload
@@ -86,7 +86,7 @@ def download(
 
 def put_saved(saved: list[dict[str, Any]]) -> None:
     for one in saved:
-        put(f"{one['path']}  {one['size']} bytes  SHA-256 {one['sha256']}")
+        put(f"{one['path']}  {counted(one['size'], 'byte')}  SHA-256 {one['sha256']}")
 
 
 def _save(artifact: Artifact, folder: Path, again: str) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Any
 from rich.progress import Progress, TaskID, TextColumn
 
 from condensery.cli.group import Failed
-from condensery.cli.output import bars, duration, say
+from condensery.cli.output import bars, counted, duration, say
 from condensery.client.fields import Event
 from condensery.client.resources import Dataset, Job
 
@@ -30,10 +30,10 @@ def watch_dataset(dataset: Dataset) -> Dataset:
     ready = dataset.wait()
     if ready.manifest is None:
         raise Failed(f"{ready.id} is ready, but has no manifest")
-    splits = ready.manifest["splits"]
+    train, test = (ready.manifest["splits"][name]["count"] for name in ("train", "test"))
     say(
-        f"{ready.id}: ready, {splits['train']['count']} training and {splits['test']['count']} test images, "
-        f"{len(ready.manifest['classes'])} classes, {ready.image_size} px"
+        f"{ready.id}: ready, {train} training and {counted(test, 'test image')}, "
+        f"{counted(len(ready.manifest['classes']), 'class', 'classes')}, {ready.image_size} px"
     )
     say(f"  {ready.manifest['split_rule']}")
     for warning in ready.manifest["report"]["warnings"]:
@@ -46,7 +46,7 @@ def watch_job(job: Job) -> Job:
     if job.ended:
         return job.refresh()
     with bars(TextColumn("{task.fields[note]}", markup=False)) as progress:
-        bar = progress.add_task(job.state, total=None, note="")
+        bar = progress.add_task(job.state, total=None, note="", left=None)
         next_line = monotonic() + SECONDS_BETWEEN_LINES
         who = f"{job.id}:"
         for event in job.events():
@@ -57,7 +57,7 @@ def watch_job(job: Job) -> Job:
             if progress.disable and event.type == "progress" and monotonic() >= next_line:
                 next_line = monotonic() + SECONDS_BETWEEN_LINES
                 now = progress.tasks[bar]
-                say(f"  {now.description} {now.fields['note']}".rstrip())
+                say(f"  {now.description} {now.fields['note']}{_left(now.fields['left'])}".rstrip())
         progress.remove_task(bar)  # what it said last is a line above it
     return job.refresh()
 
@@ -83,11 +83,13 @@ def _lines(event: Event) -> Iterator[str]:
 def _move(event: Event, progress: Progress, bar: TaskID) -> None:
     found = event.data
     if event.type == "progress" and (now := found.get("evaluating")):
-        _advance(progress, bar, f"evaluating iteration {found['iteration']}, {_network(now)}", now)
+        stage = f"evaluating iteration {found['iteration']}, {_network(now)}"
+        _advance(progress, bar, stage, {"seconds_left": found.get("seconds_left"), **now})
     elif event.type == "progress" and found.get("phase") == "condense":
         done, total = found["iteration"], found["iterations"]
         _stage(progress, bar, "condensing", total)
-        progress.update(bar, completed=done, note=f"{done}/{total}, loss {found['loss']:.4g}")
+        note = f"{done}/{total}, loss {found['loss']:.4g}"
+        progress.update(bar, completed=done, note=note, left=found.get("seconds_left"))
     elif event.type == "progress" and found.get("phase") == "evaluate":
         _advance(progress, bar, f"evaluating {found['method']}, {_network(found)}", found)
     elif event.type == "phase":
@@ -102,7 +104,8 @@ def _network(found: dict[str, Any]) -> str:
 
 def _advance(progress: Progress, bar: TaskID, stage: str, at: dict[str, Any]) -> None:
     _stage(progress, bar, stage, at["epochs"])
-    progress.update(bar, completed=at["epoch"], note=f"epoch {at['epoch']}/{at['epochs']}")
+    note, left = f"epoch {at['epoch']}/{at['epochs']}", at.get("seconds_left")
+    progress.update(bar, completed=at["epoch"], note=note, left=left)
 
 
 def _stage(progress: Progress, bar: TaskID, name: str, total: int | None = None) -> None:
@@ -110,4 +113,9 @@ def _stage(progress: Progress, bar: TaskID, name: str, total: int | None = None)
     task = progress.tasks[bar]
     if task.description != name:
         task.total = total
-        progress.reset(bar, description=name, note="")
+        progress.reset(bar, description=name, note="", left=None)
+
+
+def _left(seconds: float | None) -> str:
+    """Of the whole phase, where the server says it."""
+    return "" if seconds is None else f", {duration(seconds)} left"

@@ -1,16 +1,20 @@
 """What tests of the client and of the command line share: an API without a worker, and its database."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner, Result
 
 from condensery import Client, Dataset
+from condensery.cli import app
 from core.db.session import Database
 from tests.support.api import make_ready
 from tests.support.breaking_proxy import BreakingProxy
 from tests.support.service import Service
+
+Run = Callable[..., Result]
 
 
 @pytest.fixture(scope="module")
@@ -61,3 +65,20 @@ def dataset(client: Client, database: Database, file: Path) -> Dataset:
     made = client.datasets.add(file)
     make_ready(database, made.id)
     return made.wait()
+
+
+@pytest.fixture
+def run(service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Runs `condensery …` in a folder and a home directory of its own."""
+    for name in [name for name in os.environ if name.startswith("CONDENSERY_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("CONDENSERY_SERVER", service.url)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.chdir(tmp_path)
+
+    def run(*words: str) -> Result:
+        done = CliRunner().invoke(app, words)
+        assert "Traceback" not in done.output, done.output
+        return done
+
+    return run

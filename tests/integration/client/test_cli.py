@@ -2,41 +2,21 @@
 
 import json
 import os
-from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
 from condensery import Client
-from condensery.cli import app
 from core.db.models import AccuracyPoint
 from core.db.session import Database
 from core.settings import Settings
 from core.storage.local import LocalStorage
+from tests.integration.client.conftest import Run
 from tests.support.api import add_artifact, bring, make_ready
 from tests.support.service import Service
-
-Run = Callable[..., Result]
-
-
-@pytest.fixture
-def run(service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Runs `condensery …` in a folder and a home directory of its own."""
-    for name in [name for name in os.environ if name.startswith("CONDENSERY_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("CONDENSERY_SERVER", service.url)
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
-    monkeypatch.chdir(tmp_path)
-
-    def run(*words: str) -> Result:
-        done = CliRunner().invoke(app, words)
-        assert "Traceback" not in done.output, done.output
-        return done
-
-    return run
 
 
 def succeeds(result: Result) -> Any:
