@@ -71,6 +71,17 @@ def test_logits_gradients_and_statistics_are_each_networks_own(config: NetworkCo
         assert torch.allclose(together(x_MBCHW)[2], network(x_MBCHW[2]), rtol=0, atol=1e-10)
 
 
+def test_a_width_that_the_compiled_blocks_can_do_gives_each_networks_own_logits() -> None:
+    """In float32 on a CPU: the compiled blocks know no groups."""
+    config = NetworkConfig(width=32, depth=2)
+    networks = [build(config, 3, (16, 16), 4, generator(0, m, "network")) for m in range(2)]
+    x_MBCHW = torch.randn(2, 5, 3, 16, 16, generator=generator(1, 0, "images"))
+    with torch.no_grad():
+        logits_MBL = SideBySide(networks)(x_MBCHW)
+        for m, network in enumerate(networks):
+            assert torch.allclose(logits_MBL[m], network(x_MBCHW[m]), rtol=0, atol=1e-4)
+
+
 @pytest.mark.parametrize("norm", ["instance", "batch"])
 @pytest.mark.parametrize("whole", [False, True])
 def test_the_scores_are_those_of_one_after_another(norm: str, whole: bool) -> None:
