@@ -93,7 +93,7 @@ class SmallClassesOut(BaseModel):
 
 
 class SmallByLimitOut(BaseModel):
-    batch_real: SmallClassesOut = Field(description="Their real batches are drawn with replacement.")
+    batch_real: SmallClassesOut = Field(description="Their real batches repeat images.")
     ipc: SmallClassesOut = Field(
         description="Their images are repeated in the baselines' selections, and in the initial images if "
         "these are real ones."

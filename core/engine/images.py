@@ -66,10 +66,6 @@ class LabelledImages:
         """The classes that have at least one image, ascending."""
         return tuple(c for c, indices in enumerate(self.indices_by_class) if len(indices))
 
-    def classes_smaller_than(self, count: int) -> tuple[int, ...]:
-        """The classes that have images, but fewer than `count`, ascending."""
-        return tuple(c for c in self.classes if len(self.indices_by_class[c]) < count)
-
     def labels(self, indices_N: Tensor, device: torch.device | str) -> Tensor:
         """int64 labels of the images at `indices_N`."""
         return torch.as_tensor(self.labels_N)[indices_N].to(device, non_blocking=True)

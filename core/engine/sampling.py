@@ -5,7 +5,8 @@ from torch import Tensor
 
 
 def sample(indices_M: Tensor, count: int, generator: torch.Generator) -> Tensor:
-    """`count` of the indices, uniformly: without replacement if there are enough, else with.
+    """`count` of the indices, uniformly and without replacement; each equally often, up to one, if that are
+    more than there are.
 
     Args:
         indices_M: int64, M ≥ 1, on the CPU as the generator is.
@@ -17,7 +18,9 @@ def sample(indices_M: Tensor, count: int, generator: torch.Generator) -> Tensor:
     if size == 0:
         raise ValueError("no images to sample from")
     if size < count:
-        return indices_M[torch.randint(size, (count,), generator=generator)]
+        # All of them over and over, and a part once more: drawing with replacement would leave some out.
+        rounds = [torch.randperm(size, generator=generator) for _ in range(-(-count // size))]
+        return indices_M[torch.cat(rounds)[:count]]
     if size < 2 * count:
         return indices_M[torch.randperm(size, generator=generator)[:count]]
     # Drawing with replacement and keeping the first `count` distinct ones samples without replacement, at a

@@ -21,8 +21,8 @@ NAMED_CLASSES = 20
 def small_classes(spec: JobSpec, images_by_class: list[tuple[str, int]]) -> dict[str, dict[str, Any]]:
     """Which classes have fewer images than `batch_real`, and than `ipc`.
 
-    The first ones' real batches are drawn with replacement. The second ones' initial images, and the
-    baselines' selections, repeat images.
+    The first ones' real batches repeat images; so do the second ones' initial images, and the baselines'
+    selections. Each image is there equally often, up to one.
 
     Args:
         images_by_class: name and images in the training split. A class without any takes no part.
