@@ -86,7 +86,8 @@ def condense(
     found_to_fit = state.micro_batch
 
     for t in range(state.iteration, config.iterations):
-        initialise(network, generator(config.seed, t, "network", device))
+        # `embed` needs no classifier, whose numbers would be the last to be drawn.
+        initialise(network.blocks, generator(config.seed, t, "network", device))
         real_chance = generator(config.seed, t, "real batch")
         augment_chance = generator(config.seed, t, "augmentation")
         chosen = [sample(real.indices_by_class[c], config.batch_real, real_chance) for c in real.classes]

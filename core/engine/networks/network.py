@@ -20,6 +20,11 @@ class Network(Protocol):
     def couples_samples(self) -> bool: ...
 
     @property
+    def blocks(self) -> nn.Module:
+        """All layers that `embed` uses, and no other; they are the first to be initialised."""
+        ...
+
+    @property
     def training(self) -> bool: ...
 
     def embed(self, x_NCHW: Tensor) -> Tensor:

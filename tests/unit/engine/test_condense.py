@@ -4,8 +4,9 @@ import random
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from core.engine import condense as condensation
 from core.engine.augment import draw
 from core.engine.condense import CHECK_EVERY, Step, condense
 from core.engine.config import CondenseConfig, NetworkConfig
@@ -13,6 +14,7 @@ from core.engine.errors import NumericalError
 from core.engine.images import LabelledImages
 from core.engine.matching import matching_loss_and_gradient
 from core.engine.networks import build
+from core.engine.networks.initialise import initialise
 from core.engine.sampling import sample
 from core.engine.seeds import generator
 from core.engine.state import CondenseState, check_finite, initial_state, synthetic_labels
@@ -263,3 +265,17 @@ def test_a_thousand_classes() -> None:
     network = NetworkConfig(width=8, depth=2)
     config = CondenseConfig(ipc=2, iterations=1, batch_real=4, init="noise", network=network)
     assert_whole_run(random_images((3,) * 1000), config)
+
+
+def test_only_what_embeds_is_drawn_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A reference that draws whole networks, classifier and all, gives the same bits: see above."""
+    drawn: list[nn.Module] = []
+
+    def initialised(module: nn.Module, chance: torch.Generator) -> None:
+        drawn.append(module)
+        initialise(module, chance)
+
+    monkeypatch.setattr(condensation, "initialise", initialised)
+    last(random_images(), dataclasses.replace(CONFIG, iterations=3))
+    assert len(drawn) == 3
+    assert not any(isinstance(layer, nn.Linear) for module in drawn for layer in module.modules())
