@@ -66,7 +66,8 @@ def cost(spec: JobSpec, data: DataFacts) -> Cost:
         flops_per_iteration=flops,
         condensation_flops=config.iterations * flops,
         evaluation_flops=_on_the_way(spec, data)
-        + sum(_evaluation(one, data) for one in spec.architectures()),
+        + sum(_on_few_images(one, data) for one in spec.architectures())
+        + _on_the_whole(spec, data),
         memory_bytes=FLOAT_BYTES * (3 * pixels + maps * (config.batch_real + KEPT_MAPS * spec.ipc)),
     )
 
@@ -83,17 +84,30 @@ def convnet(network: NetworkConfig, image_size: int, channels: int) -> tuple[int
     return flops, maps
 
 
-def _evaluation(spec: JobSpec, data: DataFacts) -> int:
+def _on_few_images(spec: JobSpec, data: DataFacts) -> int:
+    """Of the sets of ipc images per class, on one network."""
     forward, _ = convnet(spec.network_config(), data.image_size, data.channels)
     evaluation = spec.evaluation
     # Besides the baselines: the condensed set, and its PNG form.
     small_sets = 2 + sum(method != "whole" for method in evaluation.baselines)
     trained = small_sets * spec.ipc * data.classes * spec.evaluate_config().epochs
     tested = small_sets * data.test_images
-    if "whole" in evaluation.baselines:
-        trained += data.train_images * spec.evaluate_config(whole=True).epochs
-        tested += data.test_images
     return evaluation.networks * forward * (TRAINING_PASSES * trained + tested)
+
+
+def _on_the_whole(spec: JobSpec, data: DataFacts) -> int:
+    """Of the whole training split, on the job's own network only: as a baseline, and for features."""
+    forward, _ = convnet(spec.network_config(), data.image_size, data.channels)
+    baselines = spec.evaluation.baselines
+    trained = TRAINING_PASSES * data.train_images * spec.evaluate_config(whole=True).epochs
+    images = 0
+    if "whole" in baselines:
+        images += spec.evaluation.networks * (trained + data.test_images)
+    by_features = sum(method in ("herding", "k-center") for method in baselines)
+    if by_features:
+        # One network for both; each looks at every image once.
+        images += trained + by_features * data.train_images
+    return forward * images
 
 
 def _on_the_way(spec: JobSpec, data: DataFacts) -> int:

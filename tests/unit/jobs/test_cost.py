@@ -5,8 +5,9 @@ import pytest
 
 from core.engine.estimate import flops_per_iteration
 from core.engine.images import LabelledImages
-from core.jobs.cost import DataFacts, cost
+from core.jobs.cost import DataFacts, convnet, cost
 from core.jobs.spec import JobSpec
+from worker.evaluating import in_order
 
 
 def facts(image_size: int, channels: int, classes: int = 10) -> DataFacts:
@@ -52,6 +53,26 @@ def test_evaluation_grows_with_what_is_trained() -> None:
     # 500 images × 50 epochs beside 70 images × 100 epochs of the set and of its PNG form, each three passes,
     # and 100 tests for each.
     assert (whole - one) * 2 * (3 * 70 * 100 + 100) == one * (3 * 500 * 50 + 100)
+
+
+@pytest.mark.parametrize("baselines", [["whole"], ["herding"], ["k-center", "herding", "random", "whole"]])
+def test_an_evaluation_costs_what_the_worker_trains(baselines: list[str]) -> None:
+    """Network by network, as the worker's list of them has it."""
+    data = facts(32, 3)
+    evaluation = {"networks": 3, "epochs": 100, "whole_epochs": 4, "baselines": baselines}
+    spec = spec_of(data, evaluation={**evaluation, "cross_architecture": [{"width": 32}, {"width": 256}]})
+    forward = {
+        on.network_name(): convnet(on.network_config(), data.image_size, data.channels)[0]
+        for on in spec.architectures()
+    }
+    expected = 0
+    for entry in in_order(spec):
+        images = data.train_images if entry.method == "whole" else 70
+        expected += forward[entry.network] * (3 * images * entry.config.epochs + data.test_images)
+    by_features = len({"herding", "k-center"} & set(baselines))
+    if by_features:
+        expected += forward[spec.network_name()] * data.train_images * (3 * 4 + by_features)
+    assert cost(spec, data).evaluation_flops == expected
 
 
 def test_evaluations_on_the_way_cost_what_the_condensed_sets_own_costs() -> None:
