@@ -81,6 +81,13 @@ def fitted_spec(spec: JobSpec, manifest: dict[str, object], max_ipc: int) -> Job
     splits = manifest["splits"]
     assert isinstance(splits, dict)
     count, classes = splits["train"]["count"], len(splits["train"]["per_class"])
+    if not splits["test"]["count"]:
+        raise InvalidRequest(
+            "the data set has no test image, and a condensed set is evaluated on some: upload it with a test "
+            "split, or with at least two images in a class",
+            code="no_test_images",
+            pointer="/dataset_id",
+        )
     limit = min(max_ipc, count // classes)
     if spec.ipc > limit:
         raise InvalidRequest(

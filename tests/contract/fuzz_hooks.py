@@ -16,6 +16,7 @@ OWN_KEY = os.environ.get("CONDENSERY_FUZZER_KEY", "")
 #: bytes of an upload allow. `invalid_request` is not among them: what that refuses, the schema must say.
 RULES = {
     "ipc_too_large",
+    "no_test_images",
     "network_too_deep",
     "network_repeated",
     "upload_complete",
