@@ -2,11 +2,13 @@
 
 import time
 
+import torch
+
 from core.db.models import Snapshot
 from core.engine.images import LabelledImages
 from core.engine.state import CondenseState, check_finite, synthetic_labels
 from core.export.eight_bit import levels_NHWC
-from core.export.preview import grid
+from core.export.preview import grid, shown
 from core.jobs.files import snapshot_key
 from core.storage.disk import sha256_file
 from core.storage.removal import remove_after_commit
@@ -46,12 +48,14 @@ class Snapshots:
         """
         check_finite(state)
         labels_N = synthetic_labels(self._real, len(state.images_NCHW) // len(self._real.classes)).numpy()
-        levels = levels_NHWC(state.images_NCHW.cpu().numpy(), self._real.mean, self._real.std)
+        rows_S = shown(labels_N)
+        images_SCHW = state.images_NCHW[torch.from_numpy(rows_S).to(state.images_NCHW.device)].cpu().numpy()
+        levels = levels_NHWC(images_SCHW, self._real.mean, self._real.std)
         lease, storage = self._attempt.lease, self._attempt.storage
         key = snapshot_key(lease.row_id, lease.fence, state.iteration)
         with storage.scratch() as folder:
             file = folder / "snapshot.png"
-            grid(levels, labels_N, self._real.num_classes).save(file)
+            grid(levels, labels_N[rows_S], self._real.num_classes).save(file)
             size, digest = file.stat().st_size, sha256_file(file)
             storage.put(key, file)
         with self._attempt.writing() as session:

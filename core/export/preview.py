@@ -46,6 +46,12 @@ def grid(levels_NHWC: NDArray[np.uint8], labels_N: NDArray[np.int64], classes: i
     return canvas
 
 
+def shown(labels_N: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Ascending indices of the images that `grid` shows."""
+    by_class = [np.flatnonzero(labels_N == label)[:MAX_IMAGES] for label in range(MAX_CLASSES)]
+    return np.sort(np.concatenate(by_class))
+
+
 def _over_white(levels_NHWC: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Without alpha: colour · alpha + white · (1 - alpha), rounded."""
     if levels_NHWC.shape[3] != 4:

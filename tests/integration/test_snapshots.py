@@ -3,14 +3,17 @@
 import io
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from sqlalchemy import delete
 from starlette.testclient import TestClient
 
 from core.db.models import Checkpoint, Job, Snapshot
 from core.db.session import Database
+from core.engine.config import CondenseConfig
 from core.engine.state import initial_state, synthetic_labels
 from core.export.eight_bit import levels_NHWC
 from core.export.preview import grid
@@ -88,6 +91,19 @@ def test_the_first_shows_the_images_to_start_from(http: TestClient, attempt: Att
     assert same.status_code == 304
     problem = problem_of(http.get(f"{path}/1"), 404, "not_found")
     assert "no snapshot of iteration 1" in problem["detail"]
+
+
+def test_only_what_is_shown_is_drawn(attempt: Attempt, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[int] = []
+
+    def counted(images_NCHW: NDArray[np.float32], *normalisation: tuple[float, ...]) -> NDArray[np.uint8]:
+        drawn.append(len(images_NCHW))
+        return levels_NHWC(images_NCHW, *normalisation)
+
+    monkeypatch.setattr(snapshots, "levels_NHWC", counted)
+    taken = snapshots.Snapshots(attempt, REAL, ITERATIONS)
+    taken.take(initial_state(REAL, CondenseConfig(ipc=20)))
+    assert drawn == [2 * 10]
 
 
 def test_a_later_attempt_shows_its_own(

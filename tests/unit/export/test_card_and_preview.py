@@ -12,7 +12,7 @@ from PIL import Image
 from core.export.artifacts import write_all
 from core.export.card import readme
 from core.export.condensed import CondensedSet
-from core.export.preview import GAP, WHITE, cell_size
+from core.export.preview import GAP, WHITE, cell_size, grid, shown
 from tests.unit.export.conftest import EMPTY, MAKE, card
 
 
@@ -101,6 +101,15 @@ def test_the_preview_stops_at_100_classes_and_10_images(make: MAKE, tmp_path: Pa
     write_all(make(channels=1, images_NCHW=images, labels_N=labels, classes=names), tmp_path)
     with Image.open(tmp_path / "preview.png") as image:
         assert image.size == (10 * 66 + GAP, 100 * 66 + GAP)
+
+
+def test_a_picture_of_the_images_that_it_shows_is_that_of_all() -> None:
+    labels_N = np.repeat(np.delete(np.arange(120), 7), 13)
+    levels_NHWC = np.random.default_rng(0).integers(0, 256, (len(labels_N), 8, 8, 1), dtype=np.uint8)
+    rows_S = shown(labels_N)
+    assert len(rows_S) == 99 * 10
+    picture = grid(levels_NHWC[rows_S], labels_N[rows_S], 120)
+    assert picture.tobytes() == grid(levels_NHWC, labels_N, 120).tobytes()
 
 
 @pytest.mark.parametrize(
