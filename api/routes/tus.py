@@ -8,7 +8,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
 from api import tus
-from api.deps import AppDatabase, AppSettings, AppStorage, WriteSession, not_draining
+from api.deps import AppDatabase, AppSettings, AppStorage, IdempotencyKey, WriteSession, not_draining
 from api.problems import responses
 from api.schemas.uploads import UploadOut
 from api.security import Reader, Writer
@@ -49,7 +49,9 @@ def describe(response: Response, _caller: Reader, settings: AppSettings) -> None
     "",
     status_code=201,
     dependencies=[Depends(not_draining)],
-    responses=responses(400, 412, 413, 429, 507) | _answer(201, "Begun; nothing has come yet.", _EXPIRES),
+    responses={200: {"model": UploadOut}}
+    | responses(400, 409, 412, 413, 429, 507)
+    | _answer(201, "Begun; nothing has come yet.", _EXPIRES),
 )
 def begin(
     response: Response,
@@ -70,6 +72,7 @@ def begin(
             "digest, given in hexadecimal.",
         ),
     ] = None,
+    idempotency_key: IdempotencyKey = None,
 ) -> UploadOut:
     """Begin a resumable upload, whose bytes are then sent by `PATCH` in as many pieces as you like."""
     if upload_length > settings.max_upload_bytes:
@@ -81,7 +84,7 @@ def begin(
     admit_bytes(session, caller.owner, upload_length, settings)
     file_name, sha256 = tus.parse_metadata(upload_metadata)
     with full_disk_is_named():
-        upload = resumable.begin(
+        upload, new = resumable.begin(
             session,
             storage,
             caller.owner,
@@ -89,7 +92,9 @@ def begin(
             file_name=file_name,
             sha256=sha256,
             tus_metadata=upload_metadata,
+            idempotency_key=idempotency_key,
         )
+    response.status_code = 201 if new else 200
     progress = resumable.progress(storage, upload, settings.upload_expiry_seconds)
     response.headers.update({"Location": f"/v1/uploads/{upload.id}", **tus.expires(progress.expires_at)})
     return UploadOut.of(upload, progress)

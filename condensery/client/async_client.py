@@ -207,7 +207,7 @@ class AsyncKeys:
         expires_at: datetime | None = None,
     ) -> Key:
         """Make a key with the scope `read`, `write` (the default) or `admin`. Its `token` is in this answer
-        only."""
+        only, so no try follows one whose answer was lost: look for such a key in `list()`, and revoke it."""
         body = bodies.key(name, scope=scope, owner=owner, expires_at=expires_at)
         return parse(Key, await self._context.driver.run(self._context.requests.post("/v1/keys", body)))
 

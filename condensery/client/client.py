@@ -21,8 +21,8 @@ from condensery.client.upload import Progress, upload
 class Client:
     """Talks to one server.
 
-    Lost connections, and answers that say "later", are tried again; a request that makes something carries
-    an Idempotency-Key, so that it is made once.
+    Lost connections, and answers that say "later", are tried again; an upload, a data set or a
+    job carries an Idempotency-Key, so that it is made once.
 
     Args:
         server: such as http://127.0.0.1:8000.
@@ -207,7 +207,7 @@ class Keys:
         expires_at: datetime | None = None,
     ) -> Key:
         """Make a key with the scope `read`, `write` (the default) or `admin`. Its `token` is in this answer
-        only."""
+        only, so no try follows one whose answer was lost: look for such a key in `list()`, and revoke it."""
         body = bodies.key(name, scope=scope, owner=owner, expires_at=expires_at)
         return parse(Key, self._context.driver.run(self._context.requests.post("/v1/keys", body)))
 

@@ -110,8 +110,7 @@ class Requests:
         Args:
             repeatable: the server heeds that key here, or does nothing the second time.
         """
-        headers = {"Idempotency-Key": uuid4().hex}
-        request = Send(method="POST", path=path, json=body, headers=headers)
+        request = Send(method="POST", path=path, json=body, headers=idempotency())
         answer = yield from self.answer(request, repeatable=repeatable)
         return body_of(answer)
 
@@ -129,6 +128,11 @@ class Requests:
             if not page["has_more"]:
                 return
             after = page["next"]
+
+
+def idempotency() -> dict[str, str]:
+    """The header of all tries of one call, by which the server knows them as one."""
+    return {"Idempotency-Key": uuid4().hex}
 
 
 def body_of(answer: httpx2.Response) -> dict[str, Any]:

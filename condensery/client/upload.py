@@ -18,7 +18,7 @@ from condensery.client.errors import (
     UnexpectedAnswer,
 )
 from condensery.client.fields import Upload, parse
-from condensery.client.requests import Requests, refusal, retry_after
+from condensery.client.requests import Requests, idempotency, refusal, retry_after
 from condensery.client.unfinished import Unfinished
 
 #: Bytes that the server has, bytes of the whole.
@@ -65,9 +65,9 @@ def upload(requests: Requests, file: Path, name: str, progress: Progress | None 
 
 
 def _begin(requests: Requests, name: str, size: int) -> Operation[str]:
-    """The path of a new upload. One whose answer was lost stays empty, and expires."""
+    """The path of a new upload: one, though the answer may be lost."""
     metadata = f"filename {base64.b64encode(name.encode()).decode()}"
-    headers = {**_TUS, "Upload-Length": str(size), "Upload-Metadata": metadata}
+    headers = {**_TUS, **idempotency(), "Upload-Length": str(size), "Upload-Metadata": metadata}
     begin = Send(method="POST", path="/v1/uploads", headers=headers)
     answer = yield from requests.answer(begin, repeatable=True)
     # A proxy may have put another address before it.

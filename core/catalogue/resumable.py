@@ -10,7 +10,7 @@ from typing import NamedTuple
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from core.catalogue import blobs, rows
+from core.catalogue import blobs, idempotency, rows
 from core.db.models import Upload
 from core.db.session import Database
 from core.db.types import db_now
@@ -51,10 +51,17 @@ def begin(
     file_name: str | None,
     sha256: str | None,
     tus_metadata: str | None,
-) -> Upload:
-    """An upload of `size` bytes, none of which has come. `sha256` is what they must have in the end."""
+    idempotency_key: str | None,
+) -> tuple[Upload, bool]:
+    """An upload of `size` bytes, none of which has come, and whether it is new. `sha256` is what they must
+    have in the end."""
+    fresh = new_id("up")
+    request = {"upload_length": size, "upload_metadata": tus_metadata}
+    upload_id = idempotency.remember(session, owner, idempotency_key, request, fresh)
+    if upload_id != fresh:
+        return rows.get(session, Upload, owner, upload_id), False
     upload = Upload(
-        id=new_id("up"),
+        id=fresh,
         owner=owner,
         size=size,
         file_name=file_name,
@@ -65,7 +72,7 @@ def begin(
     session.add(upload)
     session.flush()
     session.refresh(upload)
-    return upload
+    return upload, True
 
 
 def require_incomplete(upload: Upload) -> None:

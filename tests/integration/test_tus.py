@@ -239,3 +239,15 @@ def test_no_byte_is_read_of_who_may_not(app: FastAPI, http: TestClient, database
 
     asyncio.run(app(scope, receive, send))
     assert answers[0]["status"] == 401
+
+
+def test_one_key_begins_one_upload(http: TestClient, settings: Settings) -> None:
+    key = {"Idempotency-Key": "k", **metadata(filename="set.zip")}
+    path = begun(http, key)
+    assert patch(http, path, 0, CONTENT[:1000]).status_code == 204
+    again = post(http, **key)
+    assert (again.status_code, again.headers["location"], again.json()["offset"]) == (200, path, 1000)
+    assert partial_files(settings) == {id_of(path): 1000}
+    assert begun(http, metadata(filename="set.zip")) != path
+    for other in ({"Upload-Length": "7"}, metadata(filename="other.zip")):
+        problem_of(post(http, **{**key, **other}), 422, "idempotency_key_reused")

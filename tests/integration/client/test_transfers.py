@@ -38,6 +38,20 @@ def test_an_upload_arrives_over_a_connection_that_breaks_again_and_again(
     assert list(cache.iterdir()) == []
 
 
+def test_an_upload_whose_first_answer_is_lost_is_begun_once(
+    service: Service, proxy: BreakingProxy, file: Path
+) -> None:
+    with service.client() as there:
+        before = {one["id"] for one in there.get("/v1/uploads", limit=200)["data"]}
+    proxy.cuts = [("down", 1)] * 2
+    with Client(proxy.url) as client:
+        made = client.upload(file)
+    assert proxy.cuts == []
+    with service.client() as there:
+        after = {one["id"] for one in there.get("/v1/uploads", limit=200)["data"]}
+    assert after - before == {made.id}, "none is left behind"
+
+
 @retry(stop=stop_after_delay(30), wait=wait_fixed(0.05), retry=retry_if_result(lambda received: not received))
 def _until_received(client: Client, size: int) -> bool:
     """Whether the server has read so much of the newest upload: what was sent waits in sockets at first."""
