@@ -7,9 +7,10 @@ import torch
 from torch import Tensor
 
 from core.engine.config import EvaluateConfig
-from core.engine.errors import NumericalError
+from core.engine.errors import TrainingDiverged
 from core.engine.evaluate import Progress, train_network
 from core.engine.images import LabelledImages
+from core.engine.memory import halving
 from core.engine.sampling import sample
 from core.engine.seeds import generator
 
@@ -24,19 +25,18 @@ Embed = Callable[[Tensor], Tensor]
 class Selection:
     """Indices into the real set, class-major, ipc for each class that has images.
 
-    `repeated_classes`: those smaller than ipc. A random selection draws them with replacement; the others
-    take all their images in the order of selection, over and over.
+    Of a class smaller than ipc all images are taken, over and over: at random in an order drawn anew each
+    time, else in that of their selection.
     """
 
     indices_N: Tensor
-    repeated_classes: tuple[int, ...]
 
 
 def random_selection(real: LabelledImages, ipc: int, seed: int) -> Selection:
-    """`ipc` random images of each class; its labels are `condense.synthetic_labels(real, ipc)`."""
+    """`ipc` random images of each class; its labels are `state.synthetic_labels(real, ipc)`."""
     chance = generator(seed, 0, "random selection")
     chosen = [sample(real.indices_by_class[c], ipc, chance) for c in real.classes]
-    return Selection(indices_N=torch.cat(chosen), repeated_classes=real.classes_smaller_than(ipc))
+    return Selection(indices_N=torch.cat(chosen))
 
 
 def train_feature_network(
@@ -48,7 +48,8 @@ def train_feature_network(
     image's features depend on no other's.
 
     Raises:
-        NumericalError: the training loss is not finite.
+        TrainingDiverged: the training loss is not finite.
+        OutOfMemory: as `train_and_score`.
     """
     network, _ = yield from train_network(real, real.num_classes, config, 0, purpose="feature", device=device)
     return network.embed
@@ -65,7 +66,8 @@ def herding(real: LabelledImages, ipc: int, embed: Embed, *, device: torch.devic
         embed: features of unaugmented images. Those of one class are held at a time, about twice.
 
     Raises:
-        NumericalError: a feature is not finite.
+        TrainingDiverged: a feature is not finite.
+        OutOfMemory: a class's features do not fit.
     """
     return _select(real, ipc, embed, device, _herding_order)
 
@@ -92,15 +94,21 @@ def _select(
     chosen = []
     for c in real.classes:
         indices_M = real.indices_by_class[c]
-        batches = torch.split(indices_M, EMBED_BATCH)
-        features_MF = torch.cat([embed(real.normalised(batch, device)) for batch in batches])
+
+        def embedded(batch: int) -> Tensor:
+            # Called before the next class gives this name to others, which is what B023 warns of.
+            parts = torch.split(indices_M, batch)  # noqa: B023
+            return torch.cat([embed(real.normalised(part, device)) for part in parts])
+
+        what = f"the features of class {c}"
+        features_MF, _ = halving(embedded, EMBED_BATCH, least=1, device=device, what=what)
         if not features_MF.isfinite().all():
-            raise NumericalError(f"the features of class {c} are not finite")
+            raise TrainingDiverged(f"the features of class {c} are not finite")
         # Distances stay what they are, and small differences are not lost beside a large common mean.
         features_MF -= features_MF.mean(dim=0)
         picks_K = order(features_MF, min(ipc, len(indices_M))).cpu()
         chosen.append(indices_M[picks_K].repeat(-(-ipc // len(picks_K)))[:ipc])
-    return Selection(indices_N=torch.cat(chosen), repeated_classes=real.classes_smaller_than(ipc))
+    return Selection(indices_N=torch.cat(chosen))
 
 
 def _herding_order(centred_MF: Tensor, count: int) -> Tensor:

@@ -7,6 +7,7 @@ images, after the last epoch: nothing is ever selected on them.
 import time
 from collections.abc import Generator
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -14,8 +15,9 @@ from torch.nn.functional import cross_entropy
 
 from core.engine.augment import apply, draw
 from core.engine.config import EvaluateConfig
-from core.engine.errors import NumericalError
+from core.engine.errors import TrainingDiverged
 from core.engine.images import LabelledImages, resident
+from core.engine.memory import halving
 from core.engine.networks import build
 from core.engine.networks.network import Network
 from core.engine.seeds import generator
@@ -26,12 +28,17 @@ CHECK_EVERY = 50
 
 @dataclass(frozen=True, kw_only=True)
 class Progress:
-    """One training step is done. Epochs and steps count from 1; steps over all epochs."""
+    """One training step is done. Epochs and steps count from 1; steps over all epochs.
+
+    micro_batch: images that the network was given at once, at most, since memory ran out; None if it never
+        did. When it runs out only in the test, the last step is told again.
+    """
 
     epoch: int
     epochs: int
     step: int
     steps: int
+    micro_batch: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,19 +82,31 @@ def train_and_score(
 ) -> Generator[Progress, None, Score]:
     """Train network number `repeat` on `train`, yielding after every step; return its score.
 
+    When memory runs out, the step or the test is done anew with half as many images at once: the same to
+    rounding.
+
     Args:
         train: float32 normalised NCHW images with their int64 labels, or a whole real set.
         repeat: 0 … config.networks - 1; with config.seed it determines every random choice.
 
     Raises:
         ValueError: train and test do not fit each other, or the network does not fit the images.
-        NumericalError: the training loss is not finite.
+        TrainingDiverged: the training loss is not finite.
+        OutOfMemory: a single image does not fit, or a batch of a network that couples samples.
     """
     began = time.monotonic()
     check_fits(train, test)
     network, train_loss = yield from train_network(train, test.num_classes, config, repeat, device=device)
+    # Nothing couples samples in evaluation mode.
+    answers_N, fitted = halving(
+        partial(_answers, network, test, device), config.batch, least=1, device=device,
+        what=f"the test of network {repeat}",
+    )  # fmt: skip
+    if fitted < config.batch:
+        steps = steps_of(len(train[1] if isinstance(train, tuple) else train), config)
+        yield Progress(epoch=config.epochs, epochs=config.epochs, step=steps, steps=steps, micro_batch=fitted)
     return Score(
-        confusion=confusion(_answers(network, test, config.batch, device), test),
+        confusion=confusion(answers_N, test),
         train_loss=train_loss,
         seconds=time.monotonic() - began,
     )
@@ -112,7 +131,8 @@ def train_network(
 
     Raises:
         ValueError: the network does not fit the images.
-        NumericalError: the training loss is not finite.
+        TrainingDiverged: the training loss is not finite.
+        OutOfMemory: as `train_and_score`.
     """
     if isinstance(train, tuple):
         train = (train[0].to(device), train[1].to(device))
@@ -130,8 +150,9 @@ def train_network(
     optimiser = torch.optim.SGD(
         network.parameters(), lr=config.lr, momentum=config.momentum, weight_decay=config.weight_decay
     )
-    steps_per_epoch = -(-count // config.batch)
+    steps = steps_of(count, config)
     step, train_loss = 0, 0.0
+    micro_batch, halved_to = config.batch, None
 
     for epoch in range(1, config.epochs + 1):
         for group in optimiser.param_groups:
@@ -143,23 +164,51 @@ def train_network(
             x_BCHW, labels_B = training_batch(train, indices_B, device)
             augment_chance = generator(config.seed, step, f"{purpose} augmentation {repeat}")
             augmentation = draw(config.augment, augment_chance, (height, width), count=len(indices_B))
-            loss = cross_entropy(network(apply(augmentation, x_BCHW)), labels_B)
-            optimiser.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
+            augmented_BCHW = apply(augmentation, x_BCHW)
+
+            def differentiated(micro_batch: int) -> Tensor:
+                # Called before the next step gives these names to others, which is what B023 warns of.
+                optimiser.zero_grad()
+                return _loss_and_gradient(network, augmented_BCHW, labels_B, micro_batch)  # noqa: B023
+
+            loss, fitted = halving(
+                differentiated, min(micro_batch, len(indices_B)),
+                least=len(indices_B) if network.couples_samples else 1,
+                device=device, what=f"the training of {purpose} network {repeat}",
+            )  # fmt: skip
+            if fitted < min(micro_batch, len(indices_B)):
+                micro_batch = halved_to = fitted
             optimiser.step()
-            loss_sum += loss.detach() * len(indices_B)
-            yield Progress(
-                epoch=epoch, epochs=config.epochs, step=step, steps=steps_per_epoch * config.epochs
-            )
+            loss_sum += loss * len(indices_B)
+            yield Progress(epoch=epoch, epochs=config.epochs, step=step, steps=steps, micro_batch=halved_to)
         if epoch % CHECK_EVERY == 0 or epoch == config.epochs:
             train_loss = float(loss_sum) / count
             if not loss_sum.isfinite():
-                raise NumericalError(
+                raise TrainingDiverged(
                     f"the training loss of {purpose} network {repeat} is not finite in epoch {epoch}"
                 )
 
     network.eval()
     return network, train_loss
+
+
+def steps_of(count: int, config: EvaluateConfig) -> int:
+    """Training steps on so many images, over all epochs."""
+    return -(-count // config.batch) * config.epochs
+
+
+def _loss_and_gradient(network: Network, x_BCHW: Tensor, labels_B: Tensor, micro_batch: int) -> Tensor:
+    """The batch's mean cross-entropy, without a graph; adds its gradient to the parameters', part by part."""
+    parts = []
+    for x_NCHW, labels_N in zip(
+        torch.split(x_BCHW, micro_batch), torch.split(labels_B, micro_batch), strict=True
+    ):
+        loss = cross_entropy(network(x_NCHW), labels_N)
+        if len(labels_N) < len(labels_B):
+            loss = loss * (len(labels_N) / len(labels_B))
+        loss.backward()  # type: ignore[no-untyped-call]
+        parts.append(loss.detach())
+    return torch.stack(parts).sum()
 
 
 def training_batch(
@@ -173,7 +222,7 @@ def training_batch(
 
 
 @torch.no_grad()
-def _answers(network: Network, test: LabelledImages, batch: int, device: torch.device | str) -> Tensor:
+def _answers(network: Network, test: LabelledImages, device: torch.device | str, batch: int) -> Tensor:
     """The class that the network answers for each test image: (N,), on the CPU."""
     batches = torch.split(torch.arange(len(test)), batch)
     answers = [network(test.normalised(indices_B, device)).argmax(dim=1) for indices_B in batches]

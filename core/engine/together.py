@@ -13,7 +13,7 @@ from torch.nn.functional import cross_entropy
 
 from core.engine.augment import Augmentation, apply, draw
 from core.engine.config import EvaluateConfig
-from core.engine.errors import NumericalError
+from core.engine.errors import TrainingDiverged
 from core.engine.evaluate import CHECK_EVERY, Progress, Score, check_fits, confusion, training_batch
 from core.engine.images import LabelledImages, resident
 from core.engine.networks import build
@@ -43,7 +43,7 @@ def train_and_score_together(
 
     Raises:
         ValueError: train and test do not fit each other, or the network does not fit the images.
-        NumericalError: the training loss of a network is not finite.
+        TrainingDiverged: the loss of a network is not finite.
     """
     if not repeats or len(set(repeats)) < len(repeats):
         raise ValueError(f"repeats: {list(repeats)} are not different numbers, at least one")
@@ -109,7 +109,7 @@ def train_and_score_together(
             losses = (loss_sum_M / count).tolist()
             for repeat, finite in zip(repeats, loss_sum_M.isfinite().tolist(), strict=True):
                 if not finite:
-                    raise NumericalError(
+                    raise TrainingDiverged(
                         f"the training loss of evaluation network {repeat} is not finite in epoch {epoch}"
                     )
 

@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from core.engine.baselines import Embed, Selection, herding, k_center, random_selection, train_feature_network
+from core.engine.baselines import Embed, Selection, herding, k_center, train_feature_network
 from core.engine.config import EvaluateConfig, NetworkConfig
-from core.engine.errors import NumericalError
+from core.engine.errors import NumericalError, OutOfMemory
 from core.engine.images import LabelledImages
 
 from .problems import bright_quarters, random_images
@@ -87,7 +87,6 @@ def test_a_class_smaller_than_ipc_is_taken_over_and_over(select: Select) -> None
     real = random_images((20, 3, 0, 8, 1))
     selection = select(real, 8, flat)
     assert real.labels(selection.indices_N, "cpu").tolist() == [0] * 8 + [1] * 8 + [3] * 8 + [4] * 8
-    assert selection.repeated_classes == random_selection(real, 8, seed=0).repeated_classes == (1, 4)
     found = in_class(selection, real, 8)
     assert len(set(found[0])) == 8
     assert sorted(found[3]) == list(range(8))
@@ -128,6 +127,26 @@ def test_the_feature_network_is_deterministic_and_none_that_evaluates() -> None:
     torch.manual_seed(7)
     assert torch.equal(trained(0), first)
     assert not torch.allclose(trained(1), first)
+
+
+@pytest.mark.parametrize("select", [herding, k_center])
+def test_memory_that_is_short_for_features_halves_what_is_embedded(select: Select) -> None:
+    real, sizes = random_images((300, 20)), []
+
+    def scarce(x_NCHW: Tensor) -> Tensor:
+        sizes.append(len(x_NCHW))
+        if len(x_NCHW) > 100:
+            raise torch.OutOfMemoryError
+        return flat(x_NCHW)
+
+    assert torch.equal(select(real, 5, scarce).indices_N, select(real, 5, flat).indices_N)
+    assert sizes == [256, 128, 64, 64, 64, 64, 44, 20]
+
+    def none_left(x_NCHW: Tensor) -> Tensor:
+        raise torch.OutOfMemoryError
+
+    with pytest.raises(OutOfMemory, match="out of memory on cpu in the features of class 0"):
+        select(real, 5, none_left)
 
 
 def test_features_that_are_not_finite_are_an_error() -> None:

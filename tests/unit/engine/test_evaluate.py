@@ -5,12 +5,13 @@ import torch
 
 from core.engine.augment import apply, draw
 from core.engine.config import EvaluateConfig, NetworkConfig
-from core.engine.errors import NumericalError
+from core.engine.errors import OutOfMemory, TrainingDiverged
 from core.engine.evaluate import Progress, Score, train_and_score
 from core.engine.images import LabelledImages
 from core.engine.networks import build
 from core.engine.seeds import generator
 from core.engine.state import synthetic_labels
+from tests.support.limited import limit_convnet
 
 from .problems import bright_quarters, random_images
 
@@ -141,11 +142,55 @@ def test_training_is_the_protocol_step_by_step() -> None:
             assert score.confusion[truth][answer] == count, "a row is a true class"
 
 
+def test_memory_that_is_short_halves_the_batches_and_nothing_but_rounding_changes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    train, test = bright_quarters(10, seed=1), bright_quarters(25, seed=2)
+    config = dataclasses.replace(CONFIG, epochs=4)
+    progress, whole = run(train, test, config)
+    assert {p.micro_batch for p in progress} == {None}
+    # 40 images are two batches of 16 and one of 8.
+    limit_convnet(monkeypatch, 5, after=4)
+    progress, halved = run(train, test, config)
+    assert [(p.step, p.micro_batch) for p in progress[:12]] == [
+        *((step, None) for step in range(1, 5)),
+        *((step, 4) for step in range(5, 13)),
+    ]
+    assert halved.train_loss == pytest.approx(whole.train_loss, rel=1e-4)
+    assert halved.confusion == whole.confusion
+
+
+def test_memory_that_runs_out_in_the_test_alone_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    train, test = random_images((3, 3, 3)), random_images((10, 10, 10), seed=1)
+    config = dataclasses.replace(CONFIG, epochs=2)
+    _, whole = run(train, test, config)
+    limit_convnet(monkeypatch, 10)
+    progress, halved = run(train, test, config)
+    assert [(p.step, p.micro_batch) for p in progress] == [(1, None), (2, None), (2, 8)]
+    assert halved.confusion == whole.confusion and halved.train_loss == whole.train_loss
+
+
+def test_memory_that_no_halving_helps_is_an_error_that_says_where(monkeypatch: pytest.MonkeyPatch) -> None:
+    train, test = random_images((9, 9)), random_images((9, 9), seed=1)
+    limit_convnet(monkeypatch, 0)
+    with pytest.raises(OutOfMemory, match=r"training of evaluation network 0 with a micro-batch of 1$"):
+        run(train, test)
+    limit_convnet(monkeypatch, 0, after=2)
+    with pytest.raises(OutOfMemory, match=r"in the test of network 0 with a micro-batch of 1$"):
+        run(train, test, dataclasses.replace(CONFIG, epochs=1))
+    limit_convnet(monkeypatch, 10)
+    coupled = dataclasses.replace(CONFIG, network=NetworkConfig(width=8, depth=2, norm="batch"))
+    with pytest.raises(
+        OutOfMemory, match="with a micro-batch of 16, which this network does not let be split"
+    ):
+        run(train, test, coupled)
+
+
 def test_divergence_is_an_error() -> None:
     config = dataclasses.replace(
         CONFIG, lr=1e6, epochs=10, network=NetworkConfig(width=4, depth=1, norm="none")
     )
-    with pytest.raises(NumericalError, match="training loss of evaluation network 0"):
+    with pytest.raises(TrainingDiverged, match="training loss of evaluation network 0"):
         run(random_images(), random_images(seed=1), config)
 
 
