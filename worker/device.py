@@ -42,6 +42,8 @@ def make_deterministic() -> None:
     # condensation on a CPU 6 % of its time.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     torch.backends.cudnn.benchmark = False
+    # On by default: float32 convolutions, the evaluation's, would multiply with 10 bits of mantissa.
+    torch.backends.cudnn.allow_tf32 = False
     # The order of partial sums depends on the number of threads.
     torch.set_num_threads(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1)
 

@@ -37,7 +37,7 @@ def next_attempt(database: Database, storage: Storage, settings: Settings, job_i
 def condensed_job(place: Workplace) -> str:
     """Really condensed and evaluated, in this process."""
     job_id = place.new_job(iterations=2, evaluation=_SHORT)
-    with _torch_as_it_was():
+    with torch_as_it_was():
         phases.run(next_attempt(place.database, place.storage, place.settings, job_id))
     return job_id
 
@@ -64,7 +64,7 @@ def copy_of(place: Workplace, job_id: str) -> str:
 
 
 @contextmanager
-def _torch_as_it_was() -> Iterator[None]:
+def torch_as_it_was() -> Iterator[None]:
     """Afterwards: a runner's process ends, but this one goes on."""
     mode, threads = torch.get_deterministic_debug_mode(), torch.get_num_threads()
     try:
