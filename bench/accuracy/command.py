@@ -2,7 +2,8 @@
 
 `run` measures and writes each finished set and each network's score to --state at once: interrupted or out of
 budget, the same command goes on (status 75 says that it has to). What is recorded is not measured again, so
-a new version of the engine needs a new --state. `report` writes the page from the records alone.
+a new version of the engine needs a new --state. `report` writes the page from the records alone, but for the
+remarks at its end, which it keeps.
 """
 
 import argparse
@@ -96,6 +97,8 @@ def main(arguments: list[str], say: Callable[[str], None]) -> int:
     if options.command == "report":
         text = report.page(read_records(options.state))
         options.out.parent.mkdir(exist_ok=True)
+        if options.out.exists():
+            text += report.remarks(options.out.read_text(encoding="utf-8"))
         options.out.write_text(text, encoding="utf-8")
         return 0
     make_deterministic()

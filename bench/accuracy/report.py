@@ -7,22 +7,9 @@ from typing import Any
 from bench.accuracy import published
 from bench.accuracy.ledger import Record, text_of
 from bench.accuracy.plan import METHODS
+from bench.accuracy.wording import INTRODUCTION, OF_DATASET, REMARKS, TITLES
 from core.engine.config import CondenseConfig, EvaluateConfig, NetworkConfig
-
-TITLES = {"fashion-mnist": "Fashion-MNIST", "cifar-10": "CIFAR-10"}
-
-INTRODUCTION = """# Results
-
-Written by `python -m bench.accuracy report` from what `python -m bench.accuracy run` recorded.
-
-Accuracy is on the untouched test split, tested once, after the last epoch: nothing is selected on it. A row
-is one set and the networks that were trained on it from scratch: mean ± sample standard deviation over n
-networks (DSA on every batch, SGD, a tenth of the learning rate in the second half). Rows of different
-settings are never merged. **Paper** is Zhao & Bilen, arXiv 2110.04181: 20,000 iterations, batch_real 256,
-ConvNet of width 128, 1,000 epochs, 20 networks on each of 5 sets; where a row here had less, its last column
-says so, and the two figures are not to be compared as equals. `dm` is the paper's method, `fast` our
-recipe for a smaller budget (beside it stands the paper's figure for DM); `random`, `herding` and `k-center`
-are real images, the same number; `whole` is the whole training split."""
+from core.jobs.spec import WHOLE_EPOCHS
 
 
 def page(records: Sequence[Record]) -> str:
@@ -40,7 +27,7 @@ def page(records: Sequence[Record]) -> str:
     for dataset in sorted({score["set"]["dataset"] for score in scores}):
         rows = _rows([score for score in scores if score["set"]["dataset"] == dataset], made)
         own = [row for row in rows if row.own_network]
-        parts.append(f"## {TITLES[dataset]}")
+        parts += [f"## {TITLES[dataset]}", OF_DATASET[dataset]]
         parts.append(_accuracy([row for row in own if row.final], machines))
         if cross := [row for row in rows if not row.own_network]:
             crossed = {text_of(row.about) for row in cross}
@@ -86,14 +73,21 @@ class _Row:
             compared.append(("batch_real", self.condense["batch_real"], CondenseConfig.batch_real))
         if self.own_network:
             compared.append(("width", self.training["network"]["width"], NetworkConfig.width))
+        # Of the whole set the paper states neither.
         if self.method != "whole":
-            # Of the whole set the paper states neither.
             compared.append(("epochs", self.training["epochs"], EvaluateConfig.epochs))
             compared.append(("networks", len(self.scores), published.NETWORKS))
-        return (
-            "; ".join(f"{name} {ours:,} of {papers:,}" for name, ours, papers in compared if ours < papers)
-            or "–"
-        )
+        short = [f"{name} {ours:,} of {papers:,}" for name, ours, papers in compared if ours < papers]
+        if self.method == "whole" and self.training["epochs"] < WHOLE_EPOCHS:
+            trained = f"epochs {self.training['epochs']:,}, networks {len(self.scores):,}"
+            short.append(f"undertrained, no upper bound: {trained}")
+        return "; ".join(short) or "–"
+
+
+def remarks(page: str) -> str:
+    """What was written by hand at the end of an earlier page; empty if nothing was."""
+    _, heading, text = page.partition(f"\n{REMARKS}\n")
+    return heading + text
 
 
 def _rows(scores: Iterable[Record], made: dict[str, Record]) -> list[_Row]:
@@ -137,7 +131,10 @@ def _figure(figure: published.Figure | None) -> str:
 def _cross(rows: Iterable[_Row]) -> str:
     def papers(row: _Row) -> str:
         key = (row.about["dataset"], row.method, row.ipc, row.training["network"]["name"])
-        return _figure(published.CROSS_ARCHITECTURE.get(key))
+        figure = published.CROSS_ARCHITECTURE.get(key)
+        if figure is None and row.own_network:
+            figure = published.ACCURACY.get((row.about["dataset"], row.method, row.ipc))
+        return _figure(figure)
 
     return _table(
         ["IPC", "trained on", "network", "accuracy, %", "n", "paper, %", "set", "training", "short of paper"],

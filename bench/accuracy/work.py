@@ -3,6 +3,7 @@
 import argparse
 import time
 from collections.abc import Callable, Generator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -176,7 +177,8 @@ class _Work:
                 f"{seconds:.0f} s"
             )
             if at < config.iterations:
-                _save_checkpoint(path, images_NCHW, velocity_NCHW, at, seconds)
+                kept = replace(step.state, images_NCHW=images_NCHW, velocity_NCHW=velocity_NCHW)
+                _save_checkpoint(path, kept, seconds)
                 saved_at = time.monotonic()
                 self._stop_if_spent()
             began = time.perf_counter()
@@ -197,10 +199,11 @@ def _name(about: dict[str, Any]) -> str:
     return f"{about['method']}{ipc}"
 
 
-def _save_checkpoint(
-    path: Path, images_NCHW: Tensor, velocity_NCHW: Tensor, iteration: int, seconds: float
-) -> None:
-    content = {"images": images_NCHW, "velocity": velocity_NCHW, "iteration": iteration, "seconds": seconds}
+def _save_checkpoint(path: Path, state: CondenseState, seconds: float) -> None:
+    content = {
+        "images": state.images_NCHW, "velocity": state.velocity_NCHW, "iteration": state.iteration,
+        "micro_batch": state.micro_batch, "seconds": seconds,
+    }  # fmt: skip
     part = path.with_suffix(".part")
     torch.save(content, part)
     part.replace(path)
@@ -211,6 +214,9 @@ def _load_checkpoint(path: Path, device: torch.device) -> tuple[CondenseState | 
         return None, 0.0
     content = torch.load(path, weights_only=True, map_location=device)
     state = CondenseState(
-        images_NCHW=content["images"], velocity_NCHW=content["velocity"], iteration=content["iteration"]
+        images_NCHW=content["images"],
+        velocity_NCHW=content["velocity"],
+        iteration=content["iteration"],
+        micro_batch=content.get("micro_batch"),
     )
     return state, float(content["seconds"])

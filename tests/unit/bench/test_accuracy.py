@@ -4,6 +4,7 @@ import gzip
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,12 @@ from bench.accuracy.command import main, parse
 from bench.accuracy.ledger import RECORDS_FILE, Ledger, Record, read_records, text_of
 from bench.accuracy.plan import condensation
 from bench.accuracy.report import page
-from bench.accuracy.work import UNFINISHED, run
+from bench.accuracy.work import UNFINISHED, _load_checkpoint, _save_checkpoint, run
+from core.engine.config import CondenseConfig
 from core.engine.recipes import RECIPES
+from core.engine.state import initial_state
 from tests.unit.data.builders import Files, idx_images, idx_labels, pixels
+from tests.unit.engine.problems import random_images
 
 ROOT = Path(__file__).parents[3]
 CLASSES = 2
@@ -186,6 +190,36 @@ def test_the_page_has_sample_deviation_published_figure_and_time_to_accuracy() -
     assert "| 20,000 | 1,000.0 | 0.05 |" in text
 
 
+def test_where_settings_were_chosen_and_what_is_undertrained_is_said() -> None:
+    whole = record("dm", 0.7, 0, 20_000, 1.0)[1]
+    whole["set"] = {"dataset": "cifar-10", "method": "whole", "ipc": None}
+    whole["training"] = {**whole["training"], "epochs": 5}
+    text = page([*record("fast", 0.5, 0, 600, 60.0), whole])
+    assert "`fast` were chosen by accuracy on this very test split" in text
+    assert "| undertrained, no upper bound: epochs 5, networks 1 |" in text
+    whole["training"]["epochs"] = 20
+    assert "undertrained" not in page([whole])
+
+
+def test_on_its_own_network_random_images_have_the_papers_figure_among_other_networks_too() -> None:
+    own = record("random", 0.3, 0, 0, 1.0)[1]
+    own["set"] = {"dataset": "cifar-10", "method": "random", "ipc": 10, "seed": 0}
+    other = {**own, "training": {**own["training"], "network": {"name": "vgg11", "norm": "batch"}}}
+    rows = [line for line in page([own, other]).splitlines() if line.startswith("| 10 | random | ")]
+    assert "| ConvNet of width 128 | **30.0** | 1 | 26.0 |" in rows[1]
+    assert "| vgg11 (batch norm) | **30.0** | 1 | – |" in rows[2]
+
+
+def test_a_halved_micro_batch_outlives_an_interruption(tmp_path: Path) -> None:
+    real = random_images()
+    state = replace(initial_state(real, CondenseConfig(ipc=1)), iteration=3, micro_batch=8)
+    _save_checkpoint(tmp_path / "run.pt", state, 2.0)
+    loaded, seconds = _load_checkpoint(tmp_path / "run.pt", torch.device("cpu"))
+    assert loaded is not None and seconds == 2.0
+    assert (loaded.iteration, loaded.micro_batch) == (3, 8)
+    assert torch.equal(loaded.images_NCHW, state.images_NCHW)
+
+
 def test_a_second_writer_is_refused(tmp_path: Path) -> None:
     with Ledger(tmp_path), pytest.raises(BlockingIOError, match="another run is writing there"):
         Ledger(tmp_path)
@@ -218,3 +252,10 @@ def test_the_commands(data: Path, tmp_path: Path) -> None:
     assert all(one["environment"]["deterministic"] for one in read_records(state))
     assert main(["report", "--state", str(state), "--out", str(out)], print) == 0
     assert "| 1 | random | **" in out.read_text()
+    with out.open("a") as file:
+        file.write("\n## Remarks\n\nBy hand.\n")
+    for _ in range(2):
+        assert main(["report", "--state", str(state), "--out", str(out)], print) == 0
+    assert out.read_text().count("## Remarks") == 1 and out.read_text().endswith(
+        "\n\n## Remarks\n\nBy hand.\n"
+    )
