@@ -13,10 +13,12 @@ from starlette.types import Receive, Scope, Send
 from api.streaming import repr_digest
 from api.zero_copy import ZERO_COPY
 from core.db.models import Artifact
+from core.errors import NotFound
 from core.storage import Storage
 from core.storage.local import LocalStorage
 
-_RANGE = re.compile(r"(?P<first>\d*)\s*-\s*(?P<last>\d*)")
+#: Bytes of a range have at most as many digits as the largest file could: `int` refuses thousands.
+_RANGE = re.compile(r"(?P<first>\d{0,19})\s*-\s*(?P<last>\d{0,19})")
 
 
 def send_artifact(request: Request, artifact: Artifact, storage: Storage) -> Response:
@@ -46,11 +48,15 @@ def send_blob(
 
     Raises:
         HTTPException: 416, there is no such range; 400, it ends before it begins.
+        NotFound: the blob was deleted after its row was read.
     """
     headers = {**headers, "ETag": etag}
     if _matches(request.headers.get("if-none-match"), etag):
         return Response(status_code=304, headers=headers)
-    size = storage.size(key)
+    try:
+        size = storage.size(key)
+    except FileNotFoundError as error:
+        raise _deleted() from error
     # A part only of the same bytes: of others the whole, or a resumed download would be a mixture.
     same = request.headers.get("if-range", etag) == etag
     asked = _asked(request.headers.get("range"), size) if same else None
@@ -85,11 +91,19 @@ class _Part(StreamingResponse):
         if self._path is None or ZERO_COPY not in scope.get("extensions", {}):
             await super().__call__(scope, receive, send)
             return
-        with await run_in_threadpool(self._path.open, "rb") as file:
+        try:
+            opened = await run_in_threadpool(self._path.open, "rb")
+        except FileNotFoundError as error:
+            raise _deleted() from error
+        with opened as file:
             await send(
                 {"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers}
             )
             await send({"type": ZERO_COPY, "file": file, "offset": self._start, "count": self._count})
+
+
+def _deleted() -> NotFound:
+    return NotFound("these bytes were deleted a moment ago")
 
 
 def _asked(header: str | None, size: int) -> tuple[int, int] | None:

@@ -11,6 +11,7 @@ from starlette.concurrency import run_in_threadpool
 
 from core.catalogue.resumable import forget_expired
 from core.db.session import Database
+from core.errors import StorageUnavailable
 from core.settings import Settings
 from core.storage import Storage
 
@@ -39,6 +40,8 @@ async def _tidy_forever(settings: Settings, database: Database, storage: Storage
 def _tidy(settings: Settings, database: Database, storage: Storage) -> None:
     try:
         forget_expired(database, storage, settings.upload_expiry_seconds)
+        storage.forget_abandoned()
     except SQLAlchemyError as error:
         log.warning("not tidied: the database does not answer", error=str(error))
-    storage.forget_abandoned()
+    except (OSError, StorageUnavailable) as error:
+        log.warning("not tidied: the disk or the storage refuses", error=str(error))

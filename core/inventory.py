@@ -8,7 +8,7 @@ from typing import Literal, TypeVar
 from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
-from core.catalogue.orphans import orphans
+from core.catalogue.orphans import PREFIXES, orphans
 from core.data.content_hash import hash_of_folder
 from core.db.models import Artifact, Blob, Checkpoint, Dataset, Snapshot
 from core.db.session import Database
@@ -65,9 +65,14 @@ def take_inventory(database: Database, storage: Storage, *, hashes: bool) -> Inv
             if finding is not None and _still_there(database, stored):
                 findings.append(finding)
         lost = orphans(session, storage, YOUNG_SECONDS)
-    files = len(list(storage.keys()))
+    files = list(storage.keys())
     findings += [Finding(fault="orphan", key=key, row=None, detail="it belongs to nothing") for key in lost]
-    return Inventory(rows=rows, files=files, findings=findings)
+    findings += [
+        Finding(fault="orphan", key=key, row=None, detail="nothing of this service is stored there")
+        for key in files
+        if key.partition("/")[0] not in PREFIXES
+    ]
+    return Inventory(rows=rows, files=len(files), findings=findings)
 
 
 def _stored(session: Session) -> Iterator[_Stored]:

@@ -75,19 +75,22 @@ def _by_age(session: Session, settings: Settings) -> Iterator[Candidate]:
             session, f"ended more than {days:g} days ago", Job.finished_at < db_now(-days * _DAY)
         )
     if (days := settings.retention_days_datasets) is not None:
-        yield from _datasets(session, f"not used for more than {days:g} days", days)
+        yield from _datasets(session, f"not used for more than {days:g} days", _used < db_now(-days * _DAY))
     if (days := settings.retention_days_uploads) is not None:
         old = Upload.created_at < db_now(-days * _DAY)
         yield from _uploads(session, f"sent more than {days:g} days ago", old)
 
 
 def _by_quota(session: Session, settings: Settings, due: list[Candidate]) -> Iterator[Candidate]:
-    """Of each owner who stores too much: the oldest ended jobs and uploads, as many as it takes."""
+    """Of each owner who stores too much: ended jobs, uploads and data sets, the longest unused first, as many
+    as it takes."""
     quota, percent = settings.owner_stored_bytes, settings.retention_full_percent
     if quota is None or percent is None:
         return
     limit = quota * percent // 100
-    for owner in sorted({*session.scalars(select(Upload.owner).union(select(Job.owner)))}):
+    for owner in sorted(
+        {*session.scalars(select(Upload.owner).union(select(Job.owner), select(Dataset.owner)))}
+    ):
         going = sum(one.bytes for one in due if one.owner == owner)
         stored = usage_of(session, owner).stored_bytes - going
         if stored <= limit:
@@ -97,6 +100,7 @@ def _by_quota(session: Session, settings: Settings, due: list[Candidate]) -> Ite
         oldest = [
             *_jobs(session, reason, Job.owner == owner),
             *_uploads(session, reason, Upload.owner == owner),
+            *_datasets(session, reason, Dataset.owner == owner),
         ]
         for one in sorted(oldest, key=lambda one: one.since):
             if stored <= limit:
@@ -131,14 +135,16 @@ def _uploads(session: Session, reason: str, *which: ColumnElement[bool]) -> Iter
         yield Candidate(kind="upload", reason=reason, **row._asdict())
 
 
-def _datasets(session: Session, reason: str, days: float) -> Iterator[Candidate]:
-    """Data sets of which no job was made for so long, and that no job which has not ended needs."""
-    last_job = select(func.max(Job.created_at)).where(Job.dataset_id == Dataset.id).scalar_subquery()
-    used = func.coalesce(last_job, Dataset.finished_at, Dataset.created_at, type_=Dataset.created_at.type)
+_last_job = select(func.max(Job.created_at)).where(Job.dataset_id == Dataset.id).scalar_subquery()
+_used = func.coalesce(_last_job, Dataset.finished_at, Dataset.created_at, type_=Dataset.created_at.type)
+
+
+def _datasets(session: Session, reason: str, *which: ColumnElement[bool]) -> Iterator[Candidate]:
+    """Data sets that no job which has not ended needs; `since`, when a job was last made of it."""
     needed = select(Job.dataset_id).where(Job.state.not_in(JOB_TERMINAL), Job.dataset_id.is_not(None))
-    columns = select(Dataset.id, Dataset.owner, Dataset.size.label("bytes"), used.label("since"))
-    free = (Dataset.state.in_(DATASET_TERMINAL), Dataset.id.not_in(needed), used < db_now(-days * _DAY))
-    for row in session.execute(columns.where(*free).order_by(used)):
+    columns = select(Dataset.id, Dataset.owner, Dataset.size.label("bytes"), _used.label("since"))
+    free = (Dataset.state.in_(DATASET_TERMINAL), Dataset.id.not_in(needed))
+    for row in session.execute(columns.where(*free, *which).order_by(_used)):
         yield Candidate(kind="dataset", reason=reason, **row._asdict())
 
 

@@ -13,14 +13,11 @@ from types import FrameType
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
-from core import logs, retention
-from core.catalogue.orphans import forget_orphans
+from core import logs
 from core.db.session import get_database
-from core.errors import StorageUnavailable
 from core.jobs.line import somebody_waits
 from core.jobs.queue import QUEUES
 from core.jobs.reaper import reap
-from core.jobs.workers import forget_silent
 from core.settings import Settings, get_settings
 from core.storage import get_storage
 from worker import presence, schema, slots
@@ -49,7 +46,8 @@ def main(queues: list[str]) -> int:
         signal.signal(number, ask_to_stop)
     descriptor = slots.make()
     workers = {queue: _start("worker.celery_main", queue, descriptor) for queue in queues or QUEUES}
-    sender = _start_sender()
+    sender = _start_beside("worker.webhooks")
+    tidying: subprocess.Popen[bytes] | None = None
     pollers: dict[str, subprocess.Popen[bytes]] = {}
     me = presence.introduce(list(workers), settings)
     log.info("worker started", worker=me.id, queues=me.queues, slots=me.slots, device=me.device)
@@ -64,8 +62,8 @@ def main(queues: list[str]) -> int:
         if sender.poll() is not None:
             log.error("sender of webhooks died; starting another", status=sender.returncode)
             stop.wait(_RESTART_SECONDS)
-            sender = _start_sender()
-        beat(settings)
+            sender = _start_beside("worker.webhooks")
+        _show_alive(settings)
         if time.monotonic() >= next_heartbeat:
             presence.note_alive(me)
             next_heartbeat = time.monotonic() + settings.heartbeat_seconds
@@ -79,10 +77,11 @@ def main(queues: list[str]) -> int:
                     log.warning("rows wait and nobody was woken: looking without the broker", queue=queue)
                     pollers[queue] = _start("worker.poll", queue, descriptor)
             next_poll = time.monotonic() + settings.poll_seconds
-        if time.monotonic() >= next_tidying:
-            _tidy(settings)
+        if time.monotonic() >= next_tidying and (tidying is None or tidying.poll() is not None):
+            tidying = _start_beside("worker.tidying")
             next_tidying = time.monotonic() + _TIDY_SECONDS
-    status = _stop([*workers.values(), *pollers.values(), sender], settings)
+    beside = [sender] if tidying is None else [sender, tidying]
+    status = _stop([*workers.values(), *pollers.values(), *beside], settings)
     presence.sign_off(me)
     return status
 
@@ -96,10 +95,17 @@ def _start(module: str, queue: str, descriptor: int) -> "subprocess.Popen[bytes]
     )
 
 
-def _start_sender() -> "subprocess.Popen[bytes]":
-    # A process of its own: neither a slow target nor a hanging name server may hold up the sweeps.
-    command = [sys.executable, "-m", "worker.webhooks", str(os.getpid())]
+def _start_beside(module: str) -> "subprocess.Popen[bytes]":
+    # A process of its own: neither a slow target of a webhook nor a million files may hold up the sweeps.
+    command = [sys.executable, "-m", module, str(os.getpid())]
     return subprocess.Popen(command, start_new_session=True)  # noqa: S603
+
+
+def _show_alive(settings: Settings) -> None:
+    try:
+        beat(settings)
+    except OSError as error:
+        log.warning("the file that says that this worker lives could not be touched", error=str(error))
 
 
 def _unserved(queue: str, settings: Settings) -> bool:
@@ -124,29 +130,11 @@ def _sweep(settings: Settings) -> None:
         with get_database().writing() as session:
             if schema.is_known(session):
                 reap(session, storage, settings)
+        storage.forget_abandoned()
     except SQLAlchemyError as error:
         log.warning("no sweep: the database does not answer", error=str(error))
-    storage.forget_abandoned()
-
-
-def _tidy(settings: Settings) -> None:
-    database, storage = get_database(), get_storage()
-    try:
-        with database.writing() as session:
-            if not schema.is_known(session):
-                return
-            forget_silent(session)
-        retention.apply(database, storage, settings)
-        with database.reading() as session:
-            removed = forget_orphans(session, storage)
-    except SQLAlchemyError as error:
-        log.warning("not tidied: the database does not answer", error=str(error))
-        return
-    except StorageUnavailable as error:
-        log.warning("not tidied", error=error.detail)
-        return
-    if removed:
-        log.warning("files that belong to nothing removed", files=len(removed))
+    except OSError as error:
+        log.warning("temporary files not swept", error=str(error))
 
 
 def _stop(workers: list["subprocess.Popen[bytes]"], settings: Settings) -> int:

@@ -16,6 +16,7 @@ def _file(settings: Settings) -> Path:
 
 
 def beat(settings: Settings) -> None:
+    """Raises OSError if the disk refuses."""
     _file(settings).touch()
 
 

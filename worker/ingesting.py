@@ -8,11 +8,12 @@ from pathlib import Path
 from sqlalchemy import select
 
 from core.catalogue.datasets import dataset_prefix
+from core.catalogue.usage import admit_bytes
 from core.data.import_path import resolve_import
 from core.data.ingest import ingest
 from core.data.limits import Limits
 from core.db.models import Blob, Dataset, Upload
-from core.errors import DataError, InvalidRequest
+from core.errors import DataError, InvalidRequest, QuotaExceeded
 from core.failpoints import reach
 from core.jobs.transitions import held_by, move, require
 from worker.attempt import Attempt
@@ -60,6 +61,7 @@ def run(attempt: Attempt) -> None:
         )
         size = sum(file.stat().st_size for file in out.rglob("*") if file.is_file())
         reach("ingest.written")
+        _admit(attempt, dataset.owner, size)
         storage.put(prefix, out)
     reach("ingest.stored")
     facts = json.loads(manifest.to_json())
@@ -72,6 +74,15 @@ def run(attempt: Attempt) -> None:
             channels=facts["channels"], images_done=count, images_total=count, blob_prefix=prefix, size=size,
         )  # fmt: skip
         require(published, dataset.id, attempt.lease.fence)
+
+
+def _admit(attempt: Attempt, owner: str, size: int) -> None:
+    """Raises DataError: read out, the set is larger than what its owner may still store."""
+    with attempt.database.reading() as session:
+        try:
+            admit_bytes(session, owner, size, attempt.settings)
+        except QuotaExceeded as error:
+            raise DataError(f"it cannot be stored: {error.detail}", code=error.code) from error
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 
 from core.db.locks import serialise
 from core.db.models import Dataset, Job
+from core.db.session import after_commit
 from core.db.types import db_now
 from core.jobs.line import next_dataset, next_job
 from core.jobs.transitions import Leased, held_by, move, record
@@ -109,8 +110,12 @@ class Heartbeat:
         row = session.execute(statement).one_or_none()
         if row is None:
             return None
-        self._renewed = started
+        # The answer to the commit may never come.
+        after_commit(session, lambda: self._note(started))
         return row.state, row.event_seq
+
+    def _note(self, renewed: float) -> None:
+        self._renewed = renewed
 
     @property
     def overdue(self) -> bool:

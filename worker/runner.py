@@ -18,7 +18,7 @@ from core.errors import CondenseryError, DataError, JobError, LeaseLost, Storage
 from core.jobs.files import keep_only_published
 from core.jobs.reaper import release, wait_again
 from core.jobs.setbacks import Cause
-from core.jobs.transitions import held_by, made_by, move
+from core.jobs.transitions import held_by, hold, made_by, move
 from core.processes import die_with_parent
 from core.settings import get_settings
 from core.storage import get_storage
@@ -104,6 +104,8 @@ def _set_back(attempt: Attempt, cause: Cause, error: CondenseryError) -> None:
     """Not the row's fault: try again later."""
     log.warning("set back", code=error.code, detail=error.detail)
     with attempt.writing() as session:
+        # What release compares must not be renewed in between.
+        hold(session, attempt.lease.model, attempt.lease.row_id)
         release(session, attempt.storage, attempt.row(session), attempt.settings, cause, error.detail)
 
 

@@ -11,8 +11,6 @@ import sys
 import time
 
 import structlog
-from sqlalchemy import select
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from core.db.models import Dataset, Job
@@ -20,17 +18,22 @@ from core.db.session import Database
 from core.jobs.reaper import release, wait_again
 from core.jobs.setbacks import Cause
 from core.jobs.states import JOB_HELD
-from core.jobs.transitions import find
+from core.jobs.transitions import hold
 from core.settings import Settings
 from core.storage import Storage
 from worker.app import draining
-from worker.lease import Heartbeat, Lease
+from worker.lease import Lease
+from worker.pulse import NOT_HELD, Pulse
 from worker.runner_environment import EX_DATABASE_AWAY, RUNNER_ENVIRONMENT
 
 log = structlog.get_logger(__name__)
 
 STALLED = "stalled"
 _TICK_SECONDS = 0.2
+#: States in which the process is asked to end. One that pauses has a step and a checkpoint to finish,
+#: however long they take. One that is not held was lost, or given back by an attempt that has finished and
+#: still tidies up: nothing that it does counts any more, but a kill at once would leave its blobs behind.
+_STOPS = ("cancelling", "pausing", "drain", NOT_HELD)
 
 
 def supervise(lease: Lease, settings: Settings, database: Database, storage: Storage) -> None:
@@ -58,68 +61,38 @@ def _watch(
     process: "subprocess.Popen[bytes]", lease: Lease, settings: Settings, database: Database
 ) -> str | None:
     """Until the process ends, or must be killed. Returns why we made it end, if we did."""
-    heartbeat = Heartbeat(lease, settings.lease_seconds)
-    next_renewal = time.monotonic() + settings.heartbeat_seconds
-    next_look = time.monotonic() + settings.stop_poll_seconds
+    pulse = Pulse(lease, settings, database)
+    pulse.start()
     events, last_event = -1, time.monotonic()
     kill_at, reason = float("inf"), None
-    while True:
-        try:
-            process.wait(_TICK_SECONDS)
-            return reason
-        except subprocess.TimeoutExpired:
-            now = time.monotonic()
-        if now >= next_renewal:
-            next_renewal = now + settings.heartbeat_seconds
-            held = _renew(heartbeat, database)
-            if held is None:
-                # Lost, or given back by an attempt that has finished and still tidies up: nothing that a
-                # fenced attempt does counts, but a kill now would leave its blobs behind.
-                state, seen, next_renewal = "not held", events, float("inf")
-            else:
-                state, seen = held
-            if seen != events:
-                events, last_event = seen, now
+    try:
+        while True:
+            try:
+                process.wait(_TICK_SECONDS)
+                return reason
+            except subprocess.TimeoutExpired:
+                now = time.monotonic()
+            if pulse.events != events:
+                events, last_event = pulse.events, now
             elif now - last_event > settings.stall_seconds:
                 return STALLED
-        elif now >= next_look:
-            next_look = now + settings.stop_poll_seconds
-            state = _state(lease, database)
-        else:
-            state = "unknown"
-        if draining():
-            state = "drain"
-        if state in ("cancelling", "pausing", "drain", "not held") and reason is None:
-            reason, kill_at = state, now + settings.stop_grace_seconds
-            process.send_signal(signal.SIGTERM)
-        if now >= kill_at:
-            return reason
-
-
-def _renew(heartbeat: Heartbeat, database: Database) -> tuple[str, int] | None:
-    try:
-        with database.writing() as session:
-            return heartbeat.renew(session)
-    except DBAPIError as error:
-        log.warning("lease not renewed", error=str(error.orig))
-        return None if heartbeat.overdue else ("unknown", -1)
-
-
-def _state(lease: Lease, database: Database) -> str:
-    try:
-        with database.reading() as session:
-            return (
-                session.scalar(select(lease.model.state).where(lease.model.id == lease.row_id)) or "unknown"
-            )
-    except DBAPIError:
-        return "unknown"
+            state = "drain" if draining() else pulse.state
+            if state in _STOPS and state != reason:
+                reason = state
+                process.send_signal(signal.SIGTERM)
+                if state != "pausing":
+                    kill_at = min(kill_at, now + settings.stop_grace_seconds)
+            if now >= kill_at:
+                return reason
+    finally:
+        pulse.stop()
 
 
 def _settle(
     session: Session, lease: Lease, settings: Settings, storage: Storage, status: int, reason: str | None
 ) -> None:
     """Put the row right if the attempt still holds it: its process ended before it could."""
-    row = find(session, lease.model, lease.row_id)
+    row = hold(session, lease.model, lease.row_id)
     if row is None or row.fence != lease.fence or row.lease_until is None:
         return
     if isinstance(row, Job) and row.state not in JOB_HELD:

@@ -5,7 +5,6 @@ from typing import Literal
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
 from pydantic import BaseModel, Field
-from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
 from api.problems import answers
@@ -69,7 +68,7 @@ def healthz() -> Health:
 
 @router.get("/readyz", responses={**answers(422), 503: {"model": Readiness}})
 def readyz(request: Request, response: Response) -> Readiness:
-    """Database reachable and migrated, storage writable, not shutting down: requests can be served."""
+    """Database reachable, migrated and writable, storage writable, not shutting down: it can serve."""
     state = request.app.state
     workers, database = _database(state.database)
     needed = {"database": database, "storage": _storage(state.storage)}
@@ -89,10 +88,10 @@ def _database(database: Database) -> tuple[float | None, str]:
     """Seconds since a worker's last heartbeat, and what is wrong with the database."""
     try:
         with database.reading() as session:
-            session.execute(text("SELECT 1"))
             if not is_current(session.connection()):
                 return None, "not migrated: python -m core.db.migrate"
-            return seconds_since_heartbeat(session), "ok"
+            workers = seconds_since_heartbeat(session)
+        return workers, "ok" if database.takes_writes() else "read-only: nothing can be made or changed"
     except SQLAlchemyError:
         return None, "unreachable"
 

@@ -17,10 +17,10 @@ from api.streaming import OWN_LIMIT, check_digest, receive_body
 from core.catalogue import resumable, rows
 from core.catalogue.blobs import file_key_of
 from core.catalogue.uploads import create_upload, delete_upload
-from core.catalogue.usage import admit_bytes
+from core.catalogue.usage import admit_bytes, bytes_exceeded, room_of
 from core.db.models import Upload
 from core.db.session import Database
-from core.errors import Gone, InvalidRequest
+from core.errors import Gone, InvalidRequest, TooLarge
 from core.failpoints import reach
 from core.ids import new_id
 from core.settings import Settings
@@ -72,10 +72,18 @@ async def _store(
     content_digest: str | None,
 ) -> Upload:
     announced = int(request.headers.get("content-length", 1))
-    await run_in_threadpool(_admit, database, owner, announced, settings)
-    upload_id = new_id("up")
+    room = await run_in_threadpool(_admit, database, owner, announced, settings)
+    limit, upload_id = settings.max_upload_bytes, new_id("up")
     with storage.receive() as receiver:
-        await receive_body(request, receiver, settings.max_upload_bytes)
+        try:
+            await receive_body(request, receiver, limit if room is None else min(limit, room))
+        except TooLarge as error:
+            if room is None or room >= limit:
+                raise
+            # A body without an announced size.
+            assert settings.owner_stored_bytes is not None
+            stored = settings.owner_stored_bytes - room
+            raise bytes_exceeded(stored, room + 1, settings.owner_stored_bytes) from error
         if receiver.size == 0:
             raise InvalidRequest("the upload is empty", code="empty_file")
         if not check_digest(content_digest, receiver):
@@ -110,9 +118,15 @@ async def _store(
         return await run_in_threadpool(keep)
 
 
-def _admit(database: Database, owner: str, size: int, settings: Settings) -> None:
+def _admit(database: Database, owner: str, size: int, settings: Settings) -> int | None:
+    """How many bytes there is room for, None for any number.
+
+    Raises:
+        QuotaExceeded: not for as many as these.
+    """
     with database.reading() as session:
         admit_bytes(session, owner, size, settings)
+        return room_of(session, owner, settings)
 
 
 @router.get("", responses=responses())

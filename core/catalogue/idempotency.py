@@ -5,13 +5,22 @@ import json
 from typing import Any
 
 from psycopg.errors import LockNotAvailable
-from sqlalchemy import select
+from sqlalchemy import delete, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from core.db.models import IdempotencyKey
+from core.db.types import db_now
 from core.errors import Conflict, InvalidRequest
+
+#: How long a repetition is known as one.
+REMEMBERED_SECONDS = 30 * 86_400.0
+
+
+def forget_old(session: Session) -> None:
+    """Forget keys that nobody can still be repeating."""
+    session.execute(delete(IdempotencyKey).where(IdempotencyKey.created_at < db_now(-REMEMBERED_SECONDS)))
 
 
 def remember(session: Session, owner: str, key: str | None, request: dict[str, Any], new_id: str) -> str:

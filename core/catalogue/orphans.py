@@ -19,6 +19,8 @@ from core.jobs.files import attempt_prefix
 from core.storage import Storage
 
 DAY_SECONDS = 86_400.0
+#: Where files are stored. What somebody put elsewhere is named by `storage check`, and never deleted.
+PREFIXES = (blobs.PREFIX, DATASETS, JOBS)
 _AT_ONCE = 500
 
 
@@ -28,7 +30,7 @@ def orphans(session: Session, storage: Storage, older_than_seconds: float = DAY_
     None is younger than `older_than_seconds`: that one may be registered yet.
     """
     of_uploads, of_datasets, of_jobs = (
-        storage.unchanged_for(prefix, older_than_seconds) for prefix in (blobs.PREFIX, DATASETS, JOBS)
+        storage.unchanged_for(prefix, older_than_seconds) for prefix in PREFIXES
     )
     found: list[str] = []
     for keys in _portions(of_uploads):

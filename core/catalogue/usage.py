@@ -76,13 +76,24 @@ def admit_bytes(session: Session, owner: str, size: int, settings: Settings) -> 
     serialise(session, f"bytes of {owner}")
     stored = usage_of(session, owner).stored_bytes
     if stored + size > limit:
-        raise QuotaExceeded(
-            f"{stored} bytes are stored, and {size} more would pass the limit of {limit}: delete uploads, "
-            "data sets or jobs that are no longer needed",
-            code="storage_quota_exceeded",
-            limit=limit,
-            value=stored + size,
-        )
+        raise bytes_exceeded(stored, size, limit)
+
+
+def room_of(session: Session, owner: str, settings: Settings) -> int | None:
+    """Bytes that the owner may still store; None if there is no limit."""
+    limit = settings.owner_stored_bytes
+    return None if limit is None else max(limit - usage_of(session, owner).stored_bytes, 0)
+
+
+def bytes_exceeded(stored: int, size: int, limit: int) -> QuotaExceeded:
+    """What is raised if `size` bytes more than the `stored` ones would be too many."""
+    return QuotaExceeded(
+        f"{stored} bytes are stored, and {size} more would pass the limit of {limit}: delete uploads, "
+        "data sets or jobs that are no longer needed",
+        code="storage_quota_exceeded",
+        limit=limit,
+        value=stored + size,
+    )
 
 
 def _jobs(session: Session, owner: str, states: tuple[str, ...]) -> int:

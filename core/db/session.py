@@ -34,6 +34,8 @@ SQLITE_BUSY_MS = 20_000
 LOCK_TIMEOUT_MS = 10_000
 #: A connection that was in use this recently is taken to be alive.
 IDLE_SECONDS = 2.0
+#: Of a database's machine, before it is asked whether it still lives; a third of a lease.
+SILENT_SECONDS = 20
 #: For a connection to become free, when all are busy.
 POOL_TIMEOUT_SECONDS = 5
 
@@ -56,7 +58,15 @@ def make_engine(url: str) -> Engine:
         # Reads are without a transaction: there is nothing to roll back.
         skip_autocommit_rollback=True,
         # No query here is worth a compilation: it takes longer than any of them.
-        connect_args={"options": f"-c lock_timeout={LOCK_TIMEOUT_MS} -c jit=off", "connect_timeout": 10},
+        connect_args={
+            "options": f"-c lock_timeout={LOCK_TIMEOUT_MS} -c jit=off",
+            "connect_timeout": 10,
+            # A machine that is gone without a word: the system would wait for it for two hours.
+            "keepalives_idle": SILENT_SECONDS,
+            "keepalives_interval": 5,
+            "keepalives_count": 3,
+            "tcp_user_timeout": SILENT_SECONDS * 1000,
+        },
     )
     event.listen(engine, "checkin", _note_use)
     event.listen(engine, "checkout", _ping_if_idle)
@@ -135,12 +145,13 @@ class Database:
             wait=wait_exponential(multiplier=0.1, max=2),
         )
         try:
-            attempts(self._takes_writes)
+            attempts(self.takes_writes)
         except RetryError:
             return False
         return True
 
-    def _takes_writes(self) -> bool:
+    def takes_writes(self) -> bool:
+        """Whether it does; a PostgreSQL that is a standby, or set read-only, does not."""
         with self.engine.connect() as connection:
             if connection.dialect.name == "sqlite":
                 return bool(connection.scalar(text("SELECT 1")))

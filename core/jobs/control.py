@@ -7,6 +7,7 @@ Conflict that names the state which it is in.
 from sqlalchemy import delete
 from sqlalchemy.orm import Session
 
+from core.catalogue import rows
 from core.db.models import Event, Job
 from core.errors import Conflict
 from core.jobs import queue
@@ -23,6 +24,7 @@ def cancel_job(session: Session, storage: Storage, job: Job) -> Job:
     Raises:
         Conflict: it has succeeded or failed already.
     """
+    job = _held_still(session, job)
     if move(session, Job, job.id, "cancelled", Job.lease_until.is_(None)):
         keep_only_published(session, storage, job.id)
     else:
@@ -36,6 +38,7 @@ def pause_job(session: Session, job: Job) -> Job:
     Raises:
         Conflict: it has ended, or is being cancelled.
     """
+    job = _held_still(session, job)
     if not move(session, Job, job.id, "paused", Job.lease_until.is_(None)):
         move(session, Job, job.id, "pausing")
     return _now_in(session, job, "pausing", "paused")
@@ -47,6 +50,7 @@ def resume_job(session: Session, job: Job) -> Job:
     Raises:
         Conflict: it is still pausing, has ended, or is being cancelled.
     """
+    job = _held_still(session, job)
     if move(session, Job, job.id, "queued", Job.state == "paused", setbacks={}, retry_at=None):
         session.refresh(job)
         queue.ring(session, job)
@@ -59,7 +63,7 @@ def delete_job(session: Session, storage: Storage, job: Job) -> None:
     Raises:
         Conflict: it has not ended.
     """
-    session.refresh(job, with_for_update=True)
+    job = _held_still(session, job)
     if job.state not in JOB_TERMINAL:
         raise Conflict(
             f"{job.id} is {job.state}: only a job that has ended can be deleted; cancel it first",
@@ -70,6 +74,17 @@ def delete_job(session: Session, storage: Storage, job: Job) -> None:
     session.flush()
     prefix = f"{PREFIX}/{job.id}"
     remove_after_commit(session, lambda: storage.delete_prefix(prefix))
+
+
+def _held_still(session: Session, job: Job) -> Job:
+    """The job as it is now. Nobody moves it before the transaction ends: one that is handed over to another
+    worker waits for a moment, and would slip between the question whether it waits and the one whether it
+    runs.
+
+    Raises:
+        NotFound: it was deleted meanwhile.
+    """
+    return rows.lock(session, Job, job.owner, job.id)
 
 
 def _now_in(session: Session, job: Job, *wanted: str) -> Job:

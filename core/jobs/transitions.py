@@ -31,6 +31,13 @@ def find(session: Session, model: Leased, row_id: str) -> Job | Dataset | None:
     return row
 
 
+def hold(session: Session, model: Leased, row_id: str) -> Job | Dataset | None:
+    """`find`, and keep the row as it is until the transaction ends."""
+    row = session.get(model, row_id, populate_existing=True, with_for_update=True)
+    assert row is None or isinstance(row, Job | Dataset)
+    return row
+
+
 def record(
     session: Session,
     model: Leased,

@@ -106,6 +106,10 @@ def _evict(entry: Path) -> bool:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         if _is(entry, descriptor):
+            # First by name: a process that is killed in the middle must not leave half of it as the content.
+            _remove(entry / "part")
+            with suppress(FileNotFoundError):
+                (entry / "content").rename(entry / "part")
             shutil.rmtree(entry)
         return True
     except BlockingIOError:

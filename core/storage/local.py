@@ -3,6 +3,7 @@
 A blob is written under `tmp/`, synced, then renamed into place, and the rename is synced too.
 """
 
+import os
 import shutil
 import time
 from collections.abc import Iterator
@@ -86,9 +87,10 @@ class LocalStorage:
 
     def keys(self, prefix: str = "") -> Iterator[str]:
         start = self.path(prefix) if prefix else self._blobs
-        for path in sorted(start.rglob("*")):
-            if path.is_file():
-                yield path.relative_to(self._blobs).as_posix()
+        # Not rglob, which fails if a folder is deleted meanwhile.
+        paths = (Path(folder, name) for folder, _, names in os.walk(start) for name in names)
+        for path in sorted(paths):
+            yield path.relative_to(self._blobs).as_posix()
 
     def unchanged_for(self, prefix: str, seconds: float) -> list[str]:
         oldest, found = time.time() - seconds, []

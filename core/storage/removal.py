@@ -20,7 +20,7 @@ def remove_after_commit(session: Session, remove: Callable[[], None]) -> None:
     def attempt() -> None:
         try:
             remove()
-        except StorageUnavailable:
+        except (StorageUnavailable, OSError):
             log.warning("blobs that nothing refers to were left behind")
 
     after_commit(session, attempt)

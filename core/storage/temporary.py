@@ -41,6 +41,7 @@ class Temporary:
         """Delete what processes that died left."""
         oldest = time.time() - older_than_seconds
         for entry in self._folder.iterdir():
+            # Whoever made it may delete it meanwhile.
             with suppress(FileNotFoundError):
                 newest = max(path.stat().st_mtime for path in (entry, *entry.rglob("*")))
                 if newest >= oldest:

@@ -129,6 +129,22 @@ def test_if_range(http: TestClient, path: str) -> None:
         assert response.content == (CONTENT[5:10] if status == 206 else CONTENT)
 
 
+def test_a_range_of_thousands_of_digits_is_not_understood(http: TestClient, path: str) -> None:
+    response = http.get(path, headers={"Range": f"bytes={'9' * 5000}-"})
+    assert (response.status_code, response.content) == (200, CONTENT)
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_what_was_deleted_after_its_row_was_read_is_absent(
+    http: TestClient, path: str, artifact: Artifact, storage: Storage, method: str
+) -> None:
+    storage.delete(artifact.blob_key)
+    response = http.request(method, path)
+    assert response.status_code == 404
+    if method == "GET":
+        problem_of(response, 404, "not_found")
+
+
 def test_several_ranges_are_the_whole(http: TestClient, path: str) -> None:
     for asked in ("bytes=0-1,5-6", "lines=1-2", "bytes=", "bytes=-", "bytes=a-b"):
         response = http.get(path, headers={"Range": asked})

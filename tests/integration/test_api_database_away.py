@@ -88,6 +88,8 @@ def test_database_that_cannot_be_written_to(
     ):
         connection.execute(text("ALTER DATABASE postgres SET default_transaction_read_only = on"))
         assert http.get("/v1/jobs").status_code == 200
+        ready = http.get("/readyz")
+        assert ready.status_code == 503 and ready.json()["checks"]["database"].startswith("read-only")
         for made in (
             http.put("/v1/uploads", content=b"x"),
             http.post("/v1/keys", json={"name": "x"}),

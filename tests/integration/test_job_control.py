@@ -167,6 +167,8 @@ def test_stored_bytes_are_limited(http: TestClient) -> None:
     assert (problem["limit"], problem["value"]) == (5000, 6000)
     tus = {"Tus-Resumable": "1.0.0", "Upload-Length": "2001"}
     problem_of(http.post("/v1/uploads", headers=tus), 429, "storage_quota_exceeded")
+    unannounced = http.put("/v1/uploads", content=iter([b"x" * 1500, b"x" * 1500]))
+    assert problem_of(unannounced, 429, "storage_quota_exceeded")["limit"] == 5000
     assert http.post("/v1/uploads", headers=tus | {"Upload-Length": "2000"}).status_code == 201
     usage = http.get("/v1/usage").json()
     assert usage["stored_bytes"] == {

@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 
@@ -192,6 +193,19 @@ def test_an_attempt_is_overdue_by_its_own_monotonic_clock(
     with database.writing() as session:
         assert heartbeat.renew(session) is None
     assert heartbeat.overdue, "a renewal that failed renews nothing"
+
+
+def test_a_renewal_whose_commit_is_lost_renews_nothing(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 1000.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    heartbeat = Heartbeat(take(database, new_row(database, Job)), 60)
+    now += 41
+    with suppress(ConnectionError), database.writing() as session:
+        assert heartbeat.renew(session)
+        raise ConnectionError
+    assert heartbeat.overdue
 
 
 def _record(attempt: Attempt, session: Session) -> None:

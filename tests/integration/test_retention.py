@@ -125,6 +125,21 @@ def test_an_owner_who_stores_too_much_loses_the_oldest(
             assert a.get(f"/v1/uploads/{upload_id}").status_code == status
 
 
+def test_data_sets_go_for_the_quota_too_unless_a_job_needs_them(
+    http: TestClient, database: Database, storage: Storage, settings: Settings
+) -> None:
+    needed, idle = ready_dataset(http, database), ready_dataset(http, database)
+    assert http.post("/v1/jobs", json={"dataset_id": needed, **SMALL}).status_code == 202
+    with database.writing() as session:
+        session.execute(update(Dataset).values(size=100))
+    limits = with_limits(settings, owner_stored_bytes=200, retention_full_percent=80)
+    with database.reading() as session:
+        found = [(one.kind, one.id) for one in retention.candidates(session, limits) if one.kind == "dataset"]
+    assert found == [("dataset", idle)]
+    retention.apply(database, storage, limits)
+    assert [http.get(f"/v1/datasets/{one}").status_code for one in (needed, idle)] == [200, 404]
+
+
 def test_what_changed_meanwhile_stays(
     http: TestClient,
     database: Database,

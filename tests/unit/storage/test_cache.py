@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import shutil
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -113,6 +114,30 @@ def test_what_a_dead_process_left_half_done_is_made_anew(cache: Cache, tmp_path:
     (tmp_path / "a" / "part").mkdir()
     (tmp_path / "a" / "part" / "half").write_bytes(b"half")
     use(cache, "a")
+    assert [path.name for path in (tmp_path / "a").iterdir()] == ["content"]
+
+
+def test_a_copy_that_was_half_thrown_away_is_made_anew(
+    cache: Cache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process is killed while it deletes a folder, file by file."""
+
+    def fill(target: Path) -> None:
+        target.mkdir()
+        for name in ("images", "labels"):
+            (target / name).write_bytes(b"x")
+
+    def killed(folder: Path) -> None:
+        next(path for path in folder.rglob("*") if path.is_file()).unlink()
+        raise KeyboardInterrupt
+
+    with cache.hold("a", fill):
+        pass
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(shutil, "rmtree", killed)
+        cache.forget("a")
+    with cache.hold("a", fill) as folder:
+        assert sorted(path.name for path in folder.iterdir()) == ["images", "labels"]
     assert [path.name for path in (tmp_path / "a").iterdir()] == ["content"]
 
 

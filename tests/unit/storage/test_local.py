@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -93,6 +94,25 @@ def test_a_full_disk_is_named_in_scratch_too(small_disk: Path) -> None:
     with pytest.raises(StorageFull), storage.scratch() as folder:
         (folder / "file").write_bytes(b"x" * 400_000)
     assert temporary(small_disk) == []
+
+
+def test_folders_may_be_deleted_while_keys_are_listed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    storage = LocalStorage(tmp_path)
+    for name in ("a", "b", "c"):
+        folder = storage.path(f"jobs/{name}/deep")
+        folder.mkdir(parents=True)
+        (folder / "file").write_bytes(b"x")
+    scandir = os.scandir
+
+    def deleting(path: str | Path) -> object:
+        if str(path).endswith("b"):
+            shutil.rmtree(path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", deleting)
+    assert list(storage.keys("jobs")) == ["jobs/a/deep/file", "jobs/c/deep/file"]
 
 
 def test_other_errors_keep_their_name() -> None:
