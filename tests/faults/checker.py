@@ -54,6 +54,7 @@ def violations(evidence: Evidence) -> list[str]:
     """Of everything that must hold once nothing is being worked on."""
     return [
         *_every_job_has_ended(evidence),
+        *_no_attempt_goes_on(evidence),
         *contradictions(evidence),
         *litter(evidence),
     ]
@@ -70,7 +71,11 @@ def contradictions(evidence: Evidence) -> list[str]:
 
 def litter(evidence: Evidence) -> list[str]:
     """Files that belong to nothing, of which a sweep leaves none."""
-    return [*_every_blob_has_its_row(evidence), *_nothing_temporary(evidence)]
+    return [
+        *_every_blob_has_its_row(evidence),
+        *_nothing_temporary(evidence),
+        *_unfinished_uploads_are_known(evidence),
+    ]
 
 
 def _every_job_has_ended(evidence: Evidence) -> Iterator[str]:
@@ -143,7 +148,11 @@ def _differs(evidence: Evidence, name: str, key: str, size: int, sha256: str) ->
 def _fences_do_not_overlap(evidence: Evidence) -> Iterator[str]:
     """I4: once attempt k + 1 has written, attempt k writes nothing more."""
     spans: dict[str, dict[int, tuple[Any, Any]]] = {}
-    for written in (*evidence.rows("metrics"), *evidence.rows("accuracy_points")):
+    for written in (
+        row
+        for table in ("metrics", "accuracy_points", "evaluations", "snapshots")
+        for row in evidence.rows(table)
+    ):
         of_job = spans.setdefault(written["job_id"], {})
         at = written["created_at"]
         first, last = of_job.get(written["fence"], (at, at))
@@ -170,6 +179,18 @@ def _nothing_temporary(evidence: Evidence) -> Iterator[str]:
     """I7, for files."""
     for entry in sorted((evidence.data_dir / "tmp").iterdir()):
         yield f"tmp/{entry.name} was left behind"
+
+
+def _unfinished_uploads_are_known(evidence: Evidence) -> Iterator[str]:
+    folder = evidence.data_dir / "partial"
+    found = {path.name.partition(".")[0] for path in folder.iterdir()} if folder.exists() else set()
+    known = {row["id"] for row in evidence.rows("uploads") if row["sha256"] is None}
+    yield from (f"partial/{name} belongs to nothing" for name in sorted(found - known))
+
+
+def _no_attempt_goes_on(evidence: Evidence) -> Iterator[str]:
+    """I7, for processes: at rest no device is in use."""
+    yield from (f"still runs: {one}" for one in processes_of(evidence.data_dir) if "worker.runner" in one)
 
 
 def processes_of(data_dir: Path) -> list[str]:

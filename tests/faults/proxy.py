@@ -1,4 +1,4 @@
-"""A proxy before PostgreSQL that can lose the answer to a COMMIT: done, and nobody knows."""
+"""A proxy before PostgreSQL that can lose the answer to a COMMIT, done and nobody knows, or fall silent."""
 
 import socket
 import threading
@@ -16,6 +16,8 @@ class Proxy:
         self._target = target
         self._lock = threading.Lock()
         self._to_cut = 0
+        self.passing = threading.Event()
+        self.passing.set()
         self._listening = socket.create_server(("127.0.0.1", self.port))
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -34,6 +36,15 @@ class Proxy:
             with self._lock:
                 left, self._to_cut = self._to_cut, 0
         assert left < count, "no COMMIT was cut"
+
+    @contextmanager
+    def silent(self) -> Iterator[None]:
+        """Nothing passes in either direction, and no connection ends: what was sent comes later."""
+        self.passing.clear()
+        try:
+            yield
+        finally:
+            self.passing.set()
 
     def stop(self) -> None:
         self._listening.close()
@@ -75,12 +86,14 @@ class _Connection:
             while sent := self._client.recv(65536):
                 if self._proxy.wants(sent):
                     self._mute = True
+                self._proxy.passing.wait()
                 self._server.sendall(sent)
         self._close()
 
     def _answer(self) -> None:
         with suppress(OSError):
             while (answer := self._server.recv(65536)) and not self._mute:
+                self._proxy.passing.wait()
                 self._client.sendall(answer)
         self._close()
 

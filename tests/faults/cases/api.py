@@ -4,12 +4,14 @@ import hashlib
 import random
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import httpx2
 
 from condensery import ConnectionFailed
 from tests.faults.cases.matrix import add, case
 from tests.faults.place import JOB, Place
+from tests.support.processes import wait_for
 
 
 @case("F23", quick=True)
@@ -53,6 +55,25 @@ def _put(place: Place) -> str:
 
 for _point in ("upload.received", "upload.stored"):
     add("F23", f"kill -9 of the API at {_point}", _upload_at(_point))
+
+
+@case("F23")
+def kill_9_of_the_api_in_the_middle_of_an_upload(place: Place) -> None:
+    before, content = _uploads(place), place.digits.read_bytes()
+    cut = random.randrange(1, len(content))
+
+    def body() -> Iterator[bytes]:
+        yield content[:cut]
+        wait_for(lambda: any((place.service.data_dir / "tmp").iterdir()))
+        place.service.kill_api()
+        yield content[cut:]
+
+    with suppress(httpx2.TransportError), httpx2.Client(base_url=place.service.url, timeout=60) as http:
+        http.put("/v1/uploads", content=body())
+        raise AssertionError("the API was dead")
+    place.service.start_api()
+    assert _uploads(place) == before
+    place.client.delete(f"/v1/uploads/{_put(place)}")
 
 
 @case("F24")

@@ -10,7 +10,7 @@ import httpx2
 
 from tests.faults.cases.matrix import PRODUCTION, add, case
 from tests.faults.place import JOB, Place
-from tests.support.processes import wait_for
+from tests.support.processes import lives, wait_for
 
 
 def _database_ends(number: int) -> Callable[[Place], None]:
@@ -32,6 +32,19 @@ add(
     kinds=(PRODUCTION,), quick=True,
 )  # fmt: skip
 add("F18", "the database is stopped and comes back", _database_ends(signal.SIGINT), kinds=(PRODUCTION,))
+
+
+@case("F18", kinds=(PRODUCTION,), quick=True)
+def the_database_says_nothing_for_a_while(place: Place) -> None:
+    assert place.proxy is not None
+    job_id = place.submit()
+    place.wait_for(job_id, "checkpoint")
+    runner = place.runner(job_id)
+    with place.proxy.silent():
+        # Its lease may be another's by now, and its device is wanted.
+        wait_for(lambda: not lives(runner), seconds=30)
+    wait_for(lambda: _answers(place))
+    place.settle(job_id)
 
 
 @case("F19", kinds=(PRODUCTION,))
