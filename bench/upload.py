@@ -10,6 +10,7 @@ import json
 import subprocess
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -19,6 +20,7 @@ from bench.page import write_section
 from tests.support.service import Service
 
 PAIRS = 5
+AT_ONCE = 4
 MB = 1_000_000
 _BLOCK = 1 << 20
 
@@ -28,12 +30,19 @@ class Pair:
     """Seconds that each took on the same file, one right after the other."""
 
     upload: float
+    parallel: float
+    """The same bytes in four uploads at once."""
     sha256sum: float
     cp: float
 
     @property
     def ratio(self) -> float:
         return self.upload / (self.sha256sum + self.cp)
+
+    @property
+    def shared(self) -> float:
+        """The rate of four at once, together, by that of one."""
+        return self.upload / self.parallel
 
 
 def write_file(path: Path, size: int) -> None:
@@ -44,8 +53,18 @@ def write_file(path: Path, size: int) -> None:
     _run("sync", str(path))
 
 
-def measure(service: Service, file: Path) -> Pair:
-    """One pair: upload and delete, then `sha256sum`, then `cp` and `sync` of the copy.
+def write_parts(file: Path) -> list[Path]:
+    """A quarter of the file in each."""
+    parts = [file.with_suffix(f".{n}") for n in range(AT_ONCE)]
+    with file.open("rb") as source:
+        for part in parts:
+            part.write_bytes(source.read(file.stat().st_size // AT_ONCE))
+            _run("sync", str(part))
+    return parts
+
+
+def measure(service: Service, file: Path, parts: list[Path]) -> Pair:
+    """One pair: upload and delete, in one and in parts at once, `sha256sum`, `cp` and `sync` of the copy.
 
     Raises:
         RuntimeError: the server answers with another digest than `sha256sum`.
@@ -55,6 +74,15 @@ def measure(service: Service, file: Path) -> Pair:
     answer = json.loads(_run("curl", "-sSf", "-T", str(file), f"{service.url}/v1/uploads"))
     uploaded = time.perf_counter() - began
     _run("curl", "-sSf", "-X", "DELETE", f"{service.url}/v1/uploads/{answer['id']}")
+
+    began = time.perf_counter()
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        sent = list(
+            pool.map(lambda part: _run("curl", "-sSf", "-T", str(part), f"{service.url}/v1/uploads"), parts)
+        )
+    in_parts = time.perf_counter() - began
+    for one in sent:
+        _run("curl", "-sSf", "-X", "DELETE", f"{service.url}/v1/uploads/{json.loads(one)['id']}")
 
     began = time.perf_counter()
     digest = _run("sha256sum", str(file)).split()[0]
@@ -68,7 +96,7 @@ def measure(service: Service, file: Path) -> Pair:
     _run("sync", str(copy))
     copied = time.perf_counter() - began
     copy.unlink()
-    return Pair(upload=uploaded, sha256sum=hashed, cp=copied)
+    return Pair(upload=uploaded, parallel=in_parts, sha256sum=hashed, cp=copied)
 
 
 def resident(pid: int, field: str) -> int:
@@ -84,6 +112,7 @@ def table(size: int, pairs: list[Pair], grown: int) -> str:
         median(getattr(one, name) for one in pairs) for name in ("upload", "sha256sum", "cp")
     )
     ratios = sorted(one.ratio for one in pairs)
+    shared = sorted(one.shared for one in pairs)
     return f"""## Receiving uploads
 
 | | seconds | MB/s |
@@ -94,8 +123,9 @@ def table(size: int, pairs: list[Pair], grown: int) -> str:
 
 `sha256sum` is that of coreutils. {size / MB:,.0f} MB, medians of {len(pairs)} alternating pairs. Upload ÷
 (`sha256sum` + `cp`): median
-{median(ratios):.2f}, from {ratios[0]:.2f} to {ratios[-1]:.2f}. The server's memory grew
-by {grown / 2**20:.1f} MiB.
+{median(ratios):.2f}, from {ratios[0]:.2f} to {ratios[-1]:.2f}. The same bytes in {AT_ONCE} uploads at once:
+{median(shared):.2f} times the rate of one, from {shared[0]:.2f} to {shared[-1]:.2f} (goal: at least 0.8). The
+server's memory grew by {grown / 2**20:.1f} MiB.
 
 **Machine.** {machine()}."""
 
@@ -118,10 +148,11 @@ def main() -> None:
         service.start_api()
         try:
             write_file(file, 2 * _BLOCK)
-            measure(service, file)  # loads whatever is loaded only once
+            measure(service, file, write_parts(file))  # loads whatever is loaded only once
             write_file(file, size)
+            parts = write_parts(file)
             before = resident(service.api_pid, "VmRSS")
-            pairs = [measure(service, file) for _ in range(PAIRS)]
+            pairs = [measure(service, file, parts) for _ in range(PAIRS)]
             grown = resident(service.api_pid, "VmHWM") - before
         finally:
             service.stop()

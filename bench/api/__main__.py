@@ -1,7 +1,7 @@
 """`python -m bench.api`: measure the API beside what it is compared with, print, and write the section.
 
 Needs PostgreSQL, Redis, curl and wrk, and for the comparison of downloads nginx (Debian: postgresql,
-redis-server, curl, wrk, nginx-light). It starts all servers itself and takes about fifteen minutes.
+redis-server, curl, wrk, nginx-light). It starts all servers itself and takes about half an hour.
 """
 
 import os
@@ -16,7 +16,7 @@ from bench.api.stage import stage
 from bench.page import write_section
 
 #: Of everything at once.
-MIXED_MINUTES = 3
+MIXED_MINUTES = 10
 
 
 def main() -> int:
@@ -39,7 +39,7 @@ def main() -> int:
         if fetched is None:
             print("        nginx is not installed: left out")
         note("reads and submissions")
-        requests = reads.measure(made)
+        requests = reads.measure(made, Path(name))
         note("claims")
         claimed = claims.measure(made)
         note("event streams")
