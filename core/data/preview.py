@@ -8,24 +8,38 @@ from core.data.decode import over_white
 
 CLASSES = 20
 SAMPLES = 10
-GAP = 2
-SMALLEST_CELL = 48
+GAP = 2  # px
+# Sides of a cell, px, as in the pictures of condensed sets (core/export/preview.py), beside which this one is
+# shown: small images are enlarged by a whole factor up to the first, large ones reduced to the second.
+ENLARGED_SIDE = 64
+LARGEST_SIDE = 128
 
 
 def draw_preview(images_NHWC: NDArray[np.uint8], labels_N: NDArray[np.int64], *, classes: int) -> Image.Image:
-    """At most 20 classes by 10 samples on white; images under 48 px are enlarged by a whole factor.
+    """At most 20 classes by 10 samples on white, in square cells.
 
     A fourth channel is drawn as opacity.
     """
-    side, channels = images_NHWC.shape[1], images_NHWC.shape[3]
-    factor = -(-SMALLEST_CELL // side)
-    step = side * factor + GAP
+    side = cell_side(images_NHWC.shape[1])
+    step = side + GAP
     rows = min(classes, CLASSES)
-    canvas = np.full((rows * step + GAP, SAMPLES * step + GAP, channels), 255, np.uint8)
+    mode = "L" if images_NHWC.shape[3] == 1 else "RGB"
+    canvas = Image.new(mode, (SAMPLES * step + GAP, rows * step + GAP), "white")
     for label in range(rows):
         for column, index in enumerate(np.flatnonzero(labels_N == label)[:SAMPLES]):
-            top, left = GAP + label * step, GAP + column * step
-            cell = images_NHWC[index].repeat(factor, axis=0).repeat(factor, axis=1)
-            canvas[top : top + side * factor, left : left + side * factor] = cell
-    picture = Image.fromarray(canvas[..., 0] if channels == 1 else canvas)
-    return over_white(picture) if channels == 4 else picture
+            canvas.paste(_cell(images_NHWC[index], side), (GAP + column * step, GAP + label * step))
+    return canvas
+
+
+def cell_side(side: int) -> int:
+    """Of a cell for images of this side, in px."""
+    return LARGEST_SIDE if side > LARGEST_SIDE else side * max(1, ENLARGED_SIDE // side)
+
+
+def _cell(image_HWC: NDArray[np.uint8], side: int) -> Image.Image:
+    image = Image.fromarray(image_HWC[..., 0] if image_HWC.shape[2] == 1 else image_HWC)
+    if image_HWC.shape[2] == 4:
+        image = over_white(image)
+    # Whole factors of NEAREST keep every pixel a crisp square; a reduction has to average.
+    resampling = Image.Resampling.NEAREST if side >= image.width else Image.Resampling.BOX
+    return image.resize((side, side), resampling)
