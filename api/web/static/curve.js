@@ -10,6 +10,14 @@ const steps = [1, 10, 100, 1e3, 1e4, 1e5].flatMap((n) => [n, 2 * n, 5 * n]); // 
 const curves = jobs.map(() => ({ at: [], loss: [] }));
 let plot = null;
 
+// Where the curve will be: that it is on its way, why it is not there, or nothing.
+const note = Object.assign(document.createElement("p"), { className: "quiet", role: "status" });
+place.append(note);
+function say(text, action = null) {
+  note.hidden = !text;
+  note.replaceChildren(text, ...(action ? [" ", action] : []));
+}
+
 async function load(n) {
   const curve = curves[n];
   for (let more = true; more; ) {
@@ -32,10 +40,15 @@ function short(value) {
 
 function draw() {
   const filled = curves.some((curve) => curve.at.length > 1);
-  place.hidden = !filled;
+  place.hidden = !filled && jobs.length === 1; // a job's own page says itself that there is none yet
+  say(filled ? "" : "There is no curve: these jobs have recorded no loss.");
   if (!filled) return;
   const data = uPlot.join(curves.map((curve) => [curve.at, curve.loss]));
-  if (plot) { plot.setData(data); return; }
+  if (plot) {
+    plot.setData(data);
+    name(data);
+    return;
+  }
   const axis = { stroke: style("--quiet"), grid: { stroke: style("--line"), width: 1 }, ticks: { stroke: style("--line"), width: 1 }, font: "12px system-ui" };
   plot = new uPlot({
     width: place.clientWidth,
@@ -47,9 +60,13 @@ function draw() {
       ...names.map((label, n) => ({ label, stroke: style(`--curve-${n + 1}`), dash: dashes[n], width: 2, spanGaps: true, points: { show: false } })),
     ],
   }, data, place);
+  name(data);
+}
+
+function name([iterations]) {
   const canvas = place.querySelector("canvas");
   canvas.setAttribute("role", "img");
-  canvas.setAttribute("aria-label", `Loss by iteration: ${names.join(", ")}`);
+  canvas.setAttribute("aria-label", `Loss by iteration, up to ${iterations.at(-1)}: ${names.join(", ")}`);
 }
 
 let drawing = Promise.resolve();
@@ -59,8 +76,14 @@ function update() {
   waiting = true;
   drawing = drawing.then(async () => {
     waiting = false;
-    try { await Promise.all(jobs.map((_, n) => load(n))); } catch { return; } // the page says that it is disconnected
-    draw();
+    try {
+      await Promise.all(jobs.map((_, n) => load(n)));
+      draw();
+    } catch (error) {
+      const again = Object.assign(document.createElement("button"), { type: "button", textContent: "Load it again" });
+      again.addEventListener("click", () => { say("The curve is being loaded."); update(); });
+      say(`The curve ${plot ? "may be old" : "could not be loaded"}. ${error.message}`, again);
+    }
   });
 }
 
@@ -73,4 +96,5 @@ function redraw() {
 document.addEventListener("curve", update);
 addEventListener("resize", () => plot?.setSize({ width: place.clientWidth, height: 260 }));
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
+say("The curve is being loaded.");
 update();

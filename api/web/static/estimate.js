@@ -16,13 +16,35 @@ async function estimate() {
   try {
     const page = await askPage(form.getAttribute("action"), { method: "POST", body, signal: running.signal });
     const fresh = page.getElementById("estimate");
-    const facts = (root) => root.querySelector(".facts, p");
-    if (fresh) facts(box).replaceWith(facts(fresh));
+    if (fresh) show(box, said(fresh));
   } catch (error) {
     if (error.name === "AbortError") return;
-    box.querySelector(".facts, p").replaceWith(Object.assign(document.createElement("p"), { textContent: "The service does not answer: there is no estimate now." }));
+    const why = error.status ? error.message : "The service does not answer.";
+    show(box, [Object.assign(document.createElement("p"), { textContent: `${why} There is no estimate now.` })]);
   }
   box.removeAttribute("aria-busy");
+}
+
+// What stands between the heading and the buttons: the estimate, or what is to be mended first.
+function said(box) {
+  return [...box.children].filter((one) => !one.matches("h2, button"));
+}
+
+function show(box, fresh) {
+  const old = said(box);
+  const held = old.some((one) => one.contains(document.activeElement)) ? document.activeElement : null;
+  for (const one of old) one.remove();
+  box.querySelector("h2").after(...fresh);
+  if (!held) return;
+  const same = [...box.querySelectorAll("a")].find((one) => one.getAttribute("href") === held.getAttribute("href"));
+  const heading = box.querySelector("h2"); // not a button: the next key would start the job
+  heading.tabIndex = -1;
+  (same ?? heading).focus({ preventScroll: true });
+}
+
+function changed(one) {
+  if (one.localName === "select") return one.selectedIndex !== Math.max(0, [...one.options].findIndex((option) => option.defaultSelected));
+  return one.checked !== one.defaultChecked || one.value !== (one.defaultValue ?? one.value);
 }
 
 document.getElementById("estimate-button").hidden = true;
@@ -31,6 +53,8 @@ form.addEventListener("input", () => {
   timer = setTimeout(estimate, 300);
 });
 form.addEventListener("submit", () => setTimeout(() => { for (const one of form.querySelectorAll("button")) one.disabled = true; }));
-addEventListener("pageshow", () => { for (const one of form.querySelectorAll("button")) one.disabled = false; });
-// What was typed before this ran, or is there again after going back.
-if ([...form.elements].some((one) => one.value !== (one.defaultValue ?? one.value))) estimate();
+addEventListener("pageshow", () => {
+  for (const one of form.querySelectorAll("button")) one.disabled = false;
+  // What was typed before this ran, or is there again after going back.
+  if ([...form.elements].some(changed)) estimate();
+});

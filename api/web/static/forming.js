@@ -46,6 +46,6 @@ if (moments) {
   new MutationObserver(follow).observe(moments, { childList: true, subtree: true });
   slider.max = links().length - 1;
   slider.value = slider.max;
-  moments.classList.add("visually-hidden");
+  moments.hidden = true; // out of the way of Tab, too
   follow();
 }

@@ -30,17 +30,57 @@ function refresh() {
   return refreshing;
 }
 
+const FOCUSABLE = "a[href], button, input, select, summary, [tabindex]";
+const SCROLLING = ".scroll, pre";
+
 function take(page) {
   document.title = page.title;
   for (const part of document.querySelectorAll("[data-live]")) {
     const fresh = page.getElementById(part.id);
-    if (!fresh || fresh.innerHTML === part.innerHTML) continue;
-    const held = part.contains(document.activeElement) ? document.activeElement : null;
-    const open = [...part.querySelectorAll("details")].map((one) => one.open);
+    if (!fresh || content(fresh) === content(part)) continue;
+    const restore = remember(part);
     part.replaceChildren(...fresh.childNodes);
-    [...part.querySelectorAll("details")].forEach((one, n) => { one.open = open[n] ?? one.open; });
-    if (held) (part.querySelector(`[data-key="${held.dataset.key}"]`) ?? document.getElementById("main")).focus();
+    restore();
   }
+}
+
+// Without what people have unfolded: that is theirs.
+function content(part) {
+  const copy = part.cloneNode(true);
+  for (const one of copy.querySelectorAll("details")) one.open = false;
+  return copy.innerHTML;
+}
+
+// What people have unfolded, scrolled and focused; returns what makes it so again in the part's new content.
+function remember(part) {
+  const unfolded = [...named(part, "details")].map(([name, one]) => [name, one.open]);
+  const scrolled = [...named(part, SCROLLING)].map(([name, one]) => [name, one.scrollLeft, one.scrollTop]);
+  const held = part.contains(document.activeElement) ? document.activeElement : null;
+  const [heldName] = [...named(part, FOCUSABLE)].find(([, one]) => one === held) ?? [];
+  const place = [...part.querySelectorAll(FOCUSABLE)].indexOf(held);
+  return () => {
+    const details = named(part, "details");
+    for (const [name, open] of unfolded) if (details.has(name)) details.get(name).open = open;
+    const regions = named(part, SCROLLING);
+    for (const [name, left, top] of scrolled) regions.get(name)?.scrollTo({ left, top, behavior: "instant" });
+    if (!held) return;
+    const beside = part.querySelectorAll(FOCUSABLE)[place];
+    // Never from one button to another: the next key would do what nobody wanted.
+    const other = beside?.localName === held.localName && held.localName !== "button" ? beside : document.getElementById("main");
+    (named(part, FOCUSABLE).get(heldName) ?? other).focus({ preventScroll: true });
+  };
+}
+
+// By what they are called, and if several are called alike by their number.
+function named(part, selector) {
+  const found = new Map();
+  for (const one of part.querySelectorAll(selector)) {
+    const name = one.dataset.key || one.id || one.ariaLabel || (one.querySelector(":scope > summary") ?? one).textContent.trim();
+    let n = 0;
+    while (found.has(`${one.localName} ${n} ${name}`)) n += 1;
+    found.set(`${one.localName} ${n} ${name}`, one);
+  }
+  return found;
 }
 
 function show(progress) {
@@ -57,20 +97,22 @@ function show(progress) {
     const now = progress.evaluating;
     const [network, networks, epoch, epochs] = now ? [now.network, now.networks, now.epoch, now.epochs].map(number.format) : [];
     text.textContent = `iteration ${number.format(progress.iteration)} of ${number.format(progress.iterations)}${now ? `; now evaluating its images: network ${network} of ${networks}, epoch ${epoch} of ${epochs}` : ""}`;
-    document.getElementById("bar-left").textContent = ` · ${duration(progress.seconds_left)} left in this phase`;
     document.dispatchEvent(new Event("curve"));
   } else if (progress.epochs) {
     bar.value = Math.floor(bar.value) + Math.min(progress.epoch / progress.epochs, 0.99);
     text.textContent = text.textContent.replace(/; now.*|$/, `; now ${progress.method ?? "features"}, epoch ${number.format(progress.epoch)} of ${number.format(progress.epochs)}`);
   }
+  const left = document.getElementById("bar-left");
+  if (left) left.textContent = progress.seconds_left ? ` · ${duration(progress.seconds_left)} left in this phase` : "";
 }
 
-function tell(connected) {
+function tell(trouble) {
+  if (connection.textContent === (trouble ?? "")) return; // or it would be read out at every try
   connection.replaceChildren();
-  if (connected) return;
+  if (!trouble) return;
   const notice = document.createElement("div");
   notice.className = "notice warn";
-  notice.textContent = "The connection to the service is broken. What is shown may be old; it is tried again and again.";
+  notice.textContent = trouble;
   connection.append(notice);
 }
 

@@ -12,13 +12,13 @@ from tests.support.browser import chromium, sign_in, watched
 from tests.support.service import Service
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
     with chromium() as made:
         yield made
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def service(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """Embedded: what is tested here does not depend on the database."""
     running = Service(tmp_path_factory.mktemp("page"))
@@ -28,13 +28,13 @@ def service(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Itera
         running.stop()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def token(service: Service) -> str:
     made = httpx2.post(f"{service.url}/v1/keys", json={"name": "first", "scope": "admin"})
     return str(made.json()["token"])
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def api(service: Service, token: str) -> Iterator[httpx2.Client]:
     with httpx2.Client(base_url=service.url, headers={"Authorization": f"Bearer {token}"}) as made:
         yield made
@@ -47,7 +47,7 @@ def page(browser: Browser, service: Service, token: str) -> Iterator[Page]:
         yield made
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def dataset_id(api: httpx2.Client, digits_zip: Path) -> str:
     upload = api.put("/v1/uploads", content=digits_zip.read_bytes()).json()
     made = api.post("/v1/datasets", json={"upload_id": upload["id"], "name": "digits"}).json()
@@ -55,7 +55,7 @@ def dataset_id(api: httpx2.Client, digits_zip: Path) -> str:
     return str(made["id"])
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def finished(api: httpx2.Client, dataset_id: str) -> str:
     body: dict[str, Any] = {
         "dataset_id": dataset_id, "ipc": 1, "iterations": 20, "batch_real": 8, "network": {"width": 8},
@@ -70,8 +70,9 @@ def finished(api: httpx2.Client, dataset_id: str) -> str:
 
 
 @pytest.fixture
-def start_endless(api: httpx2.Client, dataset_id: str) -> Callable[[], str]:
-    """Submits a job that is never done, and returns its id."""
+def start_endless(api: httpx2.Client, dataset_id: str) -> Iterator[Callable[[], str]]:
+    """Submits a job that is never done, and returns its id. It is cancelled after the test."""
+    started: list[str] = []
 
     def start() -> str:
         body = {
@@ -81,6 +82,10 @@ def start_endless(api: httpx2.Client, dataset_id: str) -> Callable[[], str]:
             "network": {"width": 8},
             "name": "endless",
         }
-        return str(api.post("/v1/jobs", json={**body, "iterations": 1_000_000}).json()["id"])
+        job = api.post("/v1/jobs", json={**body, "iterations": 1_000_000}).json()
+        started.append(str(job["id"]))
+        return started[-1]
 
-    return start
+    yield start
+    for job_id in started:
+        api.post(f"/v1/jobs/{job_id}/cancel")
