@@ -14,18 +14,41 @@ from urllib.request import ProxyHandler, build_opener
 
 _PR_SET_PDEATHSIG = 1
 _STOP_SECONDS = 40
+#: Asked of the server, which alone knows where its settings come from; a line says what is wrong with one.
+_SETTINGS = """
+import sys
+from pydantic import ValidationError
+from core.settings import Settings
+try:
+    settings = Settings()
+except ValidationError as error:
+    for one in error.errors():
+        name = "CONDENSERY_" + "_".join(map(str, one["loc"])).upper()
+        print(f"condensery: {name}: {one['msg']}", file=sys.stderr)
+    sys.exit(1)
+print(settings.host, settings.port)
+"""
 
 
-def serve(host: str, port: int) -> int:
-    """Serve until SIGINT or SIGTERM, or until a part dies. Returns the exit status."""
+def serve(host: str | None, port: int | None) -> int:
+    """Serve until SIGINT or SIGTERM, or until a part dies. What is None is the server's setting, from the
+    environment or `.env`. Returns the exit status."""
     if importlib.util.find_spec("api") is None or importlib.util.find_spec("worker") is None:
         print("condensery up runs the server from a clone of its repository: run it there", file=sys.stderr)
         return 2
+    environment = {"CONDENSERY_LOG_FORMAT": "console", **os.environ}
+    given = {"CONDENSERY_HOST": host, "CONDENSERY_PORT": port}
+    environment |= {name: str(value) for name, value in given.items() if value is not None}
+    asked = subprocess.run(
+        [sys.executable, "-c", _SETTINGS], env=environment, stdout=subprocess.PIPE, text=True, check=False
+    )
+    if asked.returncode:
+        return asked.returncode
+    host, _, port_text = asked.stdout.strip().rpartition(" ")
+    port = int(port_text)
     if (problem := _why_not_to_be_had(host, port)) is not None:
         print(f"condensery: {host}:{port}: {problem}. Choose another: --port", file=sys.stderr)
         return 1
-    environment = {"CONDENSERY_LOG_FORMAT": "console", **os.environ}
-    environment |= {"CONDENSERY_HOST": host, "CONDENSERY_PORT": str(port)}
     stop = threading.Event()
 
     def ask_to_stop(_signal: int, _frame: FrameType | None) -> None:
@@ -37,7 +60,7 @@ def serve(host: str, port: int) -> int:
     if migrated.returncode:
         return migrated.returncode
     parts = {name: _start(name, environment) for name in ("api", "worker")}
-    status = _watch(parts, f"http://{host}:{port}", stop)
+    status = _watch(parts, f"http://{f'[{host}]' if ':' in host else host}:{port}", stop)
     for process in parts.values():
         if process.poll() is None:
             process.terminate()

@@ -1,5 +1,6 @@
 """`make demo`: the whole path, on this machine, with real images. Exit status 0 only if every step held."""
 
+import argparse
 import os
 import signal
 import socket
@@ -26,6 +27,12 @@ JOB: dict[str, Any] = {
     "evaluation": {"networks": 3, "epochs": 300, "whole_epochs": 30},
     "name": "demo",
 }
+#: With --quick: every step, but so little of each that the accuracies mean nothing.
+QUICK: dict[str, Any] = JOB | {
+    "iterations": 20,
+    "network": {"width": 8},
+    "evaluation": {"networks": 1, "epochs": 10, "whole_epochs": 1},
+}
 console = Console()
 
 
@@ -33,7 +40,7 @@ class DemoFailed(Exception):
     """A step did not hold."""
 
 
-def main() -> int:
+def main(settings: dict[str, Any]) -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the service is stopped then too
     port = _free_port(int(os.environ.get("CONDENSERY_PORT", "8000")))
     data = Path(os.environ.get("CONDENSERY_DATA_DIR", "data"))
@@ -48,7 +55,7 @@ def main() -> int:
     try:
         with Client(f"http://127.0.0.1:{port}", os.environ.get("CONDENSERY_API_KEY")) as client:
             _wait_until_ready(service, port)
-            _run(client, data, port)
+            _run(client, data, port, settings)
     except (DemoFailed, CondenseryError) as error:
         console.print(f"[bold red]failed:[/] {error}\nsee {log}")
         return 1
@@ -63,7 +70,7 @@ def main() -> int:
     return status
 
 
-def _run(client: Client, data: Path, port: int) -> None:
+def _run(client: Client, data: Path, port: int, settings: dict[str, Any]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         digits = Path(folder) / "digits.zip"
         count = write_zip(digits)
@@ -78,8 +85,8 @@ def _run(client: Client, data: Path, port: int) -> None:
         f"  {dataset.id}: {splits['train']['count']} training and {splits['test']['count']} test images, "
         f"{len(dataset.manifest['classes'])} classes, {dataset.image_size} px"
     )
-    job = client.jobs.submit(dataset, **JOB)
-    console.print(f"[bold]3[/] condensing to {JOB['ipc']} images per class: {job.id}")
+    job = client.jobs.submit(dataset, **settings)
+    console.print(f"[bold]3[/] condensing to {settings['ipc']} images per class: {job.id}")
     job = _follow(job)
     _print_results(job)
     target = data / "demo"
@@ -179,4 +186,6 @@ def _free_port(wanted: int) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    options = argparse.ArgumentParser(prog="python -m examples.demo", description=__doc__)
+    options.add_argument("--quick", action="store_true", help="only show that every step holds")
+    sys.exit(main(QUICK if options.parse_args().quick else JOB))

@@ -43,10 +43,11 @@ def main(
 
 @app.command()
 def up(
-    host: Annotated[str, typer.Option(envvar="CONDENSERY_HOST", help="Address to bind.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(envvar="CONDENSERY_PORT", min=1, max=65535)] = 8000,
+    host: Annotated[str | None, typer.Option(help="Address to bind. Default: the setting's.")] = None,
+    port: Annotated[int | None, typer.Option(min=1, max=65535, help="Default: the setting's.")] = None,
 ) -> None:
-    """Run the API and a worker on this machine until Ctrl-C."""
+    """Run the API and a worker on this machine until Ctrl-C. CONDENSERY_HOST and CONDENSERY_PORT, in the
+    environment or in .env, are 127.0.0.1 and 8000 if nothing else is set."""
     raise typer.Exit(serve(host, port))
 
 
