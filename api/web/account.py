@@ -14,10 +14,12 @@ from api.schemas.keys import KeyCreate, KeyOut
 from api.security import Admin, Caller, Reader
 from api.web.forms import Form
 from api.web.rendering import render
+from api.web.waiting import missing_queues
 from core.catalogue import keys, rows
 from core.catalogue.keys import SCOPES
 from core.db.models import ApiKey
 from core.db.session import after_commit
+from core.jobs.queue import QUEUES
 from core.jobs.workers import all_workers
 
 router = APIRouter(include_in_schema=False)
@@ -39,6 +41,7 @@ def read_usage(request: Request, caller: Reader, session: ReadSession, settings:
         usage=usage.read_usage(caller, session, settings),
         workers=workers,
         silent=silent,
+        missing=missing_queues(session, settings, QUEUES if workers is not None else ()),
     )
 
 

@@ -4,15 +4,20 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
+from sqlalchemy.orm import Session
 
 from api.deps import ReadSession
 from api.routes import jobs as api
-from api.schemas.jobs import JobOut
+from api.schemas.jobs import EvaluationOut, JobOut
 from api.security import Reader
 from api.web.accuracy_plot import accuracy_plot
 from api.web.jobs import names_of
 from api.web.rendering import render
+from core.catalogue import rows
+from core.db.models import Job
 from core.errors import InvalidRequest
+from core.jobs.results import loss_curve
+from core.jobs.spec import JobSpec
 
 router = APIRouter(include_in_schema=False)
 
@@ -28,7 +33,9 @@ def compare(
     if len(chosen) > MOST:
         raise InvalidRequest(f"{len(chosen)} jobs are to be compared; {MOST} is the limit", limit=MOST)
     jobs = [api.read_job(one, caller, session) for one in chosen]
-    offered = api.list_jobs(caller, session, limit=_OFFERED).data
+    newest = api.list_jobs(caller, session, limit=_OFFERED)
+    shown = {job.id for job in newest.data}
+    offered = [*newest.data, *(job for job in jobs if job.id not in shown)]
     return render(
         request,
         "compare.html",
@@ -36,21 +43,34 @@ def compare(
         jobs=jobs,
         chosen=chosen,
         offered=offered,
-        names=names_of(session, caller.owner, [*jobs, *offered]),
+        newest=_OFFERED if newest.has_more else None,
+        names=names_of(session, caller.owner, offered),
         differing=_differing(jobs) if len(jobs) > 1 else {},
         accuracies=_accuracies(jobs),
+        has_curve=any(_has_curve(session, caller.owner, job) for job in jobs),
         plot=accuracy_plot(jobs),
         letters={job.id: letter for job, letter in zip(jobs, "ABCDE", strict=False)},
         most=MOST,
     )
 
 
+def _has_curve(session: Session, owner: str, job: JobOut) -> bool:
+    """Whether there are two points of its loss, which a curve needs."""
+    return len(loss_curve(session, rows.get(session, Job, owner, job.id), 0, 2)) > 1
+
+
 def _differing(jobs: list[JobOut]) -> dict[str, list[Any]]:
     """By setting, what each job has; only of those settings in which they differ."""
-    flat = [{"data": job.data_hash[:12], **_flat(job.spec.model_dump(mode="json"))} for job in jobs]
+    flat = [{"data": job.data_hash[:12], **_settings(job.spec)} for job in jobs]
     names = dict.fromkeys(name for one in flat for name in one)
     found = {name: [one.get(name) for one in flat] for name in names}
     return {name: values for name, values in found.items() if any(v != values[0] for v in values)}
+
+
+def _settings(spec: JobSpec) -> dict[str, Any]:
+    # Of a network, its name in results says all that is set.
+    further = [one.network_name() for one in spec.architectures()[1:]]
+    return _flat(spec.model_dump(mode="json")) | {"evaluation.cross_architecture": ", ".join(further)}
 
 
 def _flat(value: dict[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -58,17 +78,19 @@ def _flat(value: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     for name, one in value.items():
         if isinstance(one, dict):
             flat |= _flat(one, f"{prefix}{name}.")
-        elif name == "cross_architecture":
-            flat[prefix + name] = ", ".join(each["name"] for each in one)
         else:
             flat[prefix + name] = ", ".join(map(str, one)) if isinstance(one, list) else one
     return flat
 
 
-def _accuracies(jobs: list[JobOut]) -> dict[str, list[Any]]:
-    """By method, what each job has found on its own network, or None."""
-    own = [
-        {one.method: one for one in job.evaluations if one.network == job.spec.network_name()} for job in jobs
-    ]
-    methods = dict.fromkeys(method for each in own for method in each)
-    return {method: [each.get(method) for each in own] for method in methods}
+def _accuracies(jobs: list[JobOut]) -> dict[str, dict[str, list[EvaluationOut | None]]]:
+    """By network, those of the jobs themselves first, and method: what each job has found, or None."""
+    found = [{(one.network, one.method): one for one in job.evaluations} for job in jobs]
+    pairs = dict.fromkeys(pair for each in found for pair in each)
+    own = [job.spec.network_name() for job in jobs]
+    table: dict[str, dict[str, list[EvaluationOut | None]]] = {}
+    for wanted in dict.fromkeys([*own, *(network for network, _ in pairs)]):
+        for network, method in pairs:
+            if network == wanted:
+                table.setdefault(network, {})[method] = [each.get((network, method)) for each in found]
+    return table

@@ -2,19 +2,19 @@
 
 from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
-from sqlalchemy.orm import Session
 
 from api.deps import AppSettings, AppStorage, ReadSession, WriteSession
 from api.pagination import After
 from api.routes import datasets as api
+from api.routes import jobs as jobs_api
 from api.security import Reader, Writer
 from api.web.figures import strips
 from api.web.rendering import render
+from api.web.waiting import missing_queues
 from core.catalogue import rows
 from core.catalogue.datasets import delete_dataset
-from core.db.models import Dataset, Job
-from core.jobs.workers import seconds_since_heartbeat
-from core.settings import Settings
+from core.db.models import Dataset
+from core.jobs.states import DATASET_QUEUE
 
 router = APIRouter(include_in_schema=False)
 
@@ -29,14 +29,14 @@ def list_datasets(
     request: Request, caller: Reader, session: ReadSession, settings: AppSettings, after: After = None
 ) -> Response:
     page = api.list_datasets(caller, session, limit=_ON_A_PAGE, after=after)
-    no_worker = any(one.state == "ingesting" for one in page.data) and is_no_worker(session, settings)
+    waits_for = [DATASET_QUEUE for one in page.data if one.state == "ingesting"]
     return render(
         request,
         "datasets.html",
         caller,
         page=page,
         first=after is None,
-        no_worker=no_worker,
+        missing=missing_queues(session, settings, waits_for),
         max_upload_bytes=settings.max_upload_bytes,
     )
 
@@ -54,7 +54,7 @@ def read_dataset(
     dataset = api.read_dataset(dataset_id, caller, session)
     ready = dataset.state == "ready"
     report = api.read_report(dataset_id, caller, session) if ready else None
-    jobs, _ = rows.page(session, Job, caller.owner, Job.dataset_id == row.id, limit=_NEWEST_JOBS, after=None)
+    waits_for = [DATASET_QUEUE] if dataset.state == "ingesting" else []
     return render(
         request,
         "dataset.html",
@@ -66,8 +66,8 @@ def read_dataset(
         strips=strips(storage, f"{row.blob_prefix}/preview.png", report.classes, PREVIEW_CLASSES)
         if report
         else [],
-        jobs=jobs,
-        no_worker=dataset.state == "ingesting" and is_no_worker(session, settings),
+        jobs=jobs_api.list_jobs(caller, session, dataset_id=row.id, limit=_NEWEST_JOBS).data,
+        missing=missing_queues(session, settings, waits_for),
     )
 
 
@@ -75,9 +75,3 @@ def read_dataset(
 def remove_dataset(dataset_id: str, caller: Writer, session: WriteSession, storage: AppStorage) -> Response:
     delete_dataset(session, storage, caller.owner, dataset_id)
     return RedirectResponse("/datasets", 303)
-
-
-def is_no_worker(session: Session, settings: Settings) -> bool:
-    """Whether what waits will go on waiting, as far as can be seen."""
-    seconds = seconds_since_heartbeat(session)
-    return seconds is None or seconds > settings.lease_seconds

@@ -2,7 +2,7 @@
 
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from core.storage import Storage
@@ -10,16 +10,23 @@ from core.storage import Storage
 _GAP = 2
 """Between the rows of a preview, and around them, in px."""
 
+REAL_IMAGES = 10
+"""Side by side in a data set's preview (core/data/preview.py)."""
+_ABREAST = 15
+_LEAST_REAL = 5
+
 _PNG = b"\x89PNG\r\n\x1a\n"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Strip:
-    """A class's row in a preview: from `top`, `height` px high, in a picture of `width` by `whole` px."""
+    """A class's row in a preview: from `top`, `height` px high, the first `width` px of a picture that is
+    `full` by `whole` px."""
 
     label: int
     name: str
     width: int
+    full: int
     whole: int
     top: int
     height: int
@@ -35,10 +42,17 @@ def strips(storage: Storage, key: str, classes: Sequence[str], most: int) -> lis
     step = (height - _GAP) // rows
     return [
         Strip(
-            label=row, name=classes[row], width=width, whole=height, top=row * step + _GAP // 2, height=step
+            label=row, name=classes[row], width=width, full=width, whole=height,
+            top=row * step + _GAP // 2, height=step,
         )
         for row in range(rows)
-    ]
+    ]  # fmt: skip
+
+
+def beside(real: Sequence[Strip], condensed: int) -> list[Strip]:
+    """Rows of real images as long as the window of a desk has room for beside so many condensed ones."""
+    columns = min(REAL_IMAGES, max(_LEAST_REAL, _ABREAST - condensed))
+    return [replace(one, width=columns * ((one.full - _GAP) // REAL_IMAGES) + _GAP) for one in real]
 
 
 def _png_size(storage: Storage, key: str) -> tuple[int, int] | None:

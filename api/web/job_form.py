@@ -11,7 +11,13 @@ from api.web.forms import Fields
 from core.engine.config import NETWORKS
 
 #: What is asked for first; the rest is behind "all settings".
-FIRST = ("ipc", "recipe", "augment", "name")
+FIRST = ("ipc", "recipe", "augment", "evaluation.points", "evaluation.baselines", "name")
+#: What people are told besides the schema's own words: what a choice costs.
+_COSTS = {
+    "evaluation.points": "Each costs as much as evaluating the finished set once; 0 gives no accuracy curve.",
+    "evaluation.baselines": "Each trains as many networks as the condensed set does; on a large data set, "
+    "whole costs by far the most.",
+}
 #: Not asked for: it is where the form was opened.
 _GIVEN = ("dataset_id",)
 _FURTHER_NETWORKS = "evaluation.cross_architecture"
@@ -53,9 +59,9 @@ def _settings_of(schema: dict[str, Any], definitions: dict[str, Any], prefix: st
 def _setting(name: str, described: dict[str, Any], *, required: bool) -> Setting:
     kinds = [one for one in described.get("anyOf", [described]) if one.get("type") != "null"]
     [kind] = kinds
-    common = {
+    common: dict[str, Any] = {
         "name": name,
-        "help": described.get("description", "").replace("`", ""),
+        "help": " ".join((described.get("description", "").replace("`", ""), _COSTS.get(name, ""))).strip(),
         "default": described.get("default"),
         "required": required,
     }

@@ -16,8 +16,10 @@ from api.schemas.jobs import JobOut
 from api.security import Reader, Writer
 from api.web import figures
 from api.web.accuracy_plot import accuracy_plot
-from api.web.datasets import is_no_worker
+from api.web.datasets import PREVIEW_CLASSES as REAL_CLASSES
+from api.web.progress import AT_REST, progress_of
 from api.web.rendering import render
+from api.web.waiting import missing_queues
 from core.catalogue import rows
 from core.catalogue.artifacts import artifacts_of
 from core.catalogue.snapshots import snapshots_of
@@ -25,7 +27,7 @@ from core.db.models import Artifact, Dataset, Job
 from core.errors import Conflict
 from core.jobs.control import cancel_job, delete_job, pause_job, resume_job
 from core.jobs.results import loss_curve
-from core.jobs.states import JOB_TERMINAL
+from core.jobs.states import JOB_TERMINAL, PHASE_QUEUE
 from core.storage import Storage
 
 router = APIRouter(include_in_schema=False)
@@ -34,6 +36,7 @@ _ON_A_PAGE = 50
 _POINTS_IN_WORDS = 20
 #: Of the preview of a condensed set (core/export/preview.py).
 PREVIEW_CLASSES = 100
+PREVIEW_IMAGES = 10
 #: Larger than any manifest that a worker writes; beyond it, how to load is read in the file itself.
 _MAX_MANIFEST_BYTES = 4 << 20
 
@@ -43,7 +46,6 @@ def list_jobs(
     request: Request, caller: Reader, session: ReadSession, settings: AppSettings, after: After = None
 ) -> Response:
     page = api.list_jobs(caller, session, limit=_ON_A_PAGE, after=after)
-    waiting = any(one.state not in (*JOB_TERMINAL, "paused") for one in page.data)
     return render(
         request,
         "jobs.html",
@@ -51,18 +53,27 @@ def list_jobs(
         page=page,
         first=after is None,
         names=names_of(session, caller.owner, page.data),
-        no_worker=waiting and is_no_worker(session, settings),
+        missing=missing_queues(session, settings, _waits_for(page.data)),
     )
 
 
 @router.get("/jobs/{job_id}")
 def read_job(
-    job_id: str, request: Request, caller: Reader, session: ReadSession, settings: AppSettings
+    job_id: str,
+    request: Request,
+    caller: Reader,
+    session: ReadSession,
+    settings: AppSettings,
+    storage: AppStorage,
 ) -> Response:
     row = rows.get(session, Job, caller.owner, job_id)
     job = api.read_job(job_id, caller, session)
     points = loss_curve(session, row, 0, 10_000)
-    waits = job.state not in (*JOB_TERMINAL, "paused")
+    snapshots = snapshots_of(session, row)
+    dataset = session.scalar(
+        select(Dataset).where(Dataset.owner == caller.owner, Dataset.id == row.dataset_id)
+    )
+    classes = (dataset.manifest or {}).get("classes", []) if dataset else []
     return render(
         request,
         "job.html",
@@ -70,15 +81,23 @@ def read_job(
         job=job,
         seq=row.event_seq,
         ended=job.state in JOB_TERMINAL,
-        dataset_name=names_of(session, caller.owner, [job]).get(job.dataset_id or ""),
+        dataset_name=dataset.name if dataset else None,
         done=progress_of(job),
+        at_rest=job.state in AT_REST,
         results=figures.results(job.evaluations),
         plot=accuracy_plot([job]),
         evaluated_at=job.spec.evaluated_at(),
         points=_some(points),
-        snapshots=snapshots_of(session, row),
+        snapshots=snapshots,
+        # Of a data set that was deleted, the names of the classes are not known any more.
+        class_count=len(classes),
+        drawn=PREVIEW_IMAGES,
+        forming=figures.strips(storage, snapshots[-1].blob_key, classes or ["all"], PREVIEW_CLASSES)
+        if snapshots
+        else [],
+        real=_real(storage, dataset, classes, job) if snapshots and dataset else [],
         has_curve=bool(points),
-        no_worker=waits and is_no_worker(session, settings),
+        missing=missing_queues(session, settings, _waits_for([job])),
     )
 
 
@@ -106,6 +125,8 @@ def read_result(
         classes=classes,
         files=list(files.values()),
         preview=preview,
+        drawn=PREVIEW_IMAGES,
+        png=files.get("png"),
         strips=figures.strips(storage, preview.blob_key, classes, PREVIEW_CLASSES) if preview else [],
         loading=manifest.get("how_to_load", {}),
     )
@@ -142,37 +163,14 @@ def names_of(session: Session, owner: str, jobs: Iterable[JobOut]) -> dict[str, 
     return dict(session.execute(found).all())
 
 
-def progress_of(job: JobOut) -> dict[str, Any]:
-    """How far the job is: `value` of `most` in its phase, in `text`, and the seconds left if they are known.
+def _real(storage: Storage, dataset: Dataset, classes: list[str], job: JobOut) -> list[figures.Strip]:
+    found = figures.strips(storage, f"{dataset.blob_prefix}/preview.png", classes, REAL_CLASSES)
+    return figures.beside(found, min(job.spec.ipc, PREVIEW_IMAGES))
 
-    The progress event may be of the phase before: then nothing is known of this one yet.
-    """
-    told = job.progress or {}
-    if told.get("phase") != job.phase:
-        told = {}
-    if job.phase == "condense":
-        most = job.spec.iterations or 1
-        text = f"iteration {job.iteration:,} of {most:,}"
-        if now := told.get("evaluating"):
-            text += (
-                f"; now evaluating its images: network {now['network']:,} of {now['networks']:,}, "
-                f"epoch {now['epoch']:,} of {now['epochs']:,}"
-            )
-        return {"value": job.iteration, "most": most, "text": text, "left": told.get("seconds_left")}
-    if job.phase == "evaluate":
-        methods = 2 + sum(one != "whole" for one in job.spec.evaluation.baselines)
-        networks = job.spec.evaluation.networks
-        most = networks * (
-            methods * len(job.spec.architectures()) + ("whole" in job.spec.evaluation.baselines)
-        )
-        done = sum(one.n for one in job.evaluations)
-        text = f"{done} of {most} networks trained and tested"
-        if told and told.get("epochs"):
-            done_now = told["epoch"] / told["epochs"]
-            text += f"; now {told.get('method', '')}, epoch {told['epoch']:,} of {told['epochs']:,}"
-            return {"value": min(done + done_now, most), "most": most, "text": text, "left": None}
-        return {"value": done, "most": most, "text": text, "left": None}
-    return {"value": 1, "most": 1, "text": "writing the files", "left": None}
+
+def _waits_for(jobs: Iterable[JobOut]) -> set[str]:
+    """The queues whose workers have to get on with these jobs."""
+    return {PHASE_QUEUE[job.phase] for job in jobs if job.state not in (*JOB_TERMINAL, "paused")}
 
 
 def _some(points: list[Any]) -> list[Any]:

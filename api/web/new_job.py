@@ -16,11 +16,13 @@ from api.security import Caller, Writer
 from api.web import job_form
 from api.web.forms import Fields, Form
 from api.web.rendering import render
+from api.web.waiting import missing_queues
 from core.catalogue import rows
 from core.db.models import Dataset
 from core.errors import CondenseryError, InvalidRequest
 from core.ids import random_hex
 from core.jobs.cost import cost
+from core.jobs.queue import QUEUES
 from core.jobs.spec import JobSpec
 from core.jobs.speed import recent_speeds, seconds_of
 from core.jobs.submission import create_job, fitted_spec
@@ -39,9 +41,10 @@ def ask(
     settings: AppSettings,
     dataset: Annotated[str | None, Query(max_length=64)] = None,
 ) -> Response:
-    ready, _ = rows.page(session, Dataset, caller.owner, Dataset.state == "ready", limit=_OFFERED, after=None)
     if dataset is None:
-        return render(request, "new_job_dataset.html", caller, datasets=ready)
+        ready = (Dataset.state == "ready",)
+        offered, more = rows.page(session, Dataset, caller.owner, *ready, limit=_OFFERED, after=None)
+        return render(request, "new_job_dataset.html", caller, datasets=offered, more=more)
     report = read_report(dataset, caller, session)
     values = _suggested(report)
     return _form(request, caller, session, settings, dataset, values, {})
@@ -123,6 +126,7 @@ def _form(
         faults=faults,
         other_faults={name: text for name, text in faults.items() if name not in known},
         estimate=estimate,
+        missing=missing_queues(session, settings, QUEUES),
         once=(sent and sent.one("once")) or random_hex(),
     )
 
@@ -133,12 +137,14 @@ def _augments(report: ReportOut) -> list[str]:
 
 
 def _suggested(report: ReportOut) -> dict[str, Any]:
-    """What fits this data set; everything else is left to its default."""
+    """What fits this data set, and what shows whether it was worth it: an accuracy curve, and the baseline
+    that a condensed set has to beat; everything else is left to its default."""
     values: dict[str, Any] = {
         one.name: list(one.default or []) if one.kind == "checkboxes" else "" for one in job_form.settings()
     }
     ipc = report.suggestions.get("ipc", [1])
-    return values | {"ipc": str(ipc[min(len(ipc) - 1, 2)]), "recipe": "fast"}
+    shown = {"evaluation.points": "3", "evaluation.baselines": ["random", "herding", "whole"]}
+    return values | shown | {"ipc": str(ipc[min(len(ipc) - 1, 2)]), "recipe": "fast"}
 
 
 def _estimate(

@@ -1,5 +1,6 @@
 """Templates to pages."""
 
+import shlex
 from datetime import UTC, datetime
 from typing import Any
 
@@ -7,6 +8,7 @@ from fastapi import Request
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from api.schemas.jobs import JobOut
 from api.security import COOKIE, Caller
 from api.web import assets
 from core.version import __version__
@@ -33,7 +35,7 @@ HEADERS = {
 }
 #: What a state looks like besides its word: colour must not be the only sign.
 SYMBOLS = {
-    "receiving": "↓", "ingesting": "↻", "ready": "✓", "invalid": "✕",
+    "ingesting": "↻", "ready": "✓", "invalid": "✕",
     "queued": "…", "running": "▶", "pausing": "‖", "paused": "‖",
     "cancelling": "■", "cancelled": "■", "succeeded": "✓", "failed": "✕",
 }  # fmt: skip
@@ -59,6 +61,8 @@ def render(
         may_write=caller is not None and "write" in caller.scopes,
         is_admin=caller is not None and "admin" in caller.scopes,
         signed_in=COOKIE in request.cookies,
+        # Who came with a key needs it with curl, too; nobody needs one where there are none.
+        needs_key=COOKIE in request.cookies or "authorization" in request.headers,
         **context,
     )
     return HTMLResponse(text, status, HEADERS)
@@ -115,6 +119,11 @@ def _time(at: datetime | None) -> str:
     return "–" if at is None else f"{at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
 
 
+def _label(job: JobOut) -> str:
+    """What a job is called where it has no name of its own."""
+    return job.name or f"{job.spec.ipc} per class, {job.spec.recipe}"
+
+
 def _words(name: str) -> str:
     """The name of a field or a code, as people write it."""
     return name.replace("_", " ")
@@ -129,6 +138,6 @@ _environment = Environment(
 )
 _environment.filters.update(
     bytes=_bytes, duration=_duration, percent=_percent, flops=_flops, accuracy=_accuracy, number=_number,
-    time=_time, words=_words,
+    time=_time, words=_words, label=_label, shell=shlex.quote,
 )  # fmt: skip
 _environment.globals.update(asset=assets.address, symbols=SYMBOLS, methods=METHODS, version=__version__)

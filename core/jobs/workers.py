@@ -35,6 +35,12 @@ def all_workers(session: Session) -> list[Worker]:
     return list(session.scalars(select(Worker).order_by(Worker.id.desc())))
 
 
+def queues_served(session: Session, within_seconds: float) -> set[str]:
+    """By workers whose last heartbeat is no older than so many seconds."""
+    alive = select(Worker.queues).where(Worker.seen_at >= db_now(-within_seconds))
+    return {queue for queues in session.scalars(alive) for queue in queues}
+
+
 def seconds_since_heartbeat(session: Session) -> float | None:
     """Since the last heartbeat of any worker; None if there is none."""
     seen: datetime | None = session.scalar(select(func.max(Worker.seen_at)))

@@ -13,8 +13,8 @@ function links() {
 
 function show() {
   const link = links()[slider.value];
-  if (!link || shown.getAttribute("src") === link.getAttribute("href")) return;
-  shown.src = link.getAttribute("href");
+  if (!link || shown.getAttribute("href") === link.getAttribute("href")) return;
+  shown.setAttribute("href", link.getAttribute("href")); // an <image>, whose rows the table shows
   caption.textContent = link.textContent;
   slider.setAttribute("aria-valuetext", link.textContent);
 }

@@ -1,6 +1,5 @@
 """The accuracy curve as it is drawn: where everything is, in per cent of the plot."""
 
-from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Any
 
@@ -10,9 +9,8 @@ from hypothesis import strategies as st
 
 from api.schemas.jobs import AccuracyOut, EvaluationOut, JobOut
 from api.web.accuracy_plot import Plot, accuracy_plot
-from core.jobs.spec import JobSpec
+from tests.unit.web.jobs import SPEC, job_out
 
-SPEC = JobSpec.model_validate({"ipc": 1, "iterations": 100}).resolved(32, 50_000, 10)
 Found = tuple[float, float | None]
 
 
@@ -24,13 +22,9 @@ def job(points: dict[int, Found], evaluated: dict[str, Found], *, iterations: in
             "seconds": 1,
         })  # fmt: skip
 
-    now = datetime.now(UTC)
     values: dict[str, Any] = {
-        "id": "job_1", "created_at": now, "updated_at": now, "started_at": now, "finished_at": None,
-        "name": None, "dataset_id": None, "data_hash": "", "state": "running", "phase": "evaluate",
-        "priority": 1, "iteration": iterations, "progress": None, "resumes": 0, "fence": 1, "setbacks": {},
-        "retry_at": None, "spec": SPEC.model_copy(update={"iterations": iterations}), "result": None,
-        "problem": None,
+        "phase": "evaluate", "iteration": iterations,
+        "spec": SPEC.model_copy(update={"iterations": iterations}),
         "accuracies": [
             AccuracyOut(iteration=at, mean=mean, std=std, n=2) for at, (mean, std) in points.items()
         ],
@@ -42,7 +36,7 @@ def job(points: dict[int, Found], evaluated: dict[str, Found], *, iterations: in
     # What another network found is no part of this curve.
     for one in values["evaluations"][: len(evaluated)]:
         one.mean = 0.01
-    return JobOut.model_validate(values)
+    return job_out(**values)
 
 
 def plotted(*given: Any, **named: Any) -> Plot:
