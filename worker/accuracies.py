@@ -13,7 +13,7 @@ from core.engine.state import CondenseState, synthetic_labels
 from core.jobs.results import accuracy_points_of
 from core.jobs.spec import JobSpec
 from worker.attempt import Attempt
-from worker.training import finish
+from worker.training import Halvings, finish
 
 
 class Teller(Protocol):
@@ -80,9 +80,14 @@ class Accuracies:
         return each * (len(self._missing) - self._share)
 
     def _train(self, state: CondenseState, repeat: int, teller: Teller) -> Score:
+        about = {"network": repeat + 1, "networks": self._config.networks}
+        halvings = Halvings(
+            self._attempt, {"phase": "condense", "method": "condensed", "iteration": state.iteration, **about}
+        )
+
         def told(at: Progress) -> None:
+            halvings.look(at)
             self._share = at.step / at.steps
-            about = {"network": repeat + 1, "networks": self._config.networks}
             teller.tell_of_evaluation(state.iteration, {**about, "epoch": at.epoch, "epochs": at.epochs})
 
         self._began, training = time.monotonic(), (state.images_NCHW, self._labels_N)

@@ -16,6 +16,8 @@ from core.jobs.spec import JobSpec
 from worker import checkpoints
 from worker.accuracies import Accuracies
 from worker.attempt import Attempt
+from worker.device import environment
+from worker.environments import condensing_on
 from worker.loss_curve import LossCurve
 from worker.snapshots import Snapshots
 
@@ -38,11 +40,13 @@ def run(
     accuracies = Accuracies(attempt, job, real, test, device)
     found = checkpoints.load_newest(attempt, job, device)
     if found is not None:
+        done = found.iteration
+        here = {} if done == config.iterations else {"result": _on(job, device, done)}
         with attempt.writing() as session:
-            attempt.record(session, "resumed", {"iteration": found.iteration}, resumes=Job.resumes + 1)
+            attempt.record(session, "resumed", {"iteration": done}, resumes=Job.resumes + 1, **here)
         state, expected = found, (job.progress or {}).get("estimate")
     else:
-        state, expected = _dry_run(attempt, real, config, device)
+        state, expected = _dry_run(attempt, job, real, config, device)
         snapshots.take(state)
     curve = LossCurve(attempt, job, config.iterations, state.iteration, expected, device, accuracies)
     accuracies.look(state, curve)  # the attempt before may have ended in the middle of them
@@ -68,8 +72,13 @@ def run(
     return state
 
 
+def _on(job: Job, device: torch.device, done: int) -> dict[str, Any]:
+    """The job's result once this device goes on after so many iterations."""
+    return condensing_on(job.result, environment(device), done)
+
+
 def _dry_run(
-    attempt: Attempt, real: LabelledImages, config: CondenseConfig, device: torch.device
+    attempt: Attempt, job: Job, real: LabelledImages, config: CondenseConfig, device: torch.device
 ) -> tuple[CondenseState, dict[str, Any]]:
     """The state to start from, and what is to be expected; too little memory shows here, not hours later."""
     state = initial_state(real, config, device)
@@ -84,7 +93,7 @@ def _dry_run(
         "estimate": expected,
     }
     with attempt.writing() as session:
-        attempt.record(session, "estimate", expected, progress=progress)
+        attempt.record(session, "estimate", expected, progress=progress, result=_on(job, device, 0))
     if found.halved:
         _tell_of_halving(attempt, 1, found.micro_batch)
         state = replace(state, micro_batch=found.micro_batch)

@@ -1,6 +1,8 @@
 """The phase `evaluate`: the condensed set, and its PNG files, beside honest baselines, by one protocol."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -13,8 +15,11 @@ from core.ids import new_id
 from core.jobs.results import CONFUSION_CLASSES, evaluations_of
 from core.jobs.spec import JobSpec
 from worker.attempt import Attempt
+from worker.device import environment
+from worker.environments import evaluating_on
+from worker.pace import Pace, Training, work_of
 from worker.training import to_the_end
-from worker.training_sets import TrainingSets
+from worker.training_sets import BY_FEATURES, TrainingSets, features
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +30,10 @@ class Entry:
     network: str
     repeat: int
     config: EvaluateConfig
+
+    @property
+    def training(self) -> Training:
+        return Training(method=self.method, network=self.network, repeat=self.repeat)
 
 
 def run(
@@ -42,21 +51,50 @@ def run(
     """
     spec = JobSpec.model_validate(job.spec)
     with attempt.database.reading() as session:
-        done = {(one.method, one.network, one.repeat) for one in evaluations_of(session, job)}
-    sets = TrainingSets(attempt, spec, images_NCHW, train, device)
-    for entry in in_order(spec):
-        if (entry.method, entry.network, entry.repeat) in done:
+        done = {
+            Training(method=one.method, network=one.network, repeat=one.repeat): one.seconds
+            for one in evaluations_of(session, job)
+        }
+    entries = in_order(spec)
+    pace = _pace(spec, entries, done, train, test)
+    sets = TrainingSets(attempt, spec, images_NCHW, train, device, pace)
+    for entry in entries:
+        if entry.training in done:
             continue
-        training = sets.of(entry.method)
+        training_set = sets.of(entry.method)
         about = {
             "method": entry.method,
             "architecture": entry.network,
             "network": entry.repeat + 1,
             "networks": entry.config.networks,
         }
-        steps = train_and_score(training, test, entry.config, entry.repeat, device=device)
-        score = to_the_end(attempt, steps, about)
-        _keep(attempt, job, entry, len(training[1] if isinstance(training, tuple) else training), score)
+        pace.begin(entry.training)
+        steps = train_and_score(training_set, test, entry.config, entry.repeat, device=device)
+        score = to_the_end(attempt, steps, about, pace)
+        train_images = len(training_set[1] if isinstance(training_set, tuple) else training_set)
+        _keep(attempt, job, entry, train_images, score, environment(device))
+        pace.end(entry.training, score.seconds)
+
+
+def _pace(
+    spec: JobSpec,
+    entries: list[Entry],
+    done: Mapping[Training, float],
+    train: LabelledImages,
+    test: LabelledImages,
+) -> Pace:
+    """Of all networks, the one for features included if it is still needed."""
+    few = spec.ipc * len(train.classes)
+    work = {
+        entry.training: work_of(entry.config, len(train) if entry.method == "whole" else few, len(test))
+        for entry in entries
+    }
+    if any(entry.method in BY_FEATURES for entry in entries if entry.training not in done):
+        work[features(spec)] = work_of(spec.evaluate_config(whole=True), len(train), 0)
+    pace = Pace(work)
+    for training, seconds in done.items():
+        pace.end(training, seconds)
+    return pace
 
 
 def in_order(spec: JobSpec) -> list[Entry]:
@@ -86,7 +124,9 @@ def in_order(spec: JobSpec) -> list[Entry]:
     return entries
 
 
-def _keep(attempt: Attempt, job: Job, entry: Entry, train_images: int, score: Score) -> None:
+def _keep(
+    attempt: Attempt, job: Job, entry: Entry, train_images: int, score: Score, here: dict[str, Any]
+) -> None:
     found = {
         "method": entry.method,
         "network": entry.network,
@@ -95,7 +135,8 @@ def _keep(attempt: Attempt, job: Job, entry: Entry, train_images: int, score: Sc
     }
     few = len(score.confusion) <= CONFUSION_CLASSES
     with attempt.writing() as session:
-        attempt.record(session, "evaluated", found, setbacks={})
+        result = evaluating_on(attempt.job(session).result, here)
+        attempt.record(session, "evaluated", found, setbacks={}, result=result)
         session.add(
             Evaluation(
                 id=new_id("ev"),

@@ -7,6 +7,7 @@ import torch
 
 from core.data.canonical import CanonicalSet, Manifest
 from core.db.models import Artifact, Dataset, Evaluation, Job
+from core.engine.config import parse_augment
 from core.engine.estimate import flops_per_iteration
 from core.engine.images import LabelledImages
 from core.engine.state import synthetic_labels
@@ -24,12 +25,7 @@ from core.jobs.transitions import held_by, move, require
 from core.version import __version__
 from worker import checkpoints
 from worker.attempt import Attempt
-
-PROTOCOL = (
-    "Fresh networks, SGD (lr 0.01, momentum 0.9, weight decay 5e-4, a tenth of the lr in the second half), "
-    "batch 256, DSA on every batch; tested once on the test split, at the last epoch. png is "
-    "trained on the 8-bit pixels of the PNG files, normalised as the others are."
-)
+from worker.environments import stated
 
 
 def run(attempt: Attempt, job: Job, dataset: Dataset, canonical: CanonicalSet, train: LabelledImages) -> None:
@@ -40,7 +36,7 @@ def run(attempt: Attempt, job: Job, dataset: Dataset, canonical: CanonicalSet, t
         raise JobError("the finished images are gone from the storage", code="checkpoint_lost")
     with attempt.database.reading() as session:
         evaluations = evaluations_of(session, job)
-    environment = job.result["environment"] if job.result else {}
+    environment = stated(job.result)
     manifest = canonical.manifest
     counts = [len(indices) for indices in train.indices_by_class]
     condensation = {
@@ -136,12 +132,28 @@ def _card(
 
 
 def _protocol(spec: JobSpec) -> str:
-    if not {"herding", "k-center"} & set(spec.evaluation.baselines):
-        return PROTOCOL
-    return (
-        f"{PROTOCOL} herding and k-center chose images by the features of one {spec.network_name()}, trained "
-        f"on the whole training split for {spec.evaluation.whole_epochs} epochs."
-    )
+    """How the accuracies came about, from what the networks were really trained with."""
+    config, baselines = spec.evaluate_config(), spec.evaluation.baselines
+    whole_epochs = f"{spec.evaluation.whole_epochs:,} epochs"
+    ops = parse_augment(config.augment)
+    augment = f"DSA ({', '.join(ops)}) on every batch" if ops else "no augmentation"
+    said = [
+        f"Networks trained from scratch for {config.epochs:,} epochs by SGD (lr {config.lr:g}, from epoch "
+        f"{config.epochs // 2 + 1:,} on a tenth of it; momentum {config.momentum:g}, weight decay "
+        f"{config.weight_decay:g}), batch {config.batch}, {augment}, in float32; tested once on the test "
+        "split, after the last epoch.",
+        "png is trained on the 8-bit pixels of the PNG files, normalised as the others are.",
+    ]
+    if "random" in baselines:
+        said.append("random is one draw for all networks: its deviation says nothing of other draws.")
+    if {"herding", "k-center"} & set(baselines):
+        said.append(
+            f"herding and k-center chose images by the features of one {spec.network_name()}, trained on the "
+            f"whole training split for {whole_epochs}."
+        )
+    if "whole" in baselines:
+        said.append(f"whole is trained for {whole_epochs}, on the job's own network alone.")
+    return " ".join(said)
 
 
 #: What the report of a data set warns of that a reader of accuracies has to know.

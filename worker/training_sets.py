@@ -1,5 +1,6 @@
 """What the evaluated networks are trained on: the condensed set in its two forms, and real images."""
 
+import time
 from dataclasses import replace
 
 import torch
@@ -11,9 +12,18 @@ from core.engine.state import synthetic_labels
 from core.export import eight_bit
 from core.jobs.spec import JobSpec
 from worker.attempt import Attempt
+from worker.pace import Pace, Training
 from worker.training import tell, to_the_end
 
 TrainingSet = tuple[Tensor, Tensor] | LabelledImages
+
+#: Methods that look at the features of a network which is trained for that.
+BY_FEATURES = ("herding", "k-center")
+
+
+def features(spec: JobSpec) -> Training:
+    """The network whose features herding and k-center look at."""
+    return Training(method="features", network=spec.network_name(), repeat=0)
 
 
 class TrainingSets:
@@ -29,12 +39,14 @@ class TrainingSets:
         images_NCHW: Tensor,
         real: LabelledImages,
         device: torch.device,
+        pace: Pace,
     ) -> None:
         self._attempt = attempt
         self._spec = spec
         self._images_NCHW = images_NCHW
         self._real = real
         self._device = device
+        self._pace = pace
         self._selected: dict[str, Tensor] = {}
         self._embed: Embed | None = None
 
@@ -66,7 +78,7 @@ class TrainingSets:
 
         def embed(x_NCHW: Tensor) -> Tensor:
             # Epoch 0: nothing is trained on the selection yet.
-            tell(self._attempt, self._about(method), 0, self._spec.evaluation.epochs)
+            tell(self._attempt, self._about(method), 0, self._spec.evaluation.epochs, self._pace)
             return trained(x_NCHW)
 
         match method:
@@ -81,7 +93,10 @@ class TrainingSets:
         if self._embed is None:
             config = self._spec.evaluate_config(whole=True)
             steps = train_feature_network(self._real, config, device=self._device)
-            self._embed = to_the_end(self._attempt, steps, self._about("features"))
+            training, began = features(self._spec), time.monotonic()
+            self._pace.begin(training)
+            self._embed = to_the_end(self._attempt, steps, self._about("features"), self._pace)
+            self._pace.end(training, time.monotonic() - began)
         return self._embed
 
     def _about(self, method: str) -> dict[str, object]:

@@ -21,6 +21,7 @@ from core.jobs.transitions import move
 from core.settings import Settings
 from core.storage.local import LocalStorage
 from tests.support.leased import TINY, event_types, events_of, job_of, new_row, take
+from tests.support.limited import limit_convnet
 from tests.unit.engine.problems import random_images
 from worker import accuracies, condensing, loss_curve
 from worker.attempt import Attempt, StopRequested
@@ -207,6 +208,25 @@ def test_its_time_is_none_of_the_iterations(attempt: Attempt, monkeypatch: pytes
     assert left[first] == pytest.approx(9 + 6 * 3600 - 1200)
     assert left[first:] == sorted(left[first:], reverse=True)
     assert left[-1] == 0
+
+
+def test_memory_that_runs_out_in_an_evaluation_is_told(
+    attempt: Attempt,
+    database: Database,
+    storage: LocalStorage,
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    undisturbed = run(attempt).images_NCHW
+    limit_convnet(monkeypatch, 40)
+    other = new_attempt(database, storage, settings)
+    assert torch.equal(run(other).images_NCHW, undisturbed)
+    halved = told(other, "micro_batch_halved")
+    # The 60 test images of each network: 256, 128, 64, 32.
+    assert [(one["iteration"], one["network"], one["micro_batch"]) for one in halved] == [
+        (at, network, 32) for at in AT for network in (1, 2)
+    ]
+    assert found_in(other) == found_in(attempt)
 
 
 def test_the_api_tells_mean_and_spread(http: TestClient, attempt: Attempt) -> None:

@@ -15,9 +15,10 @@ from sqlalchemy import select
 from torchvision.datasets import ImageFolder  # type: ignore[import-untyped, unused-ignore]
 
 from core.data.canonical import CanonicalSet
-from core.db.models import Artifact, Dataset, Evaluation
+from core.db.models import Artifact, Checkpoint, Dataset, Evaluation, Job
 from core.engine.evaluate import train_and_score
 from core.engine.images import LabelledImages
+from core.jobs.files import checkpoints_of
 from core.jobs.results import METHODS
 from core.jobs.spec import JobSpec
 from tests.support.leased import events_of, job_of
@@ -61,12 +62,27 @@ def rows_of(place: Workplace, job_id: str) -> dict[tuple[str, str, int], Evaluat
         return {(row.method, row.network, row.repeat): row for row in rows}
 
 
+def checkpoints_of_job(place: Workplace, job_id: str) -> list[Checkpoint]:
+    with place.database.reading() as session:
+        return checkpoints_of(session, session.get_one(Job, job_id))
+
+
 def test_killed_in_between_it_goes_on_as_if_undisturbed(embedded: Workplace) -> None:
     dataset_id = embedded.new_dataset()
     with embedded.database.writing() as session:
         session.get_one(Dataset, dataset_id).license = "CC BY 4.0"
     undisturbed, job_id = (embedded.new_job(dataset_id, **WANTED) for _ in range(2))
     embedded.attempt(undisturbed)
+    progress = [
+        event.data
+        for event in events_of(embedded.database, undisturbed)
+        if event.type == "progress" and event.data["phase"] == "evaluate"
+    ]
+    assert progress
+    for one in progress:
+        # Not before both architectures were seen; the whole set comes last.
+        early = one["architecture"] == OWN and one["network"] == 1 and one["method"] != "whole"
+        assert ("seconds_left" in one) != early and one.get("seconds_left", 0) >= 0, one
     assert evaluated(embedded, undisturbed) == ORDER, "a comparison of everything comes before repeats"
     expected = rows_of(embedded, undisturbed)
     for (method, network, _), row in expected.items():
@@ -170,3 +186,38 @@ def test_png_is_what_the_png_files_hold(embedded: Workplace, tmp_path: Path) -> 
                 score = end.value
                 break
         assert rows["png", OWN, repeat].confusion == [list(row) for row in score.confusion]
+
+
+def test_images_whose_last_checkpoint_is_damaged_are_finished_again_before_they_are_judged(
+    embedded: Workplace,
+) -> None:
+    evaluation = {"networks": 1, "epochs": 20, "baselines": ["random"], "points": 1}
+    job_id = embedded.new_job(iterations=4, evaluation=evaluation)
+    embedded.attempt(job_id)
+    finished, earlier = checkpoints_of_job(embedded, job_id)
+    before = rows_of(embedded, job_id)
+    images = embedded.path(finished.blob_key).read_bytes()
+    assert finished.iteration == 4 > earlier.iteration
+    # As if its attempt had ended after the condensed set and the random images were evaluated.
+    embedded.path(finished.blob_key).write_bytes(images[:-1])
+    with embedded.database.writing() as session:
+        session.get_one(Job, job_id).phase = "evaluate"
+        session.delete(session.get_one(Evaluation, before["png", OWN, 0].id))
+    embedded.attempt(job_id)
+
+    events = events_of(embedded.database, job_id)
+    assert [event.data for event in events if event.type == "phase"] == [
+        {"phase": "evaluate"},
+        {"phase": "condense"},
+        {"phase": "evaluate"},
+    ]
+    assert [event.data["iteration"] for event in events if event.type == "resumed"] == [earlier.iteration]
+    newest = checkpoints_of_job(embedded, job_id)[0]
+    assert newest.iteration == 4 and embedded.path(newest.blob_key).read_bytes() == images
+    after = rows_of(embedded, job_id)
+    assert {key: row.confusion for key, row in after.items()} == {
+        key: row.confusion for key, row in before.items()
+    }
+    kept = {key[0] for key, row in after.items() if row.id == before[key].id}
+    assert kept == {"random"}, "what was said of the images before is said anew"
+    assert job_of(embedded.database, job_id).phase == "export"
