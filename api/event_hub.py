@@ -13,14 +13,16 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import structlog
 from fastapi.sse import format_sse_event
 from sqlalchemy.exc import SQLAlchemyError
 
+from api.event_topic import Encoded, Follower, History, Topic
 from api.schemas.common import EventOut
+from core.catalogue.keys import no_longer_valid
 from core.db.session import Database
 from core.errors import Overloaded, QuotaExceeded
 from core.jobs.event_feed import absent, new_events
@@ -29,26 +31,11 @@ log = structlog.get_logger(__name__)
 
 #: Between two looks for events. What a look takes comes on top of it.
 POLL_SECONDS = 0.08
-#: Between two looks for subjects that were deleted.
+#: Between two looks for subjects that were deleted, and keys that were revoked.
 ABSENT_SECONDS = 1.0
 #: After a look that failed.
 RETRY_SECONDS = 1.0
 EVENTS_AT_ONCE = 2000
-#: Kept of a subject for its streams; a stream that falls further behind reads the database.
-KEPT_BYTES = 64 << 10
-
-Encoded = tuple[int, bytes]
-
-
-@dataclass(frozen=True, kw_only=True)
-class History:
-    """A part of a subject's history: events after a position, and how far the subject was before they were
-    read. `final` is the closing message, once nothing more can come."""
-
-    events: list[Encoded]
-    seq: int
-    final: bytes | None
-
 
 #: Reads the history after a position. Raises NotFound: the subject was deleted.
 Read = Callable[[int], History]
@@ -57,83 +44,6 @@ Read = Callable[[int], History]
 def encode_event(event: Any) -> Encoded:
     data = EventOut.model_validate(event).model_dump_json()
     return event.seq, format_sse_event(event=event.type, data_str=data, id=str(event.seq))
-
-
-@dataclass(eq=False, slots=True)
-class Follower:
-    """A stream as its topic sees it: how far it is, and how to wake it.
-
-    An asyncio.Event would do, but holds a queue of some 700 bytes for those that wait: here only one does.
-    """
-
-    seq: int
-    told: bool = False
-    _waiter: asyncio.Future[None] | None = None
-
-    def tell(self) -> None:
-        """There is something to look at."""
-        self.told = True
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
-
-    async def wait(self) -> None:
-        """Until it is told, if it has not been."""
-        if self.told:
-            return
-        self._waiter = asyncio.get_running_loop().create_future()
-        try:
-            await self._waiter
-        finally:
-            self._waiter = None
-
-
-class Topic:
-    """A subject that somebody follows.
-
-    `seq` is how far the hub has read, None before the first look; `kept` are the newest events up to it.
-    """
-
-    __slots__ = ("_last_types", "followers", "kept", "over", "reading", "seq", "size")
-
-    def __init__(self, last_types: frozenset[str]) -> None:
-        self.seq: int | None = None
-        self.kept: list[Encoded] = []  # few, mostly one: a deque takes room for 64
-        self.size = 0
-        self.over = False  # deleted, or in its last state: what remains to be said is in the database
-        self.followers: set[Follower] = set()
-        self.reading: dict[int, asyncio.Future[History]] = {}
-        self._last_types = last_types
-
-    def add(self, seq: int, kind: str, encoded: bytes) -> None:
-        self.kept.append((seq, encoded))
-        self.size += len(encoded)
-        self.seq = seq
-        self.over = self.over or kind in self._last_types
-
-    def forget(self) -> None:
-        """Drop what every stream has sent, and what is too much."""
-        needed = min((follower.seq for follower in self.followers), default=0)
-        dropped = 0
-        for seq, encoded in self.kept:
-            if seq > needed and self.size <= KEPT_BYTES:
-                break
-            self.size -= len(encoded)
-            dropped += 1
-        del self.kept[:dropped]
-
-    def after(self, seq: int) -> list[Encoded] | None:
-        """The kept events after a position, none if there are none; None if only the database has them."""
-        if self.seq is None:
-            return None
-        if seq >= self.seq:
-            return []
-        if not self.kept or seq < self.kept[0][0] - 1:
-            return None
-        return [event for event in self.kept if event[0] > seq]
-
-    def wake(self) -> None:
-        for follower in self.followers:
-            follower.tell()
 
 
 class EventHub:
@@ -145,6 +55,7 @@ class EventHub:
         self._per_owner = per_owner
         self._open: Counter[str] = Counter()
         self._topics: dict[str, Topic] = {}
+        self._keys: Counter[str] = Counter()
         # How far the topics are that have been read: what a look asks for. Not gathered anew for each.
         self._seen: dict[str, int] = {}
         self._seen_is_old = False
@@ -187,20 +98,29 @@ class EventHub:
 
     @contextmanager
     def following(
-        self, subject: str, seq: int, last_types: Iterable[str]
+        self, subject: str, seq: int, last_types: Iterable[str], key_id: str | None
     ) -> Iterator[tuple[Topic, Follower]]:
-        """Be told of a subject's events after `seq`. `last_types` are the types after which none comes."""
+        """Be told of a subject's events after `seq`, and if the key is no longer valid.
+
+        `last_types` are the types after which none comes.
+        """
         topic = self._topics.get(subject)
         if topic is None:
             topic = self._topics[subject] = Topic(frozenset(last_types))
-        follower = Follower(seq)
+        follower = Follower(seq, key_id)
         topic.followers.add(follower)
+        if key_id is not None:
+            self._keys[key_id] += 1
         if self._looking is None or self._looking.done():
             self._looking = asyncio.create_task(self._look_until_nobody_follows())
         try:
             yield topic, follower
         finally:
             topic.followers.discard(follower)
+            if key_id is not None:
+                self._keys[key_id] -= 1
+                if not self._keys[key_id]:
+                    del self._keys[key_id]
             if not topic.followers and self._topics.get(subject) is topic:
                 del self._topics[subject]
                 self._seen_is_old = True
@@ -233,9 +153,11 @@ class EventHub:
                 self._seen = {one: topic.seq for one, topic in self._topics.items() if topic.seq is not None}
                 self._seen_is_old = False
             due = time.monotonic() >= look_for_absent
+            keys = [*self._keys] if due else []
             pause = POLL_SECONDS
             try:
-                found, gone = await loop.run_in_executor(self._look_thread, self._look, self._seen, due)
+                look = partial(self._look, self._seen, keys, for_absent=due)
+                found, gone, refused = await loop.run_in_executor(self._look_thread, look)
             except SQLAlchemyError as error:
                 if self.reading_database:
                     log.warning("events cannot be read; streams wait", error=str(error))
@@ -246,19 +168,30 @@ class EventHub:
                 self.reading_database = True
                 if due:
                     look_for_absent = time.monotonic() + ABSENT_SECONDS
+                if refused:
+                    self._dismiss(refused)
                 if self._spread(found, gone):
                     pause = 0
             await asyncio.sleep(pause)
 
     def _look(
-        self, seen: dict[str, int], for_absent: bool
-    ) -> tuple[list[tuple[str, str, Encoded]], set[str]]:
+        self, seen: dict[str, int], keys: list[str], *, for_absent: bool
+    ) -> tuple[list[tuple[str, str, Encoded]], set[str], set[str]]:
         if not seen:
-            return [], set()
+            return [], set(), set()
         with self._database.reading() as session:
             rows = new_events(session, seen, EVENTS_AT_ONCE)
             gone = absent(session, seen) if for_absent else set()
-        return [(row.subject_id, row.type, encode_event(row)) for row in rows], gone
+            refused = no_longer_valid(session, keys) if keys else set()
+        return [(row.subject_id, row.type, encode_event(row)) for row in rows], gone, refused
+
+    def _dismiss(self, keys: set[str]) -> None:
+        """End the streams of keys that are no longer valid: whoever asks again is told so."""
+        for topic in self._topics.values():
+            for follower in topic.followers:
+                if follower.key_id in keys:
+                    follower.refused = True
+                    follower.tell()
 
     def _spread(self, found: list[tuple[str, str, Encoded]], gone: set[str]) -> bool:
         """Hand out what a look found. Returns whether there may be more already."""

@@ -17,9 +17,10 @@ from sqlalchemy.orm import Session
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from api.event_hub import EventHub, Follower, History, Read, Topic, encode_event
+from api.event_hub import EventHub, Read, encode_event
+from api.event_topic import Follower, History, Topic
 from api.problems import responses
-from api.security import Reader
+from api.security import Caller, Reader
 from core.catalogue import rows
 from core.db.models import Dataset, Job
 from core.db.session import Database
@@ -63,13 +64,13 @@ def _hub(request: Request) -> EventHub:
     return hub
 
 
-async def _admitted(request: Request, caller: Reader) -> AsyncIterator[None]:
+async def _admitted(request: Request, caller: Reader) -> AsyncIterator[Caller]:
     with _hub(request).admitted(caller.owner):
-        yield
+        yield caller
 
 
-#: One of the streams that the owner and the server may have open, until its answer is over.
-Admitted = Annotated[None, Depends(_admitted)]
+#: Whoever has one of the streams that the owner and the server may have open, until its answer is over.
+Admitted = Annotated[Caller, Depends(_admitted)]
 
 
 def history_of(
@@ -119,16 +120,23 @@ class _AnyConnection:
 
 
 class EventStream(Response):
-    """The events of one subject after `seq`."""
+    """The events of one subject after `seq`, as long as the caller's key is valid."""
 
     media_type = "text/event-stream"
 
     def __init__(
-        self, request: Request, subject: str, seq: int, last_types: tuple[str, ...], read: Read
+        self,
+        request: Request,
+        caller: Caller,
+        subject: str,
+        seq: int,
+        last_types: tuple[str, ...],
+        read: Read,
     ) -> None:
         super().__init__(headers={"Cache-Control": "no-cache", "X-Accel-Buffering": "no"})
         del self.headers["content-length"]
         self._hub = _hub(request)
+        self._key_id = caller.key_id
         self._subject, self._seq = subject, seq
         self._last_types = last_types
         self._read = read
@@ -139,7 +147,8 @@ class EventStream(Response):
         extended = scope.get("extensions", {}).get(CONNECTION)
         connection = extended() if extended else _AnyConnection(receive, send)
         await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
-        with self._hub.following(self._subject, self._seq, self._last_types) as (topic, follower):
+        following = self._hub.following(self._subject, self._seq, self._last_types, self._key_id)
+        with following as (topic, follower):
             connection.when_lost(partial(self._lost, follower))
             self._keep_alive(follower)
             try:
@@ -163,7 +172,7 @@ class EventStream(Response):
         self._timer = asyncio.get_running_loop().call_later(KEEPALIVE_SECONDS, self._keep_alive, follower)
 
     async def _parts(self, topic: Topic, follower: Follower) -> AsyncIterator[bytes]:
-        while not self._gone and not self._hub.closing:
+        while not self._gone and not follower.refused and not self._hub.closing:
             follower.told = False
             events, final = topic.after(follower.seq), None
             if events is None or (topic.over and not events):

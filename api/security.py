@@ -41,8 +41,11 @@ Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]
 
 @dataclass(frozen=True, kw_only=True)
 class Caller:
+    """`key_id` is None while no key was ever made."""
+
     owner: str
     scopes: tuple[str, ...]
+    key_id: str | None = None
 
 
 async def identify(request: Request, credentials: Credentials) -> Caller:
@@ -142,7 +145,7 @@ def _remember(known: KnownKeys, database: Database, kind: Kind, token: str, key:
                 keys.note_use(session, key.id)
         except DBAPIError as error:  # what only reads is answered by a database that cannot be written to
             log.warning("use of a key not noted", key_id=key.id, error=str(error.orig))
-    caller = Caller(owner=key.owner, scopes=tuple(key.scopes))
+    caller = Caller(owner=key.owner, scopes=tuple(key.scopes), key_id=key.id)
     known.add(kind, token, caller)
     return caller
 

@@ -112,7 +112,7 @@ def read_dataset_events(
 )
 async def stream_dataset_events(
     dataset: OwnDataset,
-    _admitted: Admitted,
+    caller: Admitted,
     database: AppDatabase,
     request: Request,
     last_event_id: LastEventId = 0,
@@ -126,7 +126,7 @@ async def stream_dataset_events(
         return DatasetOut.model_validate(now) if now.state in DATASET_TERMINAL else None
 
     read = history_of(database, Dataset, dataset.owner, dataset.id, final)
-    return EventStream(request, dataset.id, last_event_id, DATASET_TERMINAL, read)
+    return EventStream(request, caller, dataset.id, last_event_id, DATASET_TERMINAL, read)
 
 
 @router.get("/{dataset_id}/report", responses=responses(404, 409))

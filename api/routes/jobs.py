@@ -134,7 +134,7 @@ def read_job_events(
     "/{job_id}/events/stream", status_code=200, response_class=EventStream, responses=STREAM_RESPONSES
 )
 async def stream_job_events(
-    job: OwnJob, _admitted: Admitted, database: AppDatabase, request: Request, last_event_id: LastEventId = 0
+    job: OwnJob, caller: Admitted, database: AppDatabase, request: Request, last_event_id: LastEventId = 0
 ) -> EventStream:
     """Its history and then its future, live; after the last event, `end` with the job itself.
 
@@ -145,7 +145,7 @@ async def stream_job_events(
         return _full(session, now) if now.state in JOB_TERMINAL else None
 
     read = history_of(database, Job, job.owner, job.id, final)
-    return EventStream(request, job.id, last_event_id, JOB_TERMINAL, read)
+    return EventStream(request, caller, job.id, last_event_id, JOB_TERMINAL, read)
 
 
 @router.get("/{job_id}/metrics", responses=responses(404))

@@ -3,6 +3,7 @@
 import hashlib
 import hmac
 import secrets
+from collections.abc import Collection
 from datetime import UTC, datetime
 from typing import Final, Literal
 
@@ -57,6 +58,12 @@ def authenticate(session: Session, token: str) -> ApiKey:
 def is_valid(key: ApiKey) -> bool:
     """Whether it is neither revoked nor expired."""
     return key.revoked_at is None and (key.expires_at is None or key.expires_at >= datetime.now(UTC))
+
+
+def no_longer_valid(session: Session, key_ids: Collection[str]) -> set[str]:
+    """Which of these keys were revoked or have expired."""
+    over = or_(ApiKey.revoked_at.is_not(None), ApiKey.expires_at < db_now())
+    return set(session.scalars(select(ApiKey.id).where(ApiKey.id.in_(key_ids), over)))
 
 
 def note_use(session: Session, key_id: str) -> None:

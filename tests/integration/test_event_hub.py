@@ -6,18 +6,22 @@ import shutil
 import socket
 import time
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import pytest
 from fastapi import FastAPI
-from sqlalchemy import create_engine, make_url, text
+from sqlalchemy import create_engine, make_url, text, update
 
 from api import event_hub, event_stream
 from api.app import create_app
-from api.event_hub import KEPT_BYTES, EventHub
+from api.event_hub import EventHub
 from api.event_stream import KEEPALIVE_SECONDS
-from core.db.models import Job
+from api.event_topic import KEPT_BYTES
+from api.security import KEY_SECONDS
+from core.db.models import ApiKey, Job
 from core.db.session import Database
+from core.db.types import db_now
 from core.jobs.transitions import record
 from core.settings import Settings
 from core.storage.local import LocalStorage
@@ -187,6 +191,31 @@ def test_stream_without_news_sends_comments(
                 await asyncio.sleep(0.01)
             await asyncio.to_thread(write_events, database, job_id, 1)
             assert (await later or {})["id"] == "2"
+
+    asyncio.run(asyncio.wait_for(scenario(), SECONDS))
+
+
+@pytest.mark.parametrize("over", [{"revoked_at": db_now(-1)}, {"expires_at": db_now(-1)}])
+def test_streams_end_with_their_key(app: FastAPI, database: Database, over: dict[str, Any]) -> None:
+    job_id, other_key = new_job(database, "owner"), token_of(database, "owner", "read")
+    token = token_of(database, "owner", "read")
+
+    async def scenario() -> None:
+        path = f"/v1/jobs/{job_id}"
+        async with (
+            StreamClient(app, path, token=token) as stream,
+            StreamClient(app, path, token=other_key) as other,
+        ):
+            await stream.next()
+            await other.next()
+            with database.writing() as session:
+                session.execute(update(ApiKey).where(ApiKey.id == token.partition(".")[0]).values(**over))
+            assert await stream.next() is None
+            await asyncio.to_thread(write_events, database, job_id, 1)
+            assert (await other.next() or {})["id"] == "2"
+        await asyncio.sleep(KEY_SECONDS)  # for so long a key is remembered
+        async with StreamClient(app, path, token=token) as again:
+            assert again.status == 401
 
     asyncio.run(asyncio.wait_for(scenario(), SECONDS))
 
