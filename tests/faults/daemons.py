@@ -5,13 +5,16 @@ import shutil
 import signal
 import subprocess
 from abc import ABC, abstractmethod
+from contextlib import suppress
 from pathlib import Path
 
+import psycopg
+
+from tests.support.processes import wait_for
 from tests.support.servers import (
     POSTGRES_VARIABLE,
     REDIS_VARIABLE,
     binary,
-    connect,
     free_port,
     missing,
     ping,
@@ -39,11 +42,14 @@ class Daemon(ABC):
     def _wait_until_ready(self) -> None: ...
 
     def start(self) -> None:
+        self._launch()
+        self._wait_until_ready()
+
+    def _launch(self) -> None:
         self._process = subprocess.Popen(
             self._command(), user=self._user, cwd=self.folder, env=self._environment,
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
-        self._wait_until_ready()
 
     def send(self, number: int) -> None:
         assert self._process is not None
@@ -89,7 +95,17 @@ class Postgres(Daemon):
         return [server, "-D", data, "-p", str(self.port), "-k", sockets, "-c", "listen_addresses=127.0.0.1"]
 
     def _wait_until_ready(self) -> None:
-        connect(self.address)
+        # One that was killed leaves children, and none starts on its data until they have noticed.
+        wait_for(self._answers)
+
+    def _answers(self) -> bool:
+        assert self._process is not None
+        if self._process.poll() is not None:
+            self._launch()
+        with suppress(psycopg.OperationalError):
+            psycopg.connect(self.address.replace("+psycopg", "")).close()
+            return True
+        return False
 
 
 class Redis(Daemon):
