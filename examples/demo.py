@@ -41,7 +41,8 @@ class DemoFailed(Exception):
 
 
 def main(settings: dict[str, Any]) -> int:
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the service is stopped then too
+    for number in (signal.SIGTERM, signal.SIGHUP):  # so that the service is stopped then too
+        signal.signal(number, lambda number, _: sys.exit(128 + number))
     port = _free_port(int(os.environ.get("CONDENSERY_PORT", "8000")))
     data = Path(os.environ.get("CONDENSERY_DATA_DIR", "data"))
     data.mkdir(parents=True, exist_ok=True)
