@@ -28,6 +28,12 @@ _AXE = {
 }
 
 
+def context_of(look: str) -> dict[str, Any]:
+    """Of a browser's context, by its look: `wide light` or `phone dark`."""
+    width, color_scheme = look.split()
+    return {"color_scheme": color_scheme, "viewport": PHONE if width == "phone" else WIDE}
+
+
 @contextmanager
 def chromium() -> Iterator[Browser]:
     path = shutil.which("chromium")

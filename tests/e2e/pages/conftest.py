@@ -70,11 +70,11 @@ def finished(api: httpx2.Client, dataset_id: str) -> str:
 
 
 @pytest.fixture
-def start_endless(api: httpx2.Client, dataset_id: str) -> Iterator[Callable[[], str]]:
-    """Submits a job that is never done, and returns its id. It is cancelled after the test."""
+def start_endless(api: httpx2.Client, dataset_id: str) -> Iterator[Callable[..., str]]:
+    """Submits a job that is never done in time, and returns its id. It is cancelled after the test."""
     started: list[str] = []
 
-    def start() -> str:
+    def start(iterations: int = 1_000_000) -> str:
         body = {
             "dataset_id": dataset_id,
             "ipc": 1,
@@ -82,7 +82,7 @@ def start_endless(api: httpx2.Client, dataset_id: str) -> Iterator[Callable[[], 
             "network": {"width": 8},
             "name": "endless",
         }
-        job = api.post("/v1/jobs", json={**body, "iterations": 1_000_000}).json()
+        job = api.post("/v1/jobs", json={**body, "iterations": iterations}).json()
         started.append(str(job["id"]))
         return started[-1]
 

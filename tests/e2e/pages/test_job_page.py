@@ -1,25 +1,33 @@
 """A job's page while the job, its worker and its service change."""
 
 import os
+import re
 import signal
 from collections.abc import Callable
+from pathlib import Path
 
 import httpx2
 from playwright.sync_api import Browser, Page, expect
 
-from tests.support.browser import assert_fits_and_is_accessible, sign_in, watched
+from tests.support.browser import assert_fits_and_is_accessible, drop, sign_in, watched
 from tests.support.processes import runner_of, wait_for
 from tests.support.service import Service
 
 
 def test_a_job_is_paused_resumed_and_cancelled(
-    page: Page, api: httpx2.Client, start_endless: Callable[[], str]
+    page: Page, api: httpx2.Client, start_endless: Callable[..., str]
 ) -> None:
-    job = start_endless()
+    job = start_endless(iterations=50_000)
     page.goto(f"/jobs/{job}")
     expect(page.locator("#bar-left")).to_contain_text("left in this phase")
+    curve = page.get_by_role("img", name="Loss by iteration")
+    expect(curve).to_be_visible(timeout=60_000)
+    reached = int(re.findall(r"\d+", str(curve.get_attribute("aria-label")))[0])
+    expect(curve).not_to_have_accessible_name(re.compile(f"up to {reached}:"))  # it grows
+    assert int(re.findall(r"\d+", str(curve.get_attribute("aria-label")))[0]) > reached
     page.get_by_role("button", name="Pause").click()
     expect(page.locator("#summary")).to_contain_text("paused")
+    assert_fits_and_is_accessible(page)
     page.get_by_role("button", name="Resume").click()
     expect(page.locator("#summary")).to_contain_text("running")
     page.get_by_role("button", name="Cancel").click()
@@ -47,13 +55,24 @@ def test_the_connection_breaks_and_comes_back(
         expect(page.locator("#summary")).to_contain_text("cancelled")
 
 
-def test_no_worker_is_said(page: Page, service: Service, start_endless: Callable[[], str]) -> None:
+def test_no_worker_is_said(
+    page: Page, service: Service, start_endless: Callable[[], str], digits_zip: Path
+) -> None:
+    """And what waits goes on once there is one, on the page that is open."""
+    other = page.context.new_page()
     service.stop_worker()
     job = start_endless()
-    page.goto(f"/jobs/{job}")
-    expect(page.get_by_text("No worker is running.")).to_be_visible()
-    assert_fits_and_is_accessible(page)
+    drop(page, (digits_zip, "waits.zip"))
+    page.wait_for_url("**/datasets/ds_*")
+    expect(page.locator("#summary")).to_contain_text("ingesting")
+    for path in (page.url, "/datasets", "/jobs", f"/jobs/{job}"):
+        other.goto(path)
+        expect(other.get_by_text("No worker is running.")).to_be_visible()
+        assert_fits_and_is_accessible(other)
     service.start_worker()
+    expect(page.locator("#summary")).to_contain_text("ready", timeout=60_000)
+    other.close()
+    page.goto(f"/jobs/{job}")
     expect(page.get_by_text("No worker is running.")).to_have_count(0)
     page.get_by_role("button", name="Cancel").click()
     expect(page.locator("#summary")).to_contain_text("cancelled")

@@ -4,9 +4,10 @@ import hashlib
 import re
 from pathlib import Path
 
+import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.support.browser import drop, watched
+from tests.support.browser import context_of, drop, watched
 from tests.support.service import Service
 
 #: What the form is filled in with: seconds of work.
@@ -26,10 +27,11 @@ def fill(page: Page, settings: dict[str, str]) -> None:
         page.locator(f"[name='{name}']").fill(value)
 
 
+@pytest.mark.parametrize("look", ["wide light", "phone dark"])
 def test_from_the_key_to_the_downloaded_set(
-    browser: Browser, service: Service, token: str, digits_zip: Path, finished: str
+    browser: Browser, service: Service, token: str, digits_zip: Path, finished: str, look: str
 ) -> None:
-    with watched(browser, service.url) as page:
+    with watched(browser, service.url, **context_of(look)) as page:
         page.goto("/")
         assert page.url.endswith("/sign-in?next=%2Fdatasets")
         page.get_by_label("API key").fill(token)
@@ -50,6 +52,7 @@ def test_from_the_key_to_the_downloaded_set(
         page.get_by_role("button", name="Start the job").click()
 
         page.wait_for_url("**/jobs/job_*")
+        new = page.url.rpartition("/")[2]
         expect(page.locator("#curve canvas")).to_be_visible(timeout=60_000)
         curve = page.get_by_role("img", name="Test accuracy by iteration")
         expect(curve).to_be_visible(timeout=60_000)
@@ -76,8 +79,8 @@ def test_from_the_key_to_the_downloaded_set(
         expect(article).to_contain_text("load_file")
 
         page.get_by_role("link", name="Jobs", exact=True).first.click()
-        for box in page.get_by_role("checkbox").all():
-            box.check()
+        for job_id in (finished, new):
+            page.locator(f"input[value={job_id}]").check()
         page.get_by_role("button", name="Compare").click()
         expect(page.locator("#curve canvas")).to_be_visible()
         expect(page.get_by_role("row", name="iterations")).to_contain_text("20")
