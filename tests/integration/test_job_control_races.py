@@ -1,8 +1,8 @@
 """What an owner asks for, at the very moment at which a worker moves the job."""
 
-import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import pytest
 from sqlalchemy import select, text
@@ -63,28 +63,30 @@ def test_cancelling_while_attempts_come_and_go(database: Database, storage: Stor
     """Whatever the moment: cancelled or cancelling, never refused, never overtaken."""
     for _ in range(25):
         job_id = new_row(database, Job)
-        asked = threading.Event()
-
-        def work(job_id: str = job_id, asked: threading.Event = asked) -> None:
-            while not asked.is_set():
-                with database.writing() as session:
-                    won = move(
-                        session, Job, job_id, "running", Job.lease_until.is_(None), lease_until=db_now(60)
-                    )
-                if not won:
-                    return
-                with database.writing() as session:
-                    move(session, Job, job_id, "queued", Job.state == "running")
-
         with ThreadPoolExecutor(1) as pool:
-            working = pool.submit(work)
-            wait_for(lambda job_id=job_id: "running" in event_types(database, job_id))
+            working = pool.submit(_come_and_go, database, job_id)
+            wait_for(partial(_was_running, database, job_id))
             with database.writing() as session:
                 state = cancel_job(session, storage, session.get_one(Job, job_id)).state
-            asked.set()
             working.result(30)
         assert state in ("cancelled", "cancelling")
         assert job_of(database, job_id).state == state
+
+
+def _come_and_go(database: Database, job_id: str) -> None:
+    """Claim the job and give it back, until it can no longer be claimed or given back."""
+    moved = True
+    while moved:
+        with database.writing() as session:
+            free = Job.lease_until.is_(None)
+            moved = move(session, Job, job_id, "running", free, lease_until=db_now(60))
+        if moved:
+            with database.writing() as session:
+                moved = move(session, Job, job_id, "queued", Job.state == "running")
+
+
+def _was_running(database: Database, job_id: str) -> bool:
+    return "running" in event_types(database, job_id)
 
 
 @pytest.mark.parametrize("again", [delete_job, cancel_job])
