@@ -5,11 +5,11 @@ from typing import Any, TypeVar, overload
 
 import httpx2
 
-from condensery.client.effects import READ_SECONDS
+from condensery.client.effects import CONNECT_SECONDS, READ_SECONDS
 from condensery.client.fields import Resource
 
 V = TypeVar("V")
-TIMEOUT = httpx2.Timeout(READ_SECONDS, connect=10.0)
+TIMEOUT = httpx2.Timeout(READ_SECONDS, connect=CONNECT_SECONDS)
 
 
 def address(server: str) -> str:

@@ -9,7 +9,17 @@ from typing import Any, Generic, TypeVar
 
 import httpx2
 
-from condensery.client.effects import READ_SECONDS, Effect, Emit, Next, Open, Operation, Send, Sleep
+from condensery.client.effects import (
+    CONNECT_SECONDS,
+    READ_SECONDS,
+    Effect,
+    Emit,
+    Next,
+    Open,
+    Operation,
+    Send,
+    Sleep,
+)
 
 T = TypeVar("T")
 
@@ -160,7 +170,7 @@ def _sent(effect: Send) -> dict[str, Any]:
         "params": effect.params,
         "headers": effect.headers,
         "json": effect.json,
-        "timeout": httpx2.Timeout(READ_SECONDS, read=effect.read_seconds),
+        "timeout": httpx2.Timeout(READ_SECONDS, connect=CONNECT_SECONDS, read=effect.read_seconds),
     }
 
 

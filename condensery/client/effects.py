@@ -12,6 +12,8 @@ T = TypeVar("T")
 
 #: Longer than the server's event streams are ever silent.
 READ_SECONDS = 60.0
+#: A host that swallows packets is not waited for as one that thinks.
+CONNECT_SECONDS = 10.0
 
 
 @dataclass(frozen=True, kw_only=True)
