@@ -52,11 +52,22 @@ def _packed(folder: Path) -> Path:
     return archive
 
 
-def _files(folder: Path) -> Iterator[str]:
-    """Relative names. Hidden files and folders are left out: no tool's own files are images."""
-    for root, folders, names in os.walk(folder):
-        folders[:] = [one for one in folders if not one.startswith(".")]
-        for name in names:
-            path = Path(root, name)
-            if not name.startswith(".") and path.is_file():
-                yield path.relative_to(folder).as_posix()
+def _files(folder: Path, within: str = "", above: frozenset[tuple[int, int]] = frozenset()) -> Iterator[str]:
+    """Relative names, of what links lead to as well. Hidden files and folders are left out: no tool's own
+    files are images. So is a link to a folder that it lies in, of which all is there already.
+
+    Args:
+        within: what the names begin with.
+        above: device and inode of the folders that the walk is in.
+    """
+    found = folder.stat()
+    here = (found.st_dev, found.st_ino)
+    if here in above:
+        return
+    with os.scandir(folder) as entries:
+        seen = [one for one in entries if not one.name.startswith(".")]
+    for one in seen:
+        if one.is_dir():
+            yield from _files(Path(one.path), f"{within}{one.name}/", above | {here})
+        elif one.is_file():
+            yield within + one.name
