@@ -156,13 +156,29 @@ def command(*words: str) -> str:
     return shlex.join(["condensery" if by_name else program, *_server(typed), *words])
 
 
-def same_command(source: str | None = None, instead: str | None = None) -> str:
-    """The command that is running, with another source if one is given."""
+def same_command() -> str:
+    """The command that is running."""
+    return command(*_typed())
+
+
+def command_on(context: typer.Context, instead: str) -> str:
+    """The command that is running, with another `source`. Which of the words is that, and not an option's
+    value, is for the parser to say."""
+    name, *words = _typed()
+    for at, word in enumerate(words):
+        tried = [*words[:at], instead, *words[at + 1 :]]
+        if word == context.params["source"] and _source(context, tried) == instead:
+            return command(name, *tried)
+    return same_command()
+
+
+def _source(context: typer.Context, words: list[str]) -> Any:
+    return context.command.make_context(context.info_name, [*words], resilient_parsing=True).params["source"]
+
+
+def _typed() -> list[str]:
     words = sys.argv[1:]
-    words = words[len(_server(words)) :]
-    if source is not None and instead is not None:
-        words[words.index(source)] = instead
-    return command(*words)
+    return words[len(_server(words)) :]
 
 
 def _server(words: list[str]) -> list[str]:

@@ -8,9 +8,17 @@ import typer
 
 from condensery.cli.connection import patient_client_of
 from condensery.cli.group import Failed, Interrupted
-from condensery.cli.output import AsJson, accuracy, command, put, put_json, put_table, same_command, say
+from condensery.cli.output import AsJson, accuracy, command, command_on, put, put_json, put_table, say
 from condensery.cli.settings import nested
-from condensery.cli.transfer import DEFAULT_FORMATS, Formats, Output, fetch, put_saved, send
+from condensery.cli.transfer import (
+    DEFAULT_FORMATS,
+    Formats,
+    Output,
+    fetch,
+    options_of,
+    put_saved,
+    send,
+)
 from condensery.cli.watch import watch_dataset, watch_job
 from condensery.client.client import Client
 from condensery.client.errors import JobFailed
@@ -61,7 +69,7 @@ def submit(
         try:
             dataset = watch_dataset(dataset)
         except KeyboardInterrupt as stop:
-            again = same_command(source, dataset.id)
+            again = command_on(context, dataset.id)
             raise Interrupted(f"interrupted: the server goes on reading. Then:\n  {again}") from stop
         if image_size not in (None, dataset.image_size):
             raise Failed(f"{dataset.id} has images of {dataset.image_size} px: for others upload it anew")
@@ -99,21 +107,18 @@ def _finish(job: Job, formats: list[str], output: Path | None, as_json: bool) ->
     try:
         ended = watch_job(job)
     except KeyboardInterrupt as stop:
-        options = [word for one in formats for word in ("--format", one) if formats != DEFAULT_FORMATS]
-        options += [] if output is None else ["--output", str(output)]
-        again = command("follow", job.id, *options)
+        again = command("follow", job.id, *options_of(formats, output))
         raise Interrupted(
             f"interrupted: {job.id} goes on. To follow it again:\n  {again}\n"
             f"To stop it: {command('cancel', job.id)}"
         ) from stop
     if ended.state != "succeeded":
         raise JobFailed(ended)
-    saved = fetch(ended, formats, output)
     if as_json:
-        put_json({"job": dict(ended.raw), "files": saved})
+        put_json({"job": dict(ended.raw), "files": fetch(ended, formats, output)})
         return
-    put_results(ended)
-    put_saved(saved)
+    put_results(ended)  # first: what they took hours for is not lost with a download
+    put_saved(fetch(ended, formats, output))
 
 
 def put_results(job: Job) -> None:

@@ -20,11 +20,21 @@ Output = Annotated[
         "--output", "-o", help="Folder, which is made if it is not there. Default: one named for the job."
     ),
 ]
+FORMATS = ("safetensors", "manifest", "npz", "pt", "parquet", "webdataset", "png", "preview", "all")
+
+
+def _known(formats: list[str]) -> list[str]:
+    """As they came. A mistyped one must not be found out only when the job has ended, hours later."""
+    for one in formats:
+        if one not in FORMATS:
+            raise typer.BadParameter(f"{one!r} is none of {', '.join(FORMATS)}")
+    return formats
+
+
 Formats = Annotated[
     list[str],
     typer.Option(
-        "--format",
-        help="safetensors, manifest, npz, pt, parquet, webdataset, png, preview or all; repeatable.",
+        "--format", callback=_known, help=f"{', '.join(FORMATS[:-1])} or {FORMATS[-1]}; repeatable."
     ),
 ]
 DEFAULT_FORMATS = ["safetensors"]
@@ -61,7 +71,7 @@ def fetch(job: Job, formats: list[str], output: Path | None) -> list[dict[str, A
     offered = job.artifacts() if "all" in formats else [job.artifact(one) for one in formats]
     if not offered:
         raise NotOffered(f"{job.id} has no files: it is {job.state}")
-    return [_save(one, folder, command("download", job.id, *_options(formats, output))) for one in offered]
+    return [_save(one, folder, command("download", job.id, *options_of(formats, output))) for one in offered]
 
 
 def download(
@@ -111,6 +121,8 @@ def _save(artifact: Artifact, folder: Path, again: str) -> dict[str, Any]:
     return {"path": str(path), **{name: artifact.raw[name] for name in ("id", "format", "size", "sha256")}}
 
 
-def _options(formats: list[str], output: Path | None) -> list[str]:
-    chosen = [] if formats == DEFAULT_FORMATS else [word for one in formats for word in ("--format", one)]
+def options_of(formats: list[str], output: Path | None) -> list[str]:
+    """How they are typed, where they are not the default."""
+    given = [] if formats == DEFAULT_FORMATS else formats
+    chosen = [word for one in given for word in ("--format", one)]
     return chosen + ([] if output is None else ["--output", str(output)])

@@ -10,8 +10,10 @@ import pytest
 from typer.testing import Result
 
 from condensery import Client
+from condensery.cli.transfer import FORMATS
 from core.db.models import AccuracyPoint
 from core.db.session import Database
+from core.export.artifacts import EXACT
 from core.settings import Settings
 from core.storage.local import LocalStorage
 from tests.integration.client.conftest import Run
@@ -107,6 +109,9 @@ def test_the_exit_status_is_the_jobs(
     by_id = succeeds(run("download", followed["files"][0]["id"], "--json"))
     assert by_id == followed["files"]
     fails(run("download", won, "--format", "npz"), "offers no 'npz', but safetensors")
+    unoffered = run("follow", won, "--format", "npz")
+    assert (unoffered.exit_code, "offers no 'npz'" in unoffered.stderr) == (1, True)
+    assert "test accuracy" in unoffered.stdout, "the results are there, whatever becomes of the files"
 
 
 def test_the_accuracy_on_the_way_is_shown(run: Run, dataset_id: str, database: Database) -> None:
@@ -141,6 +146,18 @@ def test_mistakes_are_told_in_a_line(run: Run, dataset_id: str, tmp_path: Path) 
     fails(run("datasets", "add", "empty.zip"), "empty.zip is empty")
     (tmp_path / "taken").touch()
     fails(run("jobs", "--state", "odd"), "?state", "'queued'")
+
+
+def test_a_mistyped_format_is_refused_before_anything_is_sent(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "set.zip").write_bytes(os.urandom(1000))
+    for words in (["submit", "set.zip", "--ipc", "1"], ["follow", "job_1"], ["download", "job_1"]):
+        for server in (["--server", "http://127.0.0.1:1"], []):  # the first could not be sent anything
+            fails(run(*server, *words, "--format", "npz", "--format", "safetensor"), "'safetensor'", status=2)
+
+
+def test_every_format_that_the_server_writes_is_known() -> None:
+    written = {*(one[0] for one in EXACT), "manifest", "png", "preview"}
+    assert {*FORMATS} == {*written, "all"}
 
 
 def test_the_version_is_said(run: Run) -> None:

@@ -3,10 +3,15 @@
 import os
 import sys
 from pathlib import Path
+from typing import cast
 
 import pytest
+import typer
+from typer.core import TyperGroup
+from typer.main import get_command
 
-from condensery.cli.output import command, counted, duration, same_command
+from condensery.cli import app
+from condensery.cli.output import command, command_on, counted, duration, same_command
 
 
 @pytest.mark.parametrize(
@@ -64,7 +69,6 @@ def test_a_command_is_printed_as_the_program_was_called(
     monkeypatch.setattr(sys, "argv", [typed, "submit", "my set.zip", "--ipc", "1"])
     assert command("cancel", "job_1") == f"{printed} cancel job_1"
     assert same_command() == f"{printed} submit 'my set.zip' --ipc 1"
-    assert same_command("my set.zip", "ds_1") == f"{printed} submit ds_1 --ipc 1"
 
 
 @pytest.mark.parametrize("option", [["--server", "http://a:1"], ["--server=http://a:1"]])
@@ -72,3 +76,26 @@ def test_a_command_is_for_the_same_server(option: list[str], monkeypatch: pytest
     monkeypatch.setattr(sys, "argv", ["condensery", *option, "submit", "set.zip"])
     assert command("cancel", "job_1") == f"condensery {' '.join(option)} cancel job_1"
     assert same_command() == f"condensery {' '.join(option)} submit set.zip"
+
+
+@pytest.mark.parametrize(
+    ("typed", "printed"),
+    [
+        ("digits --ipc 1", "ds_1 --ipc 1"),
+        ("--name digits digits --ipc 1", "--name digits ds_1 --ipc 1"),
+        ("digits --ipc 1 --name digits", "ds_1 --ipc 1 --name digits"),
+        ("-odigits --name=digits --no-wait --output digits --ipc 1 -- digits",
+         "-odigits --name=digits --no-wait --output digits --ipc 1 -- ds_1"),
+        ("--format npz --ipc 1 digits", "--format npz --ipc 1 ds_1"),
+    ],
+)  # fmt: skip
+def test_the_argument_is_replaced_not_the_value_of_an_option(
+    typed: str, printed: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["condensery", "--server", "http://a:1", "submit", *typed.split()])
+    group = get_command(app)
+    assert isinstance(group, TyperGroup)
+    context = group.commands["submit"].make_context("submit", typed.split())
+    assert (
+        command_on(cast(typer.Context, context), "ds_1") == f"condensery --server http://a:1 submit {printed}"
+    )
