@@ -8,6 +8,7 @@ from rich.progress import Progress, TaskID, TextColumn
 
 from condensery.cli.group import Failed
 from condensery.cli.output import bars, counted, duration, say
+from condensery.cli.silence import explained
 from condensery.client.fields import Event
 from condensery.client.resources import Dataset, Job
 
@@ -24,9 +25,17 @@ def watch_dataset(dataset: Dataset) -> Dataset:
         return dataset
     with bars(TextColumn("{task.completed:,.0f} images")) as progress:
         task = progress.add_task(f"reading {dataset.name}", total=None)
-        for event in dataset.events():
-            if event.type == "progress":
-                progress.update(task, completed=event.data["images"], total=event.data.get("total"))
+        next_line = monotonic() + SECONDS_BETWEEN_LINES
+        with explained(dataset, lambda line: say_above(progress, f"{dataset.id}: {line}")) as heard:
+            for event in dataset.events():
+                heard()
+                if event.type != "progress":
+                    continue
+                done, total = event.data["images"], event.data.get("total")
+                progress.update(task, completed=done, total=total)
+                if progress.disable and monotonic() >= next_line:
+                    next_line = monotonic() + SECONDS_BETWEEN_LINES
+                    say(f"  reading {dataset.name}: {done}{f'/{total}' if total else ''} images")
     ready = dataset.wait()
     if ready.manifest is None:
         raise Failed(f"{ready.id} is ready, but has no manifest")
@@ -49,15 +58,17 @@ def watch_job(job: Job) -> Job:
         bar = progress.add_task(job.state, total=None, note="", left=None)
         next_line = monotonic() + SECONDS_BETWEEN_LINES
         who = f"{job.id}:"
-        for event in job.events():
-            _move(event, progress, bar)
-            for line in _lines(event):
-                say_above(progress, f"{who} {line}")
-                who = " "  # the id is half of a terminal's width
-            if progress.disable and event.type == "progress" and monotonic() >= next_line:
-                next_line = monotonic() + SECONDS_BETWEEN_LINES
-                now = progress.tasks[bar]
-                say(f"  {now.description} {now.fields['note']}{_left(now.fields['left'])}".rstrip())
+        with explained(job, lambda line: say_above(progress, f"{job.id}: {line}")) as heard:
+            for event in job.events():
+                heard()
+                _move(event, progress, bar)
+                for line in _lines(event):
+                    say_above(progress, f"{who} {line}")
+                    who = " "  # the id is half of a terminal's width
+                if progress.disable and event.type == "progress" and monotonic() >= next_line:
+                    next_line = monotonic() + SECONDS_BETWEEN_LINES
+                    now = progress.tasks[bar]
+                    say(f"  {now.description} {now.fields['note']}{_left(now.fields['left'])}".rstrip())
         progress.remove_task(bar)  # what it said last is a line above it
     return job.refresh()
 
