@@ -55,7 +55,7 @@ def place(tmp_path: Path) -> Iterator[Place]:
 def demo() -> list[str]:
     """What `make demo` runs, with less of each step."""
     recipe = subprocess.run(
-        ["make", "--dry-run", "--assume-old=.venv/.installed", "demo"],
+        ["make", "--no-print-directory", "--dry-run", "--assume-old=.venv/.installed", "demo"],
         cwd=ROOT, capture_output=True, text=True, check=True,
     )  # fmt: skip
     python, *words = recipe.stdout.split()

@@ -75,6 +75,7 @@ def _uploads(service: Service) -> set[str]:
         return {one["id"] for one in client.get("/v1/uploads", limit=200)["data"]}
 
 
+@pytest.mark.parametrize("service", ["embedded"], indirect=True)  # what it needs is what `make up` starts
 def test_one_command(service: Service, tmp_path: Path) -> None:
     """The block, and the two commands that stand in the text below it."""
     section = README.split("\n## In one command\n", 1)[1].split("\n## ", 1)[0]

@@ -75,7 +75,7 @@ def test_a_job_that_does_not_fit_into_memory_fails_as_such_at_once(embedded: Wor
     assert job.problem is not None and job.problem["code"] == "out_of_memory"
     detail = job.problem["detail"]
     assert detail.startswith("out of memory on cpu in iteration 1 with a micro-batch of 65536")
-    assert "a smaller batch_real, another norm" in detail
+    assert "a smaller batch_real (to condense), another norm" in detail
     assert event_types(embedded.database, job_id) == ["queued", "running", "failed"]
 
 

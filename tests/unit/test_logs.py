@@ -31,6 +31,9 @@ thread.start(); thread.join()
 raise RuntimeError("at " + get_settings().database)
 """
 
+#: By what is started: what writes to its log.
+PROCESSES = {"api": ["api"], "worker": ["worker", "webhooks", "tidying"]}
+
 
 def lines_of(code: str, **environment: str) -> list[dict[str, object]]:
     clean = {name: value for name, value in os.environ.items() if not name.startswith("CONDENSERY_")}
@@ -114,4 +117,4 @@ def test_startup_that_fails_names_no_password(module: str, tmp_path: Path) -> No
     assert lines
     for line in lines:
         assert "hunter2" not in line
-        assert json.loads(line)["process"] in {"api": ["api"], "worker": ["worker", "webhooks"]}[module]
+        assert json.loads(line)["process"] in PROCESSES[module]
