@@ -1,7 +1,7 @@
 """What is said while nothing happens, and how far a data set is in a log."""
 
-import time
-from threading import Thread
+from collections.abc import Callable
+from threading import Semaphore, Thread
 
 import pytest
 from sqlalchemy import delete
@@ -23,6 +23,24 @@ def hasty(monkeypatch: pytest.MonkeyPatch, database: Database) -> None:
         session.execute(delete(models.Worker))
 
 
+@pytest.fixture
+def looked(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """Waits until it has been asked, once more, whether there is a worker, and said what there was to say."""
+    looks, look = Semaphore(0), silence._Silence.look
+
+    def noted(one: silence._Silence) -> None:
+        look(one)
+        looks.release()
+
+    def wait() -> None:
+        while looks.acquire(blocking=False):
+            pass  # of a time before what the caller has just done
+        assert looks.acquire(timeout=60) and looks.acquire(timeout=60)
+
+    monkeypatch.setattr(silence._Silence, "look", noted)
+    return wait
+
+
 def start_worker(database: Database) -> None:
     with database.writing() as session:
         worker = models.Worker(id="w", host="h", version="1", queues=["cpu"], slots=1, device="cpu")
@@ -30,14 +48,18 @@ def start_worker(database: Database) -> None:
 
 
 def test_a_job_that_waits_for_a_worker_says_so_once_and_when_it_goes_on(
-    client: Client, dataset: Dataset, database: Database, capsys: pytest.CaptureFixture[str]
+    client: Client,
+    dataset: Dataset,
+    database: Database,
+    capsys: pytest.CaptureFixture[str],
+    looked: Callable[[], None],
 ) -> None:
     job = client.jobs.submit(dataset, ipc=1, iterations=5)
 
     def happen() -> None:
-        time.sleep(1.5)
+        looked()
         start_worker(database)
-        time.sleep(1.0)
+        looked()
         bring(database, job.id, "running", "cancelling", "cancelled")
 
     there = Thread(target=happen)
@@ -52,13 +74,17 @@ def test_a_job_that_waits_for_a_worker_says_so_once_and_when_it_goes_on(
 
 
 def test_nothing_is_said_where_a_worker_is_only_busy(
-    client: Client, dataset: Dataset, database: Database, capsys: pytest.CaptureFixture[str]
+    client: Client,
+    dataset: Dataset,
+    database: Database,
+    capsys: pytest.CaptureFixture[str],
+    looked: Callable[[], None],
 ) -> None:
     start_worker(database)
     job = client.jobs.submit(dataset, ipc=1, iterations=5)
 
     def happen() -> None:
-        time.sleep(1.2)
+        looked()
         bring(database, job.id, "cancelled")
 
     there = Thread(target=happen)
@@ -69,12 +95,16 @@ def test_nothing_is_said_where_a_worker_is_only_busy(
 
 
 def test_a_log_says_how_far_a_data_set_is_and_that_it_waits(
-    client: Client, database: Database, file: object, capsys: pytest.CaptureFixture[str]
+    client: Client,
+    database: Database,
+    file: object,
+    capsys: pytest.CaptureFixture[str],
+    looked: Callable[[], None],
 ) -> None:
     made = client.datasets.add(str(file), name="set")
 
     def happen() -> None:
-        time.sleep(1.2)
+        looked()
         with database.writing() as session:
             for data in ({"images": 7, "total": None}, {"images": 9, "total": 20}):
                 assert record(session, models.Dataset, made.id, "progress", data)
