@@ -151,3 +151,9 @@ def test_jobs_reap_retention_and_storage(
     dataset = run("jobs", "show", lost)["dataset_id"]
     assert dataset in {one["row"] for one in damaged["findings"]}, "it was made ready without files"
     assert {one["fault"] for one in damaged["findings"]} == {"missing"}
+    stray = settings.data_dir / "blobs" / "elsewhere" / "notes.txt"
+    stray.parent.mkdir()
+    stray.write_bytes(b"somebody's own")
+    found = run("storage", "check", "--delete-orphans", status=1)["findings"]
+    assert [one["key"] for one in found if one["fault"] == "orphan"] == ["elsewhere/notes.txt"]
+    assert stray.exists(), "it is named, and left to whoever put it there"

@@ -92,6 +92,21 @@ def upload(place: Workplace, content: bytes) -> str:
     return upload_id
 
 
+def test_a_set_that_passes_its_owners_limit_is_invalid_and_says_so(
+    database: Database, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = make_zip(tmp_path / "upload.zip", folder(each=20)).read_bytes()
+    limit = len(content) + 1000  # read out, it takes thirty times as much
+    with workplace(database, database_url, tmp_path / "data", monkeypatch, owner_stored_bytes=limit) as place:
+        dataset_id = place.new_upload_dataset(upload(place, content))
+        place.attempt(dataset_id, Dataset)
+        dataset = dataset_of(database, dataset_id)
+        assert (dataset.state, dataset.setbacks) == ("invalid", {})
+        assert dataset.problem is not None and dataset.problem["code"] == "storage_quota_exceeded"
+        assert f"the limit of {limit}" in dataset.problem["detail"]
+        assert list(place.storage.keys("datasets")) == []
+
+
 def test_an_upload_becomes_a_data_set(place: Workplace, tmp_path: Path) -> None:
     content = make_zip(tmp_path / "upload.zip", folder(each=20)).read_bytes()
     dataset_id = place.new_upload_dataset(upload(place, content))

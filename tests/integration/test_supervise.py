@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -100,6 +101,36 @@ def test_a_job_that_kills_its_runner_every_time_fails(embedded: Workplace) -> No
     assert job.problem["detail"] == (
         "3 attempts in a row ended without progress; the last one: its process killed by signal 9"
     )
+
+
+def test_a_pause_may_take_longer_than_a_cancel(
+    database: Database, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A step and a checkpoint take as long as they take: here, while the process is frozen."""
+    with workplace(database, database_url, tmp_path / "data", monkeypatch, stop_grace_seconds=1) as place:
+        job_id = place.new_job(iterations=ENDLESS)
+
+        def meanwhile() -> None:
+            place.wait_for_event(job_id, "checkpoint")
+            pid = wait_for(lambda: runner_of(job_id))
+            assert pid is not None
+            os.kill(pid, signal.SIGSTOP)
+            with database.writing() as session:
+                pause_job(session, session.get_one(Job, job_id))
+            wait_for(lambda: signal.SIGTERM in pending(pid))
+            time.sleep(3)  # that nothing happens has no event
+            os.kill(pid, signal.SIGCONT)
+
+        place.attempt(job_id, meanwhile=meanwhile)
+        job = job_of(database, job_id)
+        assert (job.state, job.setbacks) == ("paused", {})
+
+
+def pending(pid: int) -> set[int]:
+    """Signals that a process has been sent and has not taken."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    (mask,) = (int(line.split()[1], 16) for line in status.splitlines() if line.startswith("ShdPnd"))
+    return {number for number in signal.valid_signals() if mask >> (number - 1) & 1}
 
 
 def test_a_cancelled_job_stops_and_leaves_only_its_snapshots(embedded: Workplace) -> None:
