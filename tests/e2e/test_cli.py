@@ -137,25 +137,26 @@ def test_submit_is_interrupted_in_upload_and_follow_and_goes_on(
 def test_download_is_interrupted_and_goes_on(service: Service, terminal: Terminal, tmp_path: Path) -> None:
     content = os.urandom(8 * MB)
     with service.client() as client:
-        job_id = job_on_two_classes(client, tmp_path)
+        job_id = job_on_two_classes(client, tmp_path, iterations=1_000_000)
+        client.jobs.get(job_id).cancel()  # so that this is its only file of this format
     database = Database(f"sqlite+pysqlite:///{service.data_dir / 'condensery.db'}")
-    add_artifact(database, LocalStorage(service.data_dir), job_id, content, file_name="large.bin")
+    add_artifact(database, LocalStorage(service.data_dir), job_id, content, file_name="large.npz")
     database.engine.dispose()
     with BreakingProxy(service.port) as proxy:
         proxy.stalls = True
         proxy.cuts = [("down", 4 * MB), ("down", 4 * MB)]
-        running = terminal.type(proxy.url, "download", job_id, "--format", "bin", "-o", "out")
-        running.expect("downloading large.bin")
+        running = terminal.type(proxy.url, "download", job_id, "--format", "npz", "-o", "out")
+        running.expect("downloading large.npz")
         wait_for(lambda: sum(one.stat().st_size for one in (tmp_path / "out").glob("*.part")) > MB)
         again = interrupt(running)
-        assert again == ["download", job_id, "--format", "bin", "--output", "out"]
-        assert not (tmp_path / "out" / "large.bin").exists()
+        assert again == ["download", job_id, "--format", "npz", "--output", "out"]
+        assert not (tmp_path / "out" / "large.npz").exists()
         proxy.cuts, came = [], proxy.received
         status, text = end(terminal.type(proxy.url, *again))
         assert status == 0, text
         assert proxy.received - came < 7 * MB, "what had come is not fetched again"
-    assert (tmp_path / "out" / "large.bin").read_bytes() == content
-    assert [one.name for one in (tmp_path / "out").iterdir()] == ["large.bin"]
+    assert (tmp_path / "out" / "large.npz").read_bytes() == content
+    assert [one.name for one in (tmp_path / "out").iterdir()] == ["large.npz"]
 
 
 def test_events_are_followed_over_a_restart_and_a_cancelled_job_is_a_failure(
