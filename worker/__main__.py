@@ -125,8 +125,8 @@ def _unserved(queue: str, settings: Settings) -> bool:
 
 
 def _sweep(settings: Settings) -> None:
-    storage = get_storage()
     try:
+        storage = get_storage()
         with get_database().writing() as session:
             if schema.is_known(session):
                 reap(session, storage, settings)

@@ -1,4 +1,4 @@
-"""Fifty times the connections of a good load: how much still gets through, and how soon it is over."""
+"""Five and fifty times the connections of a good load: how much gets through, and how soon it is over."""
 
 import time
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from bench.api.stage import Stage
 from bench.api.wrk import Load, load
 
-CALM, TOO_MANY = 8, 400
+CALM, MANY, TOO_MANY = 8, 40, 400
 #: So long that the 400 requests which have been begun at the end, and are not counted, weigh little.
 TURNS, SECONDS = 3, 20
 QUICK = 0.1
@@ -14,10 +14,11 @@ QUICK = 0.1
 
 @dataclass(frozen=True, kw_only=True)
 class Overload:
-    """Reads of a job. `ratios`: the rate over too many connections by that over a few just before.
+    """Reads of a job. `many`, `too_many`: the rate over so many connections by that over a few, in turn.
     `recovered`: seconds from the end of the load until a read is quick, the longest."""
 
-    ratios: list[float]
+    many: list[float]
+    too_many: list[float]
     recovered: float
 
 
@@ -27,12 +28,13 @@ def measure(stage: Stage) -> Overload:
     def reads(connections: int) -> Load:
         return load(stage.job, connections=connections, seconds=SECONDS, token=stage.token)
 
-    ratios, recovered = [], []
+    many, too_many, recovered = [], [], []
     for _ in range(TURNS):
-        calm = reads(CALM)
-        ratios.append(reads(TOO_MANY).rate / calm.rate)
+        calm = reads(CALM).rate
+        many.append(reads(MANY).rate / calm)
+        too_many.append(reads(TOO_MANY).rate / calm)
         recovered.append(_seconds_until_quick(stage))
-    return Overload(ratios=ratios, recovered=max(recovered))
+    return Overload(many=many, too_many=too_many, recovered=max(recovered))
 
 
 def _seconds_until_quick(stage: Stage) -> float:
