@@ -81,8 +81,8 @@ class Settings(BaseSettings):
     stop_grace_seconds: float = Field(
         8,
         gt=0,
-        description="Time a running job has to end when it is cancelled, and to save its state when its worker "
-        "stops, before it is killed.",
+        description="Time a running job has to end when it is cancelled, and to save its state when its "
+        "worker stops, before it is killed.",
     )
     stall_seconds: float = Field(
         1800, gt=0, description="A job that reports nothing this long is killed and tried again."
