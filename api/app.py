@@ -5,7 +5,7 @@ import asyncio
 from fastapi import FastAPI
 
 from api import contract, problems
-from api.deps import SESSIONS_AT_ONCE
+from api.deps import READS_AT_ONCE, WRITES_AT_ONCE
 from api.event_hub import EventHub
 from api.metrics import Metrics
 from api.parameters import KnownOnly
@@ -67,7 +67,8 @@ def create_app(
     app.state.storage = storage or get_storage()
     app.state.metrics = Metrics(app.state.database)
     app.state.draining = False
-    app.state.sessions = asyncio.Semaphore(SESSIONS_AT_ONCE)
+    app.state.reads = asyncio.Semaphore(READS_AT_ONCE)
+    app.state.writes = asyncio.Semaphore(WRITES_AT_ONCE)
     problems.install(app)
     error_pages.install(app)
     for module in (health, uploads, tus, datasets, jobs, artifacts, webhooks, keys, usage, workers):

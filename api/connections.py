@@ -137,7 +137,18 @@ class Connection(H11Protocol):
         if self.flow.write_paused:
             await self.flow.drain()
         if not self.transport.is_closing():
-            self.transport.write(self.conn.send(h11.Data(data=part)) or b"")
+            self._write(part)
+
+    def write_now(self, part: bytes) -> bool:
+        """As `write`, and True, if there is nothing to wait for."""
+        open_to_it = self.conn.our_state is h11.SEND_BODY and not self.transport.is_closing()
+        if not open_to_it or self.flow.write_paused:
+            return False
+        self._write(part)
+        return True
+
+    def _write(self, part: bytes) -> None:
+        self.transport.write(self.conn.send(h11.Data(data=part)) or b"")
 
     def when_lost(self, call: Callable[[], None] | None) -> None:
         """Have this called, in place of what was to be called before; at once if it is lost already."""

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from typing import Annotated
 
 from fastapi import Depends, Header, Request
@@ -12,17 +13,20 @@ from core.errors import Overloaded
 from core.settings import Settings
 from core.storage import Storage
 
-#: Requests that may have a connection to the database at a time. Fewer than either pool has, SQLite's 15
-#: and PostgreSQL's 30: a request keeps its connection while it waits for its next thread, and if every
-#: thread waited for a connection meanwhile, nobody would get on.
-SESSIONS_AT_ONCE = 10
+#: Requests that may read from the database at a time. Each is a thread, and the more of them want the
+#: interpreter, the longer waits the event loop, which has a thousand streams to serve.
+READS_AT_ONCE = 4
+#: Requests that may write at a time; not the same places, for who writes may wait for a lock of the database.
+#: Together fewer than either pool has, SQLite's 15 and PostgreSQL's 30: a request keeps its connection while
+#: it waits for its next thread, and if every thread waited for a connection meanwhile, nobody would get on.
+WRITES_AT_ONCE = 8
 #: For a request to be let in: when this process starts again, all its event streams come back at once.
 PATIENCE_SECONDS = 30.0
 
 
-async def _admitted(request: Request) -> AsyncIterator[None]:
+@asynccontextmanager
+async def _place(places: asyncio.Semaphore) -> AsyncIterator[None]:
     """Raises Overloaded: too many were before it."""
-    places: asyncio.Semaphore = request.app.state.sessions
     try:
         async with asyncio.timeout(PATIENCE_SECONDS):
             await places.acquire()
@@ -36,10 +40,19 @@ async def _admitted(request: Request) -> AsyncIterator[None]:
         places.release()
 
 
-Admitted = Annotated[None, Depends(_admitted, scope="function")]
+async def _may_read(request: Request) -> AsyncIterator[None]:
+    async with _place(request.app.state.reads):
+        yield
 
 
-async def _reading(request: Request, _place: Admitted) -> AsyncIterator[Session]:
+async def _may_write(request: Request) -> AsyncIterator[None]:
+    async with _place(request.app.state.writes):
+        yield
+
+
+async def _reading(
+    request: Request, _place: Annotated[None, Depends(_may_read, scope="function")]
+) -> AsyncIterator[Session]:
     # Asynchronous, because it waits for nothing: the connection is taken by the first query, in the
     # endpoint's thread, and to give it back asks nothing of the database.
     database: Database = request.app.state.database
@@ -47,7 +60,9 @@ async def _reading(request: Request, _place: Admitted) -> AsyncIterator[Session]
         yield session
 
 
-def _writing(request: Request, _place: Admitted) -> Iterator[Session]:
+def _writing(
+    request: Request, _place: Annotated[None, Depends(_may_write, scope="function")]
+) -> Iterator[Session]:
     database: Database = request.app.state.database
     with database.writing() as session:
         yield session

@@ -18,7 +18,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from api.event_hub import EventHub, Read, encode_event
-from api.event_topic import Follower, History, Topic
+from api.event_topic import Encoded, Follower, History, Topic
 from api.problems import responses
 from api.security import Caller, Reader
 from core.catalogue import rows
@@ -96,6 +96,10 @@ def history_of(
     return read
 
 
+def _joined(events: list[Encoded]) -> bytes:
+    return b"".join(encoded for _, encoded in events)
+
+
 class _AnyConnection:
     """A connection as ASGI knows it, of servers without the extension."""
 
@@ -106,6 +110,9 @@ class _AnyConnection:
 
     async def write(self, part: bytes) -> None:
         await self._send({"type": "http.response.body", "body": part, "more_body": True})
+
+    def write_now(self, part: bytes) -> bool:
+        return False
 
     def when_lost(self, call: Callable[[], None] | None) -> None:
         if call is None:
@@ -150,6 +157,7 @@ class EventStream(Response):
         following = self._hub.following(self._subject, self._seq, self._last_types, self._key_id)
         with following as (topic, follower):
             connection.when_lost(partial(self._lost, follower))
+            follower.push = partial(self._push, topic, follower, connection.write_now)
             self._keep_alive(follower)
             try:
                 async for part in self._parts(topic, follower):
@@ -157,8 +165,17 @@ class EventStream(Response):
                     await connection.write(part)
             finally:
                 connection.when_lost(None)
+                follower.push = None  # or it would wait for the garbage collector
                 self._timer.cancel()
         await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    def _push(self, topic: Topic, follower: Follower, write_now: Callable[[bytes], bool]) -> bool:
+        events = topic.after(follower.seq)
+        if topic.over or not events or not write_now(_joined(events)):
+            return False
+        follower.seq = events[-1][0]
+        self._silent = False
+        return True
 
     def _lost(self, follower: Follower) -> None:
         self._gone = True
@@ -186,7 +203,7 @@ class EventStream(Response):
                     continue
                 events, final = history.events, history.final
             if events:
-                yield b"".join(encoded for _, encoded in events)
+                yield _joined(events)
                 follower.seq = events[-1][0]
             elif final is not None:
                 yield final

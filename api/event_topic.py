@@ -1,6 +1,7 @@
 """A subject that streams follow, its newest events, and the streams as it sees them."""
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 
 #: Kept of a subject for its streams; a stream that falls further behind reads the database.
@@ -22,7 +23,7 @@ class History:
 
 @dataclass(eq=False, slots=True)
 class Follower:
-    """A stream as its topic sees it: how far it is, by which key, and how to wake it.
+    """A stream as its topic sees it: how far it is, by which key, and how to reach it.
 
     An asyncio.Event would do, but holds a queue of some 700 bytes for those that wait: here only one does.
     """
@@ -32,6 +33,8 @@ class Follower:
     told: bool = False
     refused: bool = False
     """The key has been revoked or has expired."""
+    push: Callable[[], bool] | None = None
+    """Sends the news at once and says True, if nothing stands against it."""
     _waiter: asyncio.Future[None] | None = None
 
     def tell(self) -> None:
@@ -39,6 +42,12 @@ class Follower:
         self.told = True
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
+
+    def news(self) -> None:
+        """There are events, or there will be none. Who only waits for them need not be woken to send them."""
+        waits = self._waiter is not None and not self._waiter.done()
+        if not (waits and self.push is not None and self.push()):
+            self.tell()
 
     async def wait(self) -> None:
         """Until it is told, if it has not been."""
@@ -97,4 +106,4 @@ class Topic:
 
     def wake(self) -> None:
         for follower in self.followers:
-            follower.tell()
+            follower.news()

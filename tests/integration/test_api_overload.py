@@ -65,11 +65,11 @@ def test_who_waits_too_long_is_told_to_come_again(
     app: FastAPI, http: TestClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(deps, "PATIENCE_SECONDS", 0.05)
-    app.state.sessions = asyncio.Semaphore(0)
+    app.state.reads = asyncio.Semaphore(0)
     refused = http.get("/v1/jobs")
     problem_of(refused, 503, "overloaded")
     assert int(refused.headers["retry-after"]) > 0
-    app.state.sessions.release()
+    app.state.reads.release()
     for _ in range(3):  # a place is given back after a good answer and after an error
         assert http.get("/v1/jobs").status_code == 200
         assert http.get("/v1/jobs/job_00000000000000000000000000").status_code == 404
