@@ -25,7 +25,7 @@ PATIENCE_SECONDS = 30.0
 
 
 @asynccontextmanager
-async def _place(places: asyncio.Semaphore) -> AsyncIterator[None]:
+async def _one_of(places: asyncio.Semaphore) -> AsyncIterator[None]:
     """Raises Overloaded: too many were before it."""
     try:
         async with asyncio.timeout(PATIENCE_SECONDS):
@@ -41,12 +41,12 @@ async def _place(places: asyncio.Semaphore) -> AsyncIterator[None]:
 
 
 async def _may_read(request: Request) -> AsyncIterator[None]:
-    async with _place(request.app.state.reads):
+    async with _one_of(request.app.state.reads):
         yield
 
 
 async def _may_write(request: Request) -> AsyncIterator[None]:
-    async with _place(request.app.state.writes):
+    async with _one_of(request.app.state.writes):
         yield
 
 

@@ -3,6 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx2
@@ -11,10 +12,13 @@ from fastapi import FastAPI
 from starlette.testclient import TestClient
 
 from api import deps
-from core.db.models import Dataset
+from core.catalogue import rows
+from core.db.models import Dataset, Job
 from core.db.session import Database
 from core.ids import new_id
 from tests.support.api import SMALL, make_ready, problem_of, token_of
+from tests.support.leased import add_job
+from tests.support.processes import wait_for
 from tests.support.service import Service
 
 #: Several times the API's threads (40), and of PostgreSQL's connections (30).
@@ -73,3 +77,20 @@ def test_who_waits_too_long_is_told_to_come_again(
     for _ in range(3):  # a place is given back after a good answer and after an error
         assert http.get("/v1/jobs").status_code == 200
         assert http.get("/v1/jobs/job_00000000000000000000000000").status_code == 404
+
+
+def test_who_waits_for_a_lock_keeps_no_reader_waiting(
+    app: FastAPI, http: TestClient, database: Database
+) -> None:
+    with database.writing() as session:
+        job_id = add_job(session, owner="local").id
+    with ThreadPoolExecutor(2 * deps.WRITES_AT_ONCE) as threads:
+        with database.writing() as session:
+            rows.lock(session, Job, "local", job_id)
+            cancels = [
+                threads.submit(http.post, f"/v1/jobs/{job_id}/cancel") for _ in range(2 * deps.WRITES_AT_ONCE)
+            ]
+            wait_for(app.state.writes.locked)
+            assert http.get(f"/v1/jobs/{job_id}").json()["state"] == "queued"
+            assert not any(one.done() for one in cancels)
+        assert {one.result().status_code for one in cancels} == {202}
