@@ -186,12 +186,13 @@ machine. Requests are sent by wrk over {reads.CONNECTIONS} connections, medians 
 {reads.SECONDS} s; the bare endpoint (`bench/api/bare.py`) is FastAPI and SQLAlchemy at their defaults, one
 read of the same row by primary key, under the same server, in turn with ours. The job that is read waits or
 runs; once it is being evaluated, a read costs one query more. Downloads are {downloads.SIZE >> 20} MiB by
-curl, and a range of {(downloads.PART[1] + 1 - downloads.PART[0]) >> 20} MiB. A refused upload announces more
-than {rejections.SENT >> 10} KiB and sends no more. The streams' client is one process of asyncio; delays are
-from just before an event's transaction until the client has it, over {streams.SECONDS} s; events are written
-while reads are measured without streams, too. "Everything at once" is {mixed.CONNECTIONS} connections for
-{found.mixed.load.seconds / 60:.0f} min, half reads of a job, a fifth lists of 50, a tenth each submissions,
-uploads and downloads of {mixed.SIZE >> 20} MiB, beside {mixed.STREAMS} streams of an event a second; memory
+curl, and a range of {(downloads.PART[1] + 1 - downloads.PART[0]) >> 20} MiB, each {downloads.REPEATS} times a
+turn over one connection. A refused upload announces more than {rejections.SENT >> 10} KiB and sends no more.
+The streams' client is one process of asyncio; delays are from just before an event's transaction until the
+client has it, over {streams.SECONDS} s; events are written while reads are measured without streams, too.
+"Everything at once" is {mixed.CONNECTIONS} connections for {found.mixed.load.seconds / 60:.0f} min, half reads of
+a job, a fifth lists of 50, a tenth each submissions, uploads and downloads of {mixed.SIZE >> 20} MiB,
+beside {mixed.STREAMS} streams of an event a second; memory
 is compared between the second and the last quarter. "From submission to an idle worker" is the median of
 {waiting.JOBS} jobs one after the other, from the event `queued` to `running`.
 
