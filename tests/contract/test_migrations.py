@@ -135,3 +135,15 @@ def test_second_upgrade_changes_nothing(empty_url: str) -> None:
         rows = connection.execute(Base.metadata.tables["api_keys"].select()).all()
     engine.dispose()
     assert [row.owner for row in rows] == ["somebody"]
+
+
+def test_looking_again_and_again_leaves_nothing_in_memory(empty_url: str) -> None:
+    upgrade(empty_url)
+    engine, remembered = make_engine(empty_url), dict[object, object]()
+    with engine.connect() as connection:
+        connection = connection.execution_options(compiled_cache=remembered)
+        assert is_current(connection)
+        statements = len(remembered)
+        assert is_current(connection) and is_current(connection)
+    engine.dispose()
+    assert len(remembered) == statements
