@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from types import FrameType
 
 import structlog
@@ -21,7 +22,7 @@ from core.jobs.reaper import reap
 from core.settings import Settings, get_settings
 from core.storage import get_storage
 from worker import presence, schema, slots
-from worker.health import beat
+from worker.health import beat, forget
 
 log = structlog.get_logger(__name__)
 
@@ -83,6 +84,8 @@ def main(queues: list[str]) -> int:
     beside = [sender] if tidying is None else [sender, tidying]
     status = _stop([*workers.values(), *pollers.values(), *beside], settings)
     presence.sign_off(me)
+    with suppress(OSError):
+        forget(settings)
     return status
 
 

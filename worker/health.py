@@ -20,6 +20,11 @@ def beat(settings: Settings) -> None:
     _file(settings).touch()
 
 
+def forget(settings: Settings) -> None:
+    """It has stopped, and knows it. Raises OSError if the disk refuses."""
+    _file(settings).unlink(missing_ok=True)
+
+
 def alive(settings: Settings) -> bool:
     try:
         return time.time() - _file(settings).stat().st_mtime < _STALE_SECONDS
