@@ -2,7 +2,7 @@
 
 import re
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -21,8 +21,12 @@ from condensery.cli.transfer import (
 )
 from condensery.cli.watch import watch_dataset, watch_job
 from condensery.client.client import Client
-from condensery.client.errors import JobFailed
+from condensery.client.errors import ApiError, JobFailed
 from condensery.client.resources import Dataset, Job
+
+#: A mistyped one must not be found out only when the data set is uploaded and read.
+Recipe = Literal["dm", "fast"]
+Priority = Literal["low", "normal", "high"]
 
 
 def submit(
@@ -31,14 +35,14 @@ def submit(
         str, typer.Argument(metavar="FILE|FOLDER|DATASET", help="A file or folder to upload, or ds_…")
     ],
     ipc: Annotated[int, typer.Option(min=1, help="Synthetic images per class.")],
-    recipe: Annotated[str | None, typer.Option(help="dm (the paper's, the default) or fast.")] = None,
+    recipe: Annotated[Recipe | None, typer.Option(help="dm is the paper's, and the default.")] = None,
     iterations: Annotated[int | None, typer.Option(min=1, help="Instead of the recipe's.")] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="The one seed of every random choice.")] = None,
     name: Annotated[str | None, typer.Option(help="Of the job.")] = None,
     image_size: Annotated[
         int | None, typer.Option(help="Edge of the square images, in px, that an upload is read as.")
     ] = None,
-    priority: Annotated[str | None, typer.Option(help="low, normal or high.")] = None,
+    priority: Annotated[Priority | None, typer.Option(help="Default: normal.")] = None,
     settings: Annotated[
         list[str] | None,
         typer.Option(
@@ -73,7 +77,13 @@ def submit(
             raise Interrupted(f"interrupted: the server goes on reading. Then:\n  {again}") from stop
         if image_size not in (None, dataset.image_size):
             raise Failed(f"{dataset.id} has images of {dataset.image_size} px: for others upload it anew")
-        job = client.jobs.submit(dataset, ipc=ipc, **body)
+        try:
+            job = client.jobs.submit(dataset, ipc=ipc, **body)
+        except ApiError:
+            if dataset.id != source:
+                say(f"{source} need not be sent again: {dataset.id} is ready. With other settings:")
+                say(f"  {command_on(context, dataset.id)}")
+            raise
         if not wait:
             put_json(job.raw) if as_json else put(job.id)
             return

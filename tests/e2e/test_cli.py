@@ -134,6 +134,17 @@ def test_submit_is_interrupted_in_upload_and_follow_and_goes_on(
     assert hashlib.sha256(saved.read_bytes()).hexdigest() in text
 
 
+def test_what_is_refused_after_the_upload_need_not_be_sent_again(
+    service: Service, terminal: Terminal, tmp_path: Path
+) -> None:
+    set_of_two_classes(tmp_path / "set.npz")
+    running = terminal.type(service.url, "submit", "set.npz", "--ipc", "1", "--set", "widht=2")
+    running.expect(r"(ds_\w+) is ready. With other settings:\s+condensery submit (ds_\w+) --ipc 1 --set")
+    assert running.match[1] == running.match[2]
+    status, text = end(running)
+    assert (status, "there is no such field" in text) == (1, True)
+
+
 def test_download_is_interrupted_and_goes_on(service: Service, terminal: Terminal, tmp_path: Path) -> None:
     content = os.urandom(8 * MB)
     with service.client() as client:

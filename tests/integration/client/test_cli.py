@@ -4,16 +4,19 @@ import json
 import os
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from typer.testing import Result
 
 from condensery import Client
+from condensery.cli.submit import Priority, Recipe
 from condensery.cli.transfer import FORMATS
 from core.db.models import AccuracyPoint
 from core.db.session import Database
+from core.engine.recipes import RECIPES
 from core.export.artifacts import EXACT
+from core.jobs.states import PRIORITIES
 from core.settings import Settings
 from core.storage.local import LocalStorage
 from tests.integration.client.conftest import Run
@@ -146,6 +149,18 @@ def test_mistakes_are_told_in_a_line(run: Run, dataset_id: str, tmp_path: Path) 
     fails(run("datasets", "add", "empty.zip"), "empty.zip is empty")
     (tmp_path / "taken").touch()
     fails(run("jobs", "--state", "odd"), "?state", "'queued'")
+
+
+def test_a_mistyped_choice_is_refused_before_anything_is_sent(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "set.zip").write_bytes(os.urandom(1000))
+    for option in ("--recipe", "--priority"):
+        away = ("--server", "http://127.0.0.1:1")
+        fails(run(*away, "submit", "set.zip", "--ipc", "1", option, "fats"), option, "'fats'", status=2)
+
+
+def test_every_choice_of_the_server_is_known() -> None:
+    assert {*get_args(Recipe)} == {*RECIPES}
+    assert {*get_args(Priority)} == {*PRIORITIES}
 
 
 def test_a_mistyped_format_is_refused_before_anything_is_sent(run: Run, tmp_path: Path) -> None:
