@@ -7,7 +7,8 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
+import time
+from collections.abc import Callable
 from types import FrameType
 from urllib.error import URLError
 from urllib.request import ProxyHandler, build_opener
@@ -49,10 +50,12 @@ def serve(host: str | None, port: int | None) -> int:
     if (problem := _why_not_to_be_had(host, port)) is not None:
         print(f"condensery: {host}:{port}: {problem}. Choose another: --port", file=sys.stderr)
         return 1
-    stop = threading.Event()
+    stopping = False
 
     def ask_to_stop(_signal: int, _frame: FrameType | None) -> None:
-        stop.set()
+        # No event: if the signal came while that was looked at, its lock would be waited for for ever.
+        nonlocal stopping
+        stopping = True
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, ask_to_stop)
@@ -60,7 +63,7 @@ def serve(host: str | None, port: int | None) -> int:
     if migrated.returncode:
         return migrated.returncode
     parts = {name: _start(name, environment) for name in ("api", "worker")}
-    status = _watch(parts, f"http://{f'[{host}]' if ':' in host else host}:{port}", stop)
+    status = _watch(parts, f"http://{f'[{host}]' if ':' in host else host}:{port}", lambda: stopping)
     for process in parts.values():
         if process.poll() is None:
             process.terminate()
@@ -98,9 +101,9 @@ def _die_with_parent() -> None:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
 
 
-def _watch(parts: dict[str, "subprocess.Popen[bytes]"], address: str, stop: threading.Event) -> int:
+def _watch(parts: dict[str, "subprocess.Popen[bytes]"], address: str, stopping: Callable[[], bool]) -> int:
     announced = False
-    while not stop.wait(0.2):
+    while not stopping():
         for name, process in parts.items():
             if process.poll() is not None:
                 print(f"condensery: {name} ended with status {process.returncode}", file=sys.stderr)
@@ -108,6 +111,7 @@ def _watch(parts: dict[str, "subprocess.Popen[bytes]"], address: str, stop: thre
         if not announced and _answers(address):
             announced = True
             print(f"condensery: ready at {address} (Ctrl-C stops it)", flush=True)
+        time.sleep(0.2)
     print("condensery: stopping", flush=True)
     return 0
 

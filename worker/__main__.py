@@ -6,7 +6,6 @@ import random
 import signal
 import subprocess
 import sys
-import threading
 import time
 from contextlib import suppress
 from types import FrameType
@@ -19,6 +18,7 @@ from core.db.session import get_database
 from core.jobs.line import somebody_waits
 from core.jobs.queue import QUEUES
 from core.jobs.reaper import reap
+from core.processes import StopAsked
 from core.settings import Settings, get_settings
 from core.storage import get_storage
 from worker import presence, schema, slots
@@ -38,7 +38,7 @@ def main(queues: list[str]) -> int:
     if unknown := set(queues) - set(QUEUES):
         log.critical(f"no queue {', '.join(sorted(unknown))}; there are {', '.join(QUEUES)}")
         return 2
-    stop = threading.Event()
+    stop = StopAsked()
 
     def ask_to_stop(_signal: int, _frame: FrameType | None) -> None:
         stop.set()
