@@ -190,11 +190,11 @@ curl, and a range of {(downloads.PART[1] + 1 - downloads.PART[0]) >> 20} MiB, ea
 turn over one connection. A refused upload announces more than {rejections.SENT >> 10} KiB and sends no more.
 The streams' client is one process of asyncio; delays are from just before an event's transaction until the
 client has it, over {streams.SECONDS} s; events are written while reads are measured without streams, too.
-"Everything at once" is {mixed.CONNECTIONS} connections for {found.mixed.load.seconds / 60:.0f} min, half reads of
-a job, a fifth lists of 50, a tenth each submissions, uploads and downloads of {mixed.SIZE >> 20} MiB,
-beside {mixed.STREAMS} streams of an event a second; memory
-is compared between the second and the last quarter. "From submission to an idle worker" is the median of
-{waiting.JOBS} jobs one after the other, from the event `queued` to `running`.
+"Everything at once" is {mixed.CONNECTIONS} connections for {found.mixed.load.seconds / 60:.0f} min, half
+reads of a job, a fifth lists of 50, a tenth each submissions, uploads and downloads of
+{mixed.SIZE >> 20} MiB, beside {mixed.STREAMS} streams of an event a second; memory is compared between the
+second and the last quarter. "From submission to an idle worker" is the median of {waiting.JOBS} jobs one
+after the other, from the event `queued` to `running`.
 
 Load average at the start: {load_average:.1f}. wrk {_version("wrk")}, nginx {_version("nginx")}.
 
