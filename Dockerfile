@@ -1,7 +1,7 @@
 # Two images from one tree: `api` (no torch) and `worker`.
 #
-#   docker build --target api    --tag condensery-api:0.1.0 .
-#   docker build --target worker --tag condensery-worker:0.1.0 .
+#   docker build --target api    --tag condensery-api .
+#   docker build --target worker --tag condensery-worker .
 
 FROM python:3.13-slim-bookworm AS build
 RUN pip install --no-cache-dir uv==0.13.9
@@ -32,6 +32,7 @@ ENV PATH=/opt/venv/bin:$PATH \
     HOME=/tmp \
     CONDENSERY_DATA_DIR=/data
 WORKDIR /app
+COPY LICENSE NOTICE ./
 USER 10001:10001
 
 FROM runtime AS api

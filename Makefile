@@ -15,7 +15,7 @@ help:
 	@echo "make test   the whole test suite"
 	@echo "make fuzz-api  schemathesis against the API, EXAMPLES=100 cases an operation and phase; minutes"
 	@echo "make faults   the matrix of faults, RUNS=1 of each; ten minutes or so a run of all"
-	@echo "make lint   linters, import rules, types"
+	@echo "make lint   linters, import rules, types, spelling"
 	@echo "make bench  measure the engine's speed and cost on this machine's CPU, into docs/performance.md"
 	@echo "make bench-api  measure the API under load, into docs/performance.md; needs wrk, better with nginx"
 	@echo "make lock   resolve the dependencies anew into requirements.lock"
@@ -27,7 +27,7 @@ up: $(STAMP)
 	$(VENV)/bin/condensery up
 
 test: $(STAMP)
-	$(RUN) -m pytest --numprocesses 2 --dist loadfile
+	$(RUN) -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 EXAMPLES ?= 100
 fuzz-api: $(STAMP)
@@ -40,7 +40,9 @@ lint: $(STAMP)
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/lint-imports
+	$(RUN) scripts/unasync.py --check
 	$(RUN) -m mypy
+	git ls-files -z | xargs -0 $(VENV)/bin/codespell
 
 bench: $(STAMP)
 	$(RUN) -m bench

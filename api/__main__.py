@@ -10,8 +10,8 @@ import uvicorn
 from prometheus_client import start_http_server
 
 from api.app import create_app
-from api.connections import HEAD_BYTES, Connection
 from api.security import is_loopback
+from api.server.connections import HEAD_BYTES, Connection
 from core import logs
 from core.catalogue.keys import any_key
 from core.db.session import get_database

@@ -6,13 +6,14 @@ from fastapi import FastAPI
 
 from api import contract, problems
 from api.deps import READS_AT_ONCE, WRITES_AT_ONCE
-from api.event_hub import EventHub
+from api.events.hub import EventHub
 from api.metrics import Metrics
 from api.parameters import KnownOnly
 from api.plain_errors import PlainErrors
 from api.request_context import RequestContext
 from api.routes import (
     artifacts,
+    condensed_sets,
     datasets,
     health,
     jobs,
@@ -25,10 +26,11 @@ from api.routes import (
     workers,
 )
 from api.security import KnownKeys
-from api.slow_bodies import SlowBodies
+from api.server.slow_bodies import SlowBodies
 from api.tidying import tidying
-from api.tus import Tus
+from api.tus.protocol import Tus
 from api.web import account, assets, compare, new_job, sign_in
+from api.web import condensed_sets as condensed_set_pages
 from api.web import datasets as dataset_pages
 from api.web import errors as error_pages
 from api.web import jobs as job_pages
@@ -71,9 +73,13 @@ def create_app(
     app.state.writes = asyncio.Semaphore(WRITES_AT_ONCE)
     problems.install(app)
     error_pages.install(app)
-    for module in (health, uploads, tus, datasets, jobs, artifacts, webhooks, keys, usage, workers):
+    for module in (
+        health, uploads, tus, datasets, condensed_sets, jobs, artifacts, webhooks, keys, usage, workers,
+    ):  # fmt: skip
         app.include_router(module.router)
-    for module in (assets, sign_in, dataset_pages, new_job, job_pages, compare, account):
+    for module in (
+        assets, sign_in, dataset_pages, condensed_set_pages, new_job, job_pages, compare, account,
+    ):  # fmt: skip
         app.include_router(module.router)
     if settings.metrics_port is None:
         app.include_router(metrics.router)

@@ -21,18 +21,18 @@ READS_AT_ONCE = 4
 #: it waits for its next thread, and if every thread waited for a connection meanwhile, nobody would get on.
 WRITES_AT_ONCE = 8
 #: For a request to be let in: when this process starts again, all its event streams come back at once.
-PATIENCE_SECONDS = 30.0
+WAIT_SECONDS = 30.0
 
 
 @asynccontextmanager
 async def _one_of(places: asyncio.Semaphore) -> AsyncIterator[None]:
     """Raises Overloaded: too many were before it."""
     try:
-        async with asyncio.timeout(PATIENCE_SECONDS):
+        async with asyncio.timeout(WAIT_SECONDS):
             await places.acquire()
     except TimeoutError:
         raise Overloaded(
-            f"more requests wait for the database than are served in {PATIENCE_SECONDS:g} s; try again"
+            f"the request waited {WAIT_SECONDS:g} seconds for the database, which is busy: try again"
         ) from None
     try:
         yield
@@ -85,7 +85,7 @@ async def not_draining(request: Request) -> None:
         Overloaded
     """
     if request.app.state.draining:
-        raise Overloaded("the server is shutting down: send it again in a moment", code="shutting_down")
+        raise Overloaded("the server is shutting down: repeat the request in a moment", code="shutting_down")
 
 
 async def _database(request: Request) -> Database:

@@ -1,4 +1,4 @@
-"""What Prometheus scrapes: figures of the whole service from its database, and of this process's HTTP.
+"""What Prometheus scrapes: metrics of the whole service from its database, and of this process's HTTP.
 
 Every API process tells the same of the service, since it asks the database when it is scraped; what is said
 of HTTP is of the process that says it. Names and their use: docs/operations.md.
@@ -20,12 +20,11 @@ from sqlalchemy.orm import Session
 from starlette.datastructures import Headers
 from starlette.types import Message, Scope
 
-from core import figures
+from core import service_metrics
 from core.db.session import Database
-from core.jobs.queue import QUEUES
-from core.jobs.states import DATASET_QUEUE, JOB_HELD, JOB_TERMINAL, JOB_WAITING, phases_of
-from core.jobs.workers import all_workers, seconds_since_heartbeat
 from core.version import __version__
+from core.vocabulary import INTAKE_QUEUE, JOB_HELD, JOB_TERMINAL, JOB_WAITING, QUEUES
+from core.work.workers import all_workers, seconds_since_heartbeat
 
 log = structlog.get_logger(__name__)
 
@@ -131,6 +130,8 @@ class ServiceCollector(Collector):
         yield from found
         stored = {(kind,): size for kind, size in totals.stored_bytes.items()}
         yield _gauge("stored_bytes", "Stored bytes, by kind.", stored, "kind")
+        orphans = {(): totals.orphan_files}
+        yield _gauge("orphan_files", "Files that belonged to nothing at the last sweep.", orphans)
         yield _gauge("database_up", "1 if the database answered this scrape.", {(): 1})
         took = time.perf_counter() - started
         yield _gauge("scrape_seconds", "What the questions to the database took.", {(): took})
@@ -147,9 +148,10 @@ class ServiceCollector(Collector):
 
     def _renew(self) -> "_Totals":
         with self._database.reading() as session:
-            ended = figures.jobs_by_state(session, JOB_TERMINAL)
-            stored = figures.stored_bytes(session)
-        self._totals = _Totals(at=time.monotonic(), ended=ended, stored_bytes=stored)
+            ended = service_metrics.jobs_by_state(session, JOB_TERMINAL)
+            stored = service_metrics.stored_bytes(session)
+            orphans = service_metrics.orphan_files(session)
+        self._totals = _Totals(at=time.monotonic(), ended=ended, stored_bytes=stored, orphan_files=orphans)
         return self._totals
 
     def _renew_and_release(self) -> None:
@@ -168,46 +170,45 @@ class _Totals:
     at: float
     ended: Mapping[str, Mapping[str, int]]
     stored_bytes: Mapping[str, int]
+    orphan_files: int
 
 
 def _queues(session: Session, totals: _Totals) -> Iterator[Metric]:
-    jobs = {**figures.jobs_by_state(session, (*JOB_WAITING, *JOB_HELD)), **totals.ended}
-    depth = {
-        (queue, state): sum(jobs[state][phase] for phase in phases_of(queue))
-        for queue in QUEUES
-        for state in (*JOB_WAITING, *JOB_HELD)
-    }
+    jobs = {**service_metrics.jobs_by_state(session, (*JOB_WAITING, *JOB_HELD)), **totals.ended}
+    depth = {(queue, state): jobs[state][queue] for queue in QUEUES for state in (*JOB_WAITING, *JOB_HELD)}
     yield _gauge("queue_jobs", "Jobs that have not ended, by queue and state.", depth, "queue", "state")
-    by_state = {(state,): sum(phases.values()) for state, phases in jobs.items()}
+    by_state = {(state,): sum(queues.values()) for state, queues in jobs.items()}
     yield _gauge("jobs", "Jobs by state; those that have ended until they are deleted.", by_state, "state")
-    datasets = {(state,): n for state, n in figures.datasets_by_state(session).items()}
+    datasets = {(state,): n for state, n in service_metrics.datasets_by_state(session).items()}
     yield _gauge("datasets", "Data sets by state.", datasets, "state")
-    waiting = {(DATASET_QUEUE,): figures.datasets_waiting(session)}
+    waiting = {(INTAKE_QUEUE,): service_metrics.datasets_waiting(session)}
     yield _gauge("queue_datasets", "Data sets that wait to be read in.", waiting, "queue")
-    oldest = {(queue,): seconds for queue, seconds in figures.oldest_waiting_seconds(session).items()}
-    yield _gauge("queue_oldest_seconds", "How long the first row in the line has waited.", oldest, "queue")
+    oldest = {(queue,): seconds for queue, seconds in service_metrics.oldest_waiting_seconds(session).items()}
+    yield _gauge("queue_oldest_seconds", "How long the row that waits longest has waited.", oldest, "queue")
 
 
 def _work(session: Session) -> Iterator[Metric]:
-    running = figures.running_jobs(session)
+    running = service_metrics.running_jobs(session)
     speeds = {(one.job_id, one.phase): one.steps_per_second for one in running}
     memory = {(one.job_id, one.phase): one.memory_bytes for one in running}
     about = "of each job in work, as it last reported"
     yield _gauge("job_steps_per_second", f"Iterations a second, {about}.", speeds, "job", "phase")
     yield _gauge("job_memory_bytes", f"Most memory taken on the device, {about}.", memory, "job", "phase")
-    overdue = figures.overdue_leases(session)
+    overdue = service_metrics.overdue_leases(session)
     yield _gauge("leases_overdue", "Rows whose worker is silent for longer than its lease.", {(): overdue})
 
 
 def _durations(session: Session) -> Iterator[Metric]:
-    recent = figures.recent_durations(session)
+    recent = service_metrics.recent_durations(session)
     at = {
         (phase, f"{q:g}"): seconds[min(len(seconds) - 1, int(q * len(seconds)))]
         for phase, seconds in recent.items()
         for q in _QUANTILES
         if seconds
     }
-    about = f"Work on a job by phase, of those of the last {figures.RECENT_JOBS} to end that succeeded."
+    about = (
+        f"Work on a job by phase, of those of the last {service_metrics.RECENT_JOBS} to end that succeeded."
+    )
     yield _gauge("job_phase_seconds", about, at, "phase", "quantile")
 
 

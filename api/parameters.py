@@ -17,16 +17,16 @@ def _known_only(request: Request) -> None:
     known = _query_parameters(request)
     for name, times in Counter(name for name, _ in given).items():
         if name not in known:
-            understood = f"known are {', '.join(known)}" if known else "there are none"
+            understood = f"it takes {', '.join(known)}" if known else "it takes none"
             raise InvalidRequest(
-                f"no query parameter {name[:80]!r} here: {understood}",
+                f"this route has no query parameter {name[:80]!r}: {understood}",
                 code="unknown_parameter",
                 pointer=f"?{name[:80]}",
                 known=known,
             )
         if times > 1:
             raise InvalidRequest(
-                f"the query parameter {name!r} is given {times} times; once is the limit",
+                f"the query parameter {name!r} is given {times} times: give it once",
                 code="repeated_parameter",
                 pointer=f"?{name}",
             )

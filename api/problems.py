@@ -15,9 +15,10 @@ from starlette.exceptions import HTTPException
 
 from api.parameters import allowed_methods
 from api.request_context import request_id
-from api.tus import VERSION_HEADER, wrong_version
+from api.tus.protocol import VERSION_HEADER, wrong_version
 from core import errors
 from core.db.session import is_unavailable, refuses_writes
+from core.kinds import KINDS
 from core.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -167,8 +168,8 @@ def _invalid(request: Request, error: Exception) -> JSONResponse:
         return problem(400, "malformed", "the body is not JSON")
     if any(e["loc"] == ("header", VERSION_HEADER) for e in faults):
         return _http(request, wrong_version(request.headers.get(VERSION_HEADER)))
-    fields = [FieldError(pointer=_pointer(e["loc"]), detail=_sentence(e)) for e in faults[:MAX_FAULTS]]
-    if any(e["type"] in NOT_AN_OBJECT and e["loc"] == ("body",) for e in faults):
+    fields = [FieldError(pointer=_pointer(e), detail=_sentence(e)) for e in faults[:MAX_FAULTS]]
+    if any(e["type"] in NOT_AN_OBJECT and e["loc"][0] == "body" and not _pointer(e) for e in faults):
         given = request.headers.get("content-type")
         if (given or "").partition(";")[0].strip().lower() != "application/json":
             detail = (
@@ -184,9 +185,13 @@ def _invalid(request: Request, error: Exception) -> JSONResponse:
     return problem(422, "invalid_request", f"{count} invalid: {named}", fields=fields)
 
 
-def _pointer(loc: tuple[int | str, ...]) -> str:
-    where, *path = loc
+def _pointer(error: Any) -> str:
+    where, *path = error["loc"]
+    if error["type"] == "unknown_kind":
+        return "/kind"
     if where == "body":
+        # What a body is read as, its kind, is no part of it.
+        path = path[1:] if path and path[0] in KINDS else path
         return "".join(f"/{str(part).replace('~', '~0').replace('/', '~1')}" for part in path)
     name = ".".join(map(str, path))
     return {"query": f"?{name}", "header": f"Header: {name}"}.get(str(where), name)
@@ -194,6 +199,8 @@ def _pointer(loc: tuple[int | str, ...]) -> str:
 
 def _sentence(error: Any) -> str:
     value = error.get("input")
+    if error["type"] == "unknown_kind" and isinstance(value, dict):
+        value = value.get("kind")
     shown = repr(value)[:80] if isinstance(value, str | int | float | bool | None) else None
     if error["type"] == "extra_forbidden":
         return "there is no such field"
@@ -205,7 +212,7 @@ def _http(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
     headers = error.headers
     if error.status_code == 404 and request.url.path.endswith("/"):
-        return problem(404, "not_found", "no such address: none of ours ends with a slash")
+        return problem(404, "not_found", "no such address: leave out the slash at its end")
     if error.status_code == 405:
         headers = {**(headers or {}), "Allow": ", ".join(allowed_methods(request))}
     return http_problem(request.app.state.settings, error.status_code, str(error.detail), headers)

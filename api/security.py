@@ -59,24 +59,24 @@ async def identify(request: Request, credentials: Credentials) -> Caller:
             return found
         return await run_in_threadpool(_by_key, known, state.database, token)
     if cookie is not None:
-        refuse_cross_origin(request, unless_told=True)
+        refuse_cross_origin(request, origin_required=True)
         caller = known.get("cookie", cookie)
         if caller is None:
             caller = await run_in_threadpool(_by_cookie, known, state.database, cookie)
         if caller is not None:
             return caller
-    refuse_cross_origin(request, unless_told=False)
+    refuse_cross_origin(request, origin_required=False)
     return await run_in_threadpool(_without_key, request, state.database)
 
 
-def refuse_cross_origin(request: Request, *, unless_told: bool) -> None:
+def refuse_cross_origin(request: Request, *, origin_required: bool) -> None:
     """Another site's page must not act for whoever looks at it: neither by a cookie, which the browser adds,
     nor from this machine, where no key is needed.
 
     Browsers say where a request that may change something comes from; what is no browser need not.
 
     Args:
-        unless_told: refuse, too, what does not say where it comes from.
+        origin_required: refuse, too, what does not say where it comes from.
 
     Raises:
         Forbidden
@@ -90,9 +90,9 @@ def refuse_cross_origin(request: Request, *, unless_told: bool) -> None:
         # By name alone: behind a proxy with TLS the scheme is not known here.
         same = urlsplit(origin).netloc.lower() == request.headers.get("host", "").lower()
     else:
-        same = not unless_told
+        same = not origin_required
     if not same:
-        raise Forbidden("this comes from a page of another site", code="cross_origin")
+        raise Forbidden("the request comes from a page of another site", code="cross_origin")
 
 
 class KnownKeys:
@@ -156,11 +156,14 @@ def _without_key(request: Request, database: Database) -> Caller:
         with database.reading() as session:
             state.keys_exist = keys.any_key(session)
     if state.keys_exist:
-        raise Unauthenticated("an API key is needed: Authorization: Bearer <key>")
+        raise Unauthenticated("send an API key: Authorization: Bearer <key>")
     client = request.client.host if request.client else ""
     # The name guards against a web page that resolves its own name to 127.0.0.1.
     if not is_loopback(client) or not is_local_name(request.headers.get("host", "")):
-        raise Forbidden("without API keys only this machine is served, as localhost", code="local_only")
+        raise Forbidden(
+            "until an API key is made, only requests from this machine to localhost are served",
+            code="local_only",
+        )
     return Caller(owner=LOCAL_OWNER, scopes=SCOPES)
 
 

@@ -21,9 +21,10 @@ import torch
 from bench.machine import machine
 from bench.page import write_section
 from core.engine.condense import condense
-from core.engine.config import CondenseConfig, NetworkConfig, default_depth
+from core.engine.config import CondenseConfig, NetworkConfig
 from core.engine.images import LabelledImages
-from worker.device import make_deterministic
+from core.engine.networks.depth import default_depth
+from core.kinds.device import make_deterministic
 from worker.runner_environment import RUNNER_ENVIRONMENT
 
 ROOT = Path(__file__).parents[1]

@@ -15,7 +15,7 @@ from torch import Tensor
 from core.engine.augment import CUTOUT_RATIO, FLIP_PROBABILITY, Augmentation, draw
 from core.engine.config import CondenseConfig
 from core.engine.images import LabelledImages
-from core.engine.networks import build
+from core.engine.networks.build import build
 from core.engine.networks.initialise import initialise
 from core.engine.sampling import sample
 from core.engine.seeds import generator

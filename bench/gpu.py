@@ -29,14 +29,15 @@ from bench.gpu_ways import WAYS, Loop, Way, errors, plain, reference, set_arithm
 from core.engine.augment import draw
 from core.engine.condense import condense
 from core.engine.config import CondenseConfig, EvaluateConfig, NetworkConfig
+from core.engine.ensembles import train_and_score_ensemble
 from core.engine.evaluate import Progress, Score, train_and_score
 from core.engine.images import LabelledImages, resident
 from core.engine.matching import matching_loss_and_gradient
 from core.engine.memory import default_micro_batch
+from core.engine.objectives.mean import Mean
 from core.engine.precision import on_device
 from core.engine.seeds import generator
 from core.engine.state import initial_state, synthetic_labels
-from core.engine.together import train_and_score_together
 
 CLASSES, SIDE = 10, 32
 
@@ -72,7 +73,7 @@ def condensations(report: Report, real: LabelledImages) -> None:
         config = CondenseConfig(
             ipc=ipc, batch_real=scale.batch_real, network=NetworkConfig(width=scale.width)
         )
-        images_NCHW = initial_state(real, config, device).images_NCHW
+        images_NCHW = initial_state(real, config, device).tensors["images_NCHW"]
         true = reference(FixedStep(real, config, device, plain), images_NCHW)
 
         def official(ipc: int = ipc) -> dict[str, Any]:
@@ -98,7 +99,7 @@ def condensations(report: Report, real: LabelledImages) -> None:
             embedder = on_device(step.network, device)
             real_batches = (real.normalised(indices_B, device) for indices_B in draws.indices_CB)
             found = matching_loss_and_gradient(
-                embedder, real_batches, images_NCHW, augmentations, default_micro_batch(device)
+                Mean(), embedder, real_batches, images_NCHW, augmentations, default_micro_batch(device)
             )
             return gained({**errors(found, true), **timed(condense(real, config, device=device), scale)})
 
@@ -142,7 +143,7 @@ def scores(steps: Generator[Progress, None, Score | Finished]) -> Finished:
 
 
 def evaluations(report: Report, real: LabelledImages) -> None:
-    """Networks one after another and together; milliseconds are for one step of all of them."""
+    """Networks one after another and as an ensemble; milliseconds are for one step of all of them."""
     scale = report.scale
     for ipc, (way, tf32, autocast) in itertools.product(
         scale.ipcs, (("float32", False, False), ("TF32", True, False), ("bfloat16", True, True))
@@ -172,17 +173,17 @@ def evaluations(report: Report, real: LabelledImages) -> None:
             set_arithmetic(tf32=tf32)  # noqa: B023
             with torch.autocast(scale.device, dtype=torch.bfloat16, enabled=autocast):  # noqa: B023
                 own = [scores(train_and_score(train, test, few, r, device=scale.device))[0] for r in (0, 1)]
-                both = scores(train_and_score_together(train, test, few, (0, 1), device=scale.device))
+                both = scores(train_and_score_ensemble(train, test, few, (0, 1), device=scale.device))
                 off = max(abs(b.train_loss / o.train_loss - 1) for b, o in zip(both, own, strict=True))
                 if not off < 0.05:
                     raise ArithmeticError(f"wrong: a training loss is off by {off:.1e} after 3 epochs")
-                steps = train_and_score_together(train, test, config, repeats, device=scale.device)  # noqa: B023
+                steps = train_and_score_ensemble(train, test, config, repeats, device=scale.device)  # noqa: B023
                 found = timed(steps, scale)
             if alone.milliseconds is not None:
                 found["gain"] = alone.milliseconds / found["milliseconds"]
             return {**found, "loss_error": off}
 
-        report.measure(work, f"together, {way}", at_once)
+        report.measure(work, f"an ensemble, {way}", at_once)
 
 
 def main(smoke: bool) -> int:

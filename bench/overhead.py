@@ -20,8 +20,8 @@ import numpy as np
 from bench.machine import machine
 from bench.page import write_section
 from condensery import Client
-from core.jobs.spec import JobSpec
-from tests.support.service import ROOT, Service, finish, upload_dataset
+from core.kinds.condense.spec import CondenseSpec
+from tests.support.service import DELIVERED, ROOT, Service, finish, upload_dataset
 from worker.runner_environment import RUNNER_ENVIRONMENT
 
 PAIRS = 5
@@ -32,19 +32,12 @@ SPEC = {
     "iterations": 150,
     "evaluation": {"networks": 1, "epochs": 1, "baselines": []},
 }
-#: As delivered: what a job does besides iterations is done by the clock.
-_DELIVERED = {
-    "CONDENSERY_LEASE_SECONDS": "60",
-    "CONDENSERY_HEARTBEAT_SECONDS": "10",
-    "CONDENSERY_PROGRESS_SECONDS": "1",
-    "CONDENSERY_CHECKPOINT_SECONDS": "60",
-}
 
 
 def main() -> int:
     """Measure, print and write the section."""
     with tempfile.TemporaryDirectory() as name:
-        service = Service(Path(name) / "data", CONDENSERY_DEVICE="cpu", **_DELIVERED)
+        service = Service(Path(name) / "data", CONDENSERY_DEVICE="cpu", **DELIVERED)
         try:
             service.start()
             with service.client() as client:
@@ -93,12 +86,12 @@ def bare(folder: Path) -> float:
     """Seconds of the iterations alone, in this process."""
     import torch
 
-    from core.data.canonical import CanonicalSet
+    from core.data.canonical.canonical_set import CanonicalSet
     from core.engine.condense import condense
     from core.engine.estimate import estimate
     from core.engine.images import LabelledImages
     from core.engine.state import initial_state
-    from worker.device import make_deterministic
+    from core.kinds.device import make_deterministic
 
     make_deterministic()
     canonical, device = CanonicalSet.open(folder), torch.device("cpu")
@@ -109,7 +102,7 @@ def bare(folder: Path) -> float:
         std=tuple(canonical.manifest.std),
         num_classes=len(canonical.manifest.classes),
     )
-    config = JobSpec.model_validate(SPEC).resolved(SIDE, len(real.labels_N), CLASSES).condense_config()
+    config = CondenseSpec.model_validate(SPEC).resolved(SIDE, len(real.labels_N), CLASSES).condense_config()
     state = initial_state(real, config, device)
     estimate(real, config, state, device)
     began = time.perf_counter()

@@ -5,16 +5,27 @@ from pathlib import Path
 
 PAGE = Path(__file__).parents[1] / "docs" / "performance.md"
 
-SECTIONS = ("speed", "cost", "overhead", "upload", "ingest", "api", "pages", "soak")
+SECTIONS = (
+    "speed",
+    "cost",
+    "overhead",
+    "first_iteration",
+    "workers",
+    "upload",
+    "ingest",
+    "api",
+    "pages",
+    "soak",
+)
 """In the order of the page."""
 
 HEAD = """# Performance
 
 The engine's sections are written by `make bench` (`python -m bench` and `python -m bench.cost`), that on the
-service around it by `python -m bench.overhead`, those on data by `python -m bench.upload` and
-`python -m bench.ingest`, that on the API by `make bench-api`, that on the pages by
-`python -m bench.pages`, that on leaks by `python -m bench.soak`. On a CPU only the ratios are claims:
-seconds belong to the machine.
+service around it by `python -m bench.overhead`, `python -m bench.first_iteration` and
+`python -m bench.workers`, those on data by `python -m bench.upload` and `python -m bench.ingest`, that on the
+API by `make bench-api`, that on the pages by `python -m bench.pages`, that on leaks by
+`python -m bench.soak`. On a CPU only the ratios are claims: seconds belong to the machine.
 
 What was tried to make the engine faster, and what it brought: [speed-ups.md](speed-ups.md). What the
 condensed sets are worth: `python -m bench.accuracy`."""

@@ -6,8 +6,8 @@ from statistics import median
 from bench.machine import machine
 from bench.side import CLASSES, EPOCHS, PER_CLASS
 from core.engine.config import CondenseConfig, NetworkConfig
+from core.engine.networks import forward_cost
 from core.engine.recipes import RECIPES
-from core.jobs.cost import convnet
 from worker.runner_environment import RUNNER_ENVIRONMENT
 
 
@@ -53,7 +53,7 @@ def markdown(timings: list[Timing], threads: tuple[int, int]) -> str:
         threads: of torch, ours and the official loop's.
     """
     batch_real = CondenseConfig(ipc=1).batch_real
-    forward, _ = convnet(NetworkConfig(), image_size=32, channels=3)
+    forward = forward_cost(NetworkConfig(), (32, 32), 3, CLASSES).embed
     work = "\n".join(
         f"- IPC {ipc}: {CLASSES} × ({batch_real} + 2 × {ipc}) × {forward / 1e9:.5f} GFLOP = "
         f"{CLASSES * (batch_real + 2 * ipc) * forward / 1e9:.0f} GFLOP"

@@ -21,7 +21,7 @@ from core.engine.evaluate import train_network
 from core.engine.images import LabelledImages
 from core.engine.recipes import RECIPES
 from core.engine.state import synthetic_labels
-from worker.device import make_deterministic
+from core.kinds.device import make_deterministic
 
 CLASSES = 10
 PER_CLASS = 5_000

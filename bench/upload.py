@@ -144,7 +144,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(dir=chosen.folder) as folder:
         file = Path(folder) / "file"
         service = Service(Path(folder) / "data")
-        service.run("core.db.migrate")
+        service.migrate()
         service.start_api()
         try:
             write_file(file, 2 * _BLOCK)

@@ -3,12 +3,20 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from condensery.client.async_client import AsyncClient
-from condensery.client.async_resources import AsyncArtifact, AsyncDataset, AsyncJob
-from condensery.client.client import Client
+from condensery.client._async.artifacts import AsyncArtifact
+from condensery.client._async.client import AsyncClient
+from condensery.client._async.condensed_sets import AsyncCondensedSet
+from condensery.client._async.datasets import AsyncDataset
+from condensery.client._async.jobs import AsyncJob
+from condensery.client._sync.artifacts import Artifact
+from condensery.client._sync.client import Client
+from condensery.client._sync.condensed_sets import CondensedSet
+from condensery.client._sync.datasets import Dataset
+from condensery.client._sync.jobs import Job
 from condensery.client.errors import (
     ApiError,
     ChecksumMismatch,
+    CondensedSetInvalid,
     CondenseryError,
     ConnectionFailed,
     DatasetInvalid,
@@ -18,14 +26,13 @@ from condensery.client.errors import (
     NotOffered,
     UnexpectedAnswer,
 )
-from condensery.client.fields import Evaluation, Event, Key, Metric, Reason, Upload, Usage
-from condensery.client.resources import Artifact, Dataset, Job
+from condensery.client.fields import Cost, Evaluation, Event, JobCheck, Key, Metric, Reason, Upload, Usage
 
 if TYPE_CHECKING:
-    from condensery.loader import CondensedSet
+    from condensery.loader import CondensedSet as LoadedSet
 
 
-def load(path: Path | str) -> "CondensedSet":
+def load(path: Path | str) -> "LoadedSet":
     """A downloaded condensed.safetensors as a torch Dataset, normalised as it is to be trained on.
 
     Needs torch and safetensors, which nothing else here does: the extra `torch`.
@@ -40,8 +47,9 @@ def load(path: Path | str) -> "CondensedSet":
 
 
 __all__ = [
-    "ApiError", "Artifact", "AsyncArtifact", "AsyncClient", "AsyncDataset", "AsyncJob",
-    "ChecksumMismatch", "Client", "CondenseryError", "ConnectionFailed", "Dataset", "DatasetInvalid",
-    "Evaluation", "Event", "FileChanged", "Job", "JobFailed", "Key", "Metric", "NotOffered",
-    "NothingToSend", "Reason", "UnexpectedAnswer", "Upload", "Usage", "load",
+    "ApiError", "Artifact", "AsyncArtifact", "AsyncClient", "AsyncCondensedSet", "AsyncDataset",
+    "AsyncJob", "ChecksumMismatch", "Client", "CondensedSet", "CondensedSetInvalid", "CondenseryError",
+    "ConnectionFailed", "Cost", "Dataset", "DatasetInvalid", "Evaluation", "Event", "FileChanged", "Job",
+    "JobCheck", "JobFailed", "Key", "Metric", "NotOffered", "NothingToSend", "Reason", "UnexpectedAnswer",
+    "Upload", "Usage", "load",
 ]  # fmt: skip

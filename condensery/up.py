@@ -1,7 +1,6 @@
 """Run the whole service on this machine: migrations, then the API and a worker as processes."""
 
 import ctypes
-import importlib.util
 import os
 import signal
 import socket
@@ -9,13 +8,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from types import FrameType
 from urllib.error import URLError
 from urllib.request import ProxyHandler, build_opener
 
 _PR_SET_PDEATHSIG = 1
 _STOP_SECONDS = 40
-#: Asked of the server, which alone knows where its settings come from; a line says what is wrong with one.
+#: Asked of the server, which alone knows where its settings come from; what is wrong with one is a line.
 _SETTINGS = """
 import sys
 from pydantic import ValidationError
@@ -31,12 +31,16 @@ print(settings.host, settings.port)
 """
 
 
+def offered() -> bool:
+    """Whether the server is here: it lies beside this package in a clone of the repository, and is not
+    published."""
+    folder = Path(__file__).parents[1]
+    return all((folder / part / "__main__.py").is_file() for part in ("api", "worker"))
+
+
 def serve(host: str | None, port: int | None) -> int:
     """Serve until SIGINT or SIGTERM, or until a part dies. What is None is the server's setting, from the
     environment or `.env`. Returns the exit status."""
-    if importlib.util.find_spec("api") is None or importlib.util.find_spec("worker") is None:
-        print("condensery up runs the server from a clone of its repository: run it there", file=sys.stderr)
-        return 2
     environment = {"CONDENSERY_LOG_FORMAT": "console", **os.environ}
     given = {"CONDENSERY_HOST": host, "CONDENSERY_PORT": port}
     environment |= {name: str(value) for name, value in given.items() if value is not None}
@@ -53,7 +57,7 @@ def serve(host: str | None, port: int | None) -> int:
     stopping = False
 
     def ask_to_stop(_signal: int, _frame: FrameType | None) -> None:
-        # No event: if the signal came while that was looked at, its lock would be waited for for ever.
+        # No event: if the signal came while that was being read, its lock would be waited for for ever.
         nonlocal stopping
         stopping = True
 
@@ -80,7 +84,7 @@ def serve(host: str | None, port: int | None) -> int:
 
 
 def _why_not_to_be_had(host: str, port: int) -> str | None:
-    """Looked at beforehand: the answer of somebody else at this port would be taken for the API's."""
+    """Checked beforehand: the answer of somebody else at this port would be taken for the API's."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         socket.create_server((host, port), family=family).close()

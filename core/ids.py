@@ -4,7 +4,7 @@ from typing import Literal
 
 import uuid_utils
 
-Prefix = Literal["up", "ds", "job", "ev", "art", "key", "wh", "dlv", "wk"]
+Prefix = Literal["up", "ds", "job", "tr", "cs", "art", "key", "wh", "dlv", "wk"]
 
 
 def new_id(prefix: Prefix) -> str:

@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from core.catalogue.orphans import PREFIXES, orphans
-from core.data.content_hash import hash_of_folder
+from core.data.canonical.content_hash import hash_of_folder
 from core.db.models import Artifact, Blob, Checkpoint, Dataset, Snapshot
 from core.db.session import Database
 from core.storage import Storage

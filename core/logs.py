@@ -8,7 +8,7 @@ from types import TracebackType
 
 import structlog
 
-from core.secrets import Redaction
+from core.redaction import Redaction
 from core.settings import Settings
 
 #: What these say at level info says nothing, or what we say ourselves.

@@ -16,16 +16,17 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 from core.catalogue.datasets import delete_dataset
 from core.catalogue.uploads import delete_upload
 from core.catalogue.usage import usage_of
-from core.db.models import Artifact, Checkpoint, Dataset, Job, Snapshot, Upload
+from core.condensed.rows import delete_condensed_set
+from core.db.models import Artifact, Checkpoint, CondensedSet, Dataset, Job, Snapshot, Upload
 from core.db.session import Database
 from core.db.types import db_now
 from core.errors import Conflict, NotFound
 from core.jobs.control import delete_job
-from core.jobs.states import DATASET_TERMINAL, JOB_TERMINAL
 from core.settings import Settings
 from core.storage import Storage
+from core.vocabulary import CONDENSED_SET_TERMINAL, DATASET_TERMINAL, JOB_TERMINAL
 
-Kind = Literal["job", "dataset", "upload"]
+Kind = Literal["job", "dataset", "upload", "condensed_set"]
 
 _DAY: Final = 86_400.0
 
@@ -74,6 +75,9 @@ def _by_age(session: Session, settings: Settings) -> Iterator[Candidate]:
         yield from _jobs(
             session, f"ended more than {days:g} days ago", Job.finished_at < db_now(-days * _DAY)
         )
+    if (days := settings.retention_days_condensed_sets) is not None:
+        reason = f"not used for more than {days:g} days"
+        yield from _condensed_sets(session, reason, _set_used < db_now(-days * _DAY))
     if (days := settings.retention_days_datasets) is not None:
         yield from _datasets(session, f"not used for more than {days:g} days", _used < db_now(-days * _DAY))
     if (days := settings.retention_days_uploads) is not None:
@@ -82,15 +86,14 @@ def _by_age(session: Session, settings: Settings) -> Iterator[Candidate]:
 
 
 def _by_quota(session: Session, settings: Settings, due: list[Candidate]) -> Iterator[Candidate]:
-    """Of each owner who stores too much: ended jobs, uploads and data sets, the longest unused first, as many
-    as it takes."""
+    """Of each owner who stores too much: ended jobs, uploads, data sets and condensed sets, the longest
+    unused first, as many as it takes."""
     quota, percent = settings.owner_stored_bytes, settings.retention_full_percent
     if quota is None or percent is None:
         return
     limit = quota * percent // 100
-    for owner in sorted(
-        {*session.scalars(select(Upload.owner).union(select(Job.owner), select(Dataset.owner)))}
-    ):
+    others = (select(model.owner) for model in (Job, Dataset, CondensedSet))
+    for owner in sorted({*session.scalars(select(Upload.owner).union(*others))}):
         going = sum(one.bytes for one in due if one.owner == owner)
         stored = usage_of(session, owner).stored_bytes - going
         if stored <= limit:
@@ -101,6 +104,7 @@ def _by_quota(session: Session, settings: Settings, due: list[Candidate]) -> Ite
             *_jobs(session, reason, Job.owner == owner),
             *_uploads(session, reason, Upload.owner == owner),
             *_datasets(session, reason, Dataset.owner == owner),
+            *_condensed_sets(session, reason, CondensedSet.owner == owner),
         ]
         for one in sorted(oldest, key=lambda one: one.since):
             if stored <= limit:
@@ -110,14 +114,15 @@ def _by_quota(session: Session, settings: Settings, due: list[Candidate]) -> Ite
                 yield one
 
 
-def _jobs(session: Session, reason: str, *which: ColumnElement[bool]) -> Iterator[Candidate]:
-    def stored(size: InstrumentedAttribute[int], of: ColumnElement[bool]) -> ColumnElement[int]:
-        return select(func.coalesce(func.sum(size), 0)).where(of).scalar_subquery()
+def _stored(size: InstrumentedAttribute[int], of: ColumnElement[bool]) -> ColumnElement[int]:
+    return select(func.coalesce(func.sum(size), 0)).where(of).scalar_subquery()
 
+
+def _jobs(session: Session, reason: str, *which: ColumnElement[bool]) -> Iterator[Candidate]:
     size = (
-        stored(Artifact.size, Artifact.job_id == Job.id)
-        + stored(Checkpoint.size, Checkpoint.job_id == Job.id)
-        + stored(Snapshot.size, Snapshot.job_id == Job.id)
+        _stored(Artifact.size, Artifact.job_id == Job.id)
+        + _stored(Checkpoint.size, Checkpoint.job_id == Job.id)
+        + _stored(Snapshot.size, Snapshot.job_id == Job.id)
     )
     ended = (Job.state.in_(JOB_TERMINAL), Job.finished_at.is_not(None))
     columns = select(Job.id, Job.owner, size.label("bytes"), Job.finished_at.label("since"))
@@ -127,9 +132,12 @@ def _jobs(session: Session, reason: str, *which: ColumnElement[bool]) -> Iterato
 
 
 def _uploads(session: Session, reason: str, *which: ColumnElement[bool]) -> Iterator[Candidate]:
-    """Uploads that are whole and of which no data set is being made."""
+    """Uploads that are whole and of which nothing is being made."""
     needed = select(Dataset.upload_id).where(Dataset.state == "ingesting", Dataset.upload_id.is_not(None))
-    free = (Upload.sha256.is_not(None), Upload.id.not_in(needed))
+    read = select(CondensedSet.upload_id).where(
+        CondensedSet.state == "reading", CondensedSet.upload_id.is_not(None)
+    )
+    free = (Upload.sha256.is_not(None), Upload.id.not_in(needed), Upload.id.not_in(read))
     columns = select(Upload.id, Upload.owner, Upload.size.label("bytes"), Upload.created_at.label("since"))
     for row in session.execute(columns.where(*free, *which).order_by(Upload.created_at)):
         yield Candidate(kind="upload", reason=reason, **row._asdict())
@@ -143,9 +151,34 @@ def _datasets(session: Session, reason: str, *which: ColumnElement[bool]) -> Ite
     """Data sets that no job which has not ended needs; `since`, when a job was last made of it."""
     needed = select(Job.dataset_id).where(Job.state.not_in(JOB_TERMINAL), Job.dataset_id.is_not(None))
     columns = select(Dataset.id, Dataset.owner, Dataset.size.label("bytes"), _used.label("since"))
-    free = (Dataset.state.in_(DATASET_TERMINAL), Dataset.id.not_in(needed))
+    read = select(CondensedSet.dataset_id).where(
+        CondensedSet.state == "reading", CondensedSet.dataset_id.is_not(None)
+    )
+    free = (Dataset.state.in_(DATASET_TERMINAL), Dataset.id.not_in(needed), Dataset.id.not_in(read))
     for row in session.execute(columns.where(*free, *which).order_by(_used)):
         yield Candidate(kind="dataset", reason=reason, **row._asdict())
+
+
+_last_use = select(func.max(Job.created_at)).where(Job.condensed_set_id == CondensedSet.id).scalar_subquery()
+_set_used = func.coalesce(
+    _last_use, CondensedSet.finished_at, CondensedSet.created_at, type_=CondensedSet.created_at.type
+)
+
+
+def _condensed_sets(session: Session, reason: str, *which: ColumnElement[bool]) -> Iterator[Candidate]:
+    """Sets that no job has made and none that has not ended needs; `since`, when a job last took it."""
+    needed = select(Job.condensed_set_id).where(
+        Job.state.not_in(JOB_TERMINAL), Job.condensed_set_id.is_not(None)
+    )
+    size = _stored(Artifact.size, Artifact.condensed_set_id == CondensedSet.id)
+    columns = select(CondensedSet.id, CondensedSet.owner, size.label("bytes"), _set_used.label("since"))
+    free = (
+        CondensedSet.job_id.is_(None),
+        CondensedSet.state.in_(CONDENSED_SET_TERMINAL),
+        CondensedSet.id.not_in(needed),
+    )
+    for row in session.execute(columns.where(*free, *which).order_by(_set_used)):
+        yield Candidate(kind="condensed_set", reason=reason, **row._asdict() | {"bytes": int(row.bytes)})
 
 
 def _delete_job(session: Session, storage: Storage, one: Candidate) -> None:
@@ -158,5 +191,6 @@ def _delete_job(session: Session, storage: Storage, one: Candidate) -> None:
 _DELETE: Final[dict[Kind, Callable[[Session, Storage, Candidate], None]]] = {
     "job": _delete_job,
     "dataset": lambda session, storage, one: delete_dataset(session, storage, one.owner, one.id),
+    "condensed_set": lambda session, storage, one: delete_condensed_set(session, storage, one.owner, one.id),
     "upload": lambda session, storage, one: delete_upload(session, storage, one.owner, one.id),
 }

@@ -1,3 +1,3 @@
-"""The version that artifacts and the API state."""
+"""The version, stated here only: of the package, the API, and what artifacts were made by."""
 
 __version__ = "0.1.0"

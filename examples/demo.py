@@ -110,15 +110,10 @@ def _follow(job: Job) -> Job:
         bar = progress.add_task("waiting", total=None, note="")
         for event in job.events():
             kind, found = event.type, event.data
-            if kind == "progress" and found["phase"] == "condense":
+            if kind == "progress":
                 progress.update(
-                    bar, description="condensing", total=found["iterations"], completed=found["iteration"],
-                    note=f"{found['iteration']}/{found['iterations']}, loss {found['loss']:.2f}",
-                )  # fmt: skip
-            elif kind == "progress":
-                progress.update(
-                    bar, description=f"evaluating: {found['method']}", total=found["epochs"],
-                    completed=found["epoch"], note=f"network {found['network']} of {found['networks']}",
+                    bar, description=found["phase"], total=found["total"], completed=found["done"],
+                    note=found["text"],
                 )  # fmt: skip
             elif kind == "evaluated":
                 progress.console.print(f"  {found['method']}: {found['accuracy']:.1%}")
@@ -128,15 +123,9 @@ def _follow(job: Job) -> Job:
 
 def _print_results(job: Job) -> None:
     table = Table("trained on", "images", "test accuracy", "networks")
-    names = {
-        "condensed": "condensed set",
-        "png": "condensed set as PNG files",
-        "random": "random images",
-        "whole": "whole set",
-    }
     for one in job.evaluations:
         std = f" ± {one.std:.1%}" if one.std is not None else ""
-        table.add_row(names[one.method], f"{one.train_images:,}", f"{one.mean:.1%}{std}", str(one.n))
+        table.add_row(one.method, f"{one.train_images:,}", f"{one.mean:.1%}{std}", str(one.n))
     console.print(table)
 
 

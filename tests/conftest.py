@@ -4,17 +4,17 @@ import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
-from sqlalchemy import make_url
 
-from core.db.migrate import upgrade
 from core.db.session import Database
+from tests.support import warm
 from tests.support.buckets import aws_environment, new_bucket
-from tests.support.databases import copied_sqlite, empty_postgres, empty_sqlite, migrated_postgres
+from tests.support.databases import emptied_postgres, migrated_postgres, migrated_sqlite
 from tests.support.servers import postgres, redis_server, s3_server
 
-# Two processes of tests share the cores, and so do the services that they start: threads of torch that wait
+# Processes of tests share the cores, and so do the services that they start: threads of torch that wait
 # for one another by spinning take twice as long. Read when torch is loaded, which is later.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
@@ -23,6 +23,26 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 def pytest_configure() -> None:
     # As Ctrl-C does, so that servers and services which tests have started are stopped then too.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    warm.use()
+
+
+#: Marks by what a test asks for, and by where it is.
+_BY_FIXTURE = {"postgres_server": "postgres", "browser": "browser", "real_data": "real_data"}
+_BY_FOLDER = {"e2e": "processes", "faults": "processes", "fuzz": "fuzz"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        marks = {_BY_FIXTURE[name] for name in getattr(item, "fixturenames", ()) if name in _BY_FIXTURE}
+        marks |= {_BY_FOLDER[part] for part in item.path.parts if part in _BY_FOLDER}
+        for mark in marks:
+            item.add_marker(mark)
+    items[:] = [item for item in items if not (item.get_closest_marker("one_database") and _other(item))]
+
+
+def _other(item: pytest.Item) -> bool:
+    call: Any = getattr(item, "callspec", None)
+    return call is not None and call.params.get("database_url") == "postgresql"
 
 
 @pytest.fixture(scope="session")
@@ -53,28 +73,18 @@ def bucket(s3_address: str, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 @pytest.fixture(scope="session")
-def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> str:
-    url = empty_sqlite(tmp_path_factory.mktemp("sqlite"))
-    upgrade(url)
-    return url
-
-
-@pytest.fixture(scope="session")
-def postgres_template(postgres_server: str) -> Iterator[str]:
+def postgres_database(postgres_server: str) -> Iterator[str]:
+    """Migrated, and this process's alone: its tests have it one after another (`database_url`)."""
     with migrated_postgres(postgres_server) as url:
         yield url
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """A migrated database of its own, of either kind."""
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A migrated database of either kind, without a row, that no other test uses meanwhile."""
     if request.param == "sqlite":
-        yield copied_sqlite(request.getfixturevalue("sqlite_template"), tmp_path)
-        return
-    template = make_url(request.getfixturevalue("postgres_template")).database
-    assert template is not None
-    with empty_postgres(request.getfixturevalue("postgres_server"), template) as url:
-        yield url
+        return migrated_sqlite(tmp_path)
+    return emptied_postgres(request.getfixturevalue("postgres_database"))
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from contextlib import suppress
+from functools import partial
 from types import FrameType
 
 import structlog
@@ -15,18 +16,18 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from core import logs
 from core.db.session import get_database
-from core.jobs.line import somebody_waits
-from core.jobs.queue import QUEUES
-from core.jobs.reaper import reap
-from core.processes import StopAsked
+from core.processes import StopAsked, kill_orphans, take_orphans
 from core.settings import Settings, get_settings
 from core.storage import get_storage
-from worker import presence, schema, slots
+from core.vocabulary import QUEUES
+from core.work.reaper import reap
+from core.work.scheduling import next_row
+from worker import children, registry, schema, slots
 from worker.health import beat, forget
+from worker.revived import Revived
 
 log = structlog.get_logger(__name__)
 
-_RESTART_SECONDS = 2.0
 _TIDY_SECONDS = 3600.0  # looks at every stored file
 #: For the end of Celery's processes, once the jobs have ended or were killed.
 _CLOSING_SECONDS = 1.5
@@ -45,28 +46,45 @@ def main(queues: list[str]) -> int:
 
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
         signal.signal(number, ask_to_stop)
-    descriptor = slots.make()
-    workers = {queue: _start("worker.celery_main", queue, descriptor) for queue in queues or QUEUES}
-    sender = _start_beside("worker.webhooks")
-    tidying: subprocess.Popen[bytes] | None = None
-    pollers: dict[str, subprocess.Popen[bytes]] = {}
-    me = presence.introduce(list(workers), settings)
+    descriptor, here = slots.make(), str(os.getpid())
+    children.load_shared()
+
+    def celery(queue: str) -> tuple[str, ...]:
+        return "worker.celery_main", queue, here, str(descriptor)
+
+    def celery_anew(queue: str) -> children.Child:
+        return children.start(*celery(queue), quiet=True, pass_fds=[descriptor])
+
+    began = time.monotonic()
+    workers = {
+        queue: Revived(
+            f"celery worker of queue {queue}",
+            children.fork(*celery(queue), quiet=True),
+            partial(celery_anew, queue),
+            began,
+        )
+        for queue in queues or QUEUES
+    }
+    # Beside the sweeps: neither a slow target of a webhook nor a million files may hold them up.
+    sender = Revived(
+        "sender of webhooks",
+        children.fork("worker.webhooks", here),
+        partial(children.start, "worker.webhooks", here),
+        began,
+    )
+    tidying = children.fork("worker.tidying", here)
+    next_tidying = time.monotonic() + _TIDY_SECONDS
+    pollers: dict[str, children.Child] = {}
+    me = registry.introduce(list(workers), settings)
     log.info("worker started", worker=me.id, queues=me.queues, slots=me.slots, device=me.device)
-    next_heartbeat = next_sweep = next_tidying = 0.0
+    next_heartbeat = next_sweep = 0.0
     next_poll = time.monotonic() + settings.poll_seconds
     while not stop.wait(min(1.0, settings.reap_seconds)):
-        for queue, process in workers.items():
-            if process.poll() is not None:
-                log.error("celery worker died; starting another", queue=queue, status=process.returncode)
-                stop.wait(_RESTART_SECONDS)
-                workers[queue] = _start("worker.celery_main", queue, descriptor)
-        if sender.poll() is not None:
-            log.error("sender of webhooks died; starting another", status=sender.returncode)
-            stop.wait(_RESTART_SECONDS)
-            sender = _start_beside("worker.webhooks")
+        for process in (*workers.values(), sender):
+            process.tend(time.monotonic())
         _show_alive(settings)
         if time.monotonic() >= next_heartbeat:
-            presence.note_alive(me)
+            registry.note_alive(me)
             next_heartbeat = time.monotonic() + settings.heartbeat_seconds
         if time.monotonic() >= next_sweep:
             _sweep(settings)
@@ -75,33 +93,19 @@ def main(queues: list[str]) -> int:
         if time.monotonic() >= next_poll:
             for queue in workers:
                 if (queue not in pollers or pollers[queue].poll() is not None) and _unserved(queue, settings):
-                    log.warning("rows wait and nobody was woken: looking without the broker", queue=queue)
-                    pollers[queue] = _start("worker.poll", queue, descriptor)
+                    log.warning("rows wait and nobody was woken: polling without the broker", queue=queue)
+                    arguments = ("worker.poll", queue, here, str(descriptor))
+                    pollers[queue] = children.start(*arguments, pass_fds=[descriptor])
             next_poll = time.monotonic() + settings.poll_seconds
-        if time.monotonic() >= next_tidying and (tidying is None or tidying.poll() is not None):
-            tidying = _start_beside("worker.tidying")
+        if time.monotonic() >= next_tidying and tidying.poll() is not None:
+            tidying = children.start("worker.tidying", here, "orphans")
             next_tidying = time.monotonic() + _TIDY_SECONDS
-    beside = [sender] if tidying is None else [sender, tidying]
-    status = _stop([*workers.values(), *pollers.values(), *beside], settings)
-    presence.sign_off(me)
+    revived = [one.child for one in (*workers.values(), sender)]
+    status = _stop([*revived, *pollers.values(), tidying], settings)
+    registry.sign_off(me)
     with suppress(OSError):
         forget(settings)
     return status
-
-
-def _start(module: str, queue: str, descriptor: int) -> "subprocess.Popen[bytes]":
-    # A session of its own, so that Ctrl-C reaches this process only, which passes it on in order.
-    command = [sys.executable, "-m", module, queue, str(os.getpid()), str(descriptor)]
-    # On standard output Celery says in plain words what the log says too.
-    return subprocess.Popen(  # noqa: S603
-        command, start_new_session=True, pass_fds=[descriptor], stdout=subprocess.DEVNULL
-    )
-
-
-def _start_beside(module: str) -> "subprocess.Popen[bytes]":
-    # A process of its own: neither a slow target of a webhook nor a million files may hold up the sweeps.
-    command = [sys.executable, "-m", module, str(os.getpid())]
-    return subprocess.Popen(command, start_new_session=True)  # noqa: S603
 
 
 def _show_alive(settings: Settings) -> None:
@@ -119,8 +123,9 @@ def _unserved(queue: str, settings: Settings) -> bool:
         return False
     try:
         with get_database().reading() as session:
-            return schema.is_known(session) and somebody_waits(
-                session, queue, running_limit=settings.owner_running_jobs
+            return (
+                schema.is_known(session)
+                and next_row(session, queue, running_limit=settings.owner_running_jobs) is not None
             )
     except SQLAlchemyError as error:
         log.warning("not polled: the database does not answer", error=str(error))
@@ -140,9 +145,10 @@ def _sweep(settings: Settings) -> None:
         log.warning("temporary files not swept", error=str(error))
 
 
-def _stop(workers: list["subprocess.Popen[bytes]"], settings: Settings) -> int:
+def _stop(workers: list[children.Child], settings: Settings) -> int:
     """Have running jobs save their state and go back to the queue, then end."""
     log.info("stopping")
+    take_orphans()  # such as the compiler that a process was waiting for which is killed
     for process in workers:
         process.terminate()
     deadline = time.monotonic() + settings.stop_grace_seconds + _CLOSING_SECONDS
@@ -153,6 +159,7 @@ def _stop(workers: list["subprocess.Popen[bytes]"], settings: Settings) -> int:
             log.error("a process did not stop in time", pid=process.pid)
             process.kill()
             process.wait()
+    kill_orphans()
     log.info("stopped")
     return 0
 

@@ -5,8 +5,8 @@ from typing import Any
 
 from celery.signals import setup_logging, worker_shutting_down
 
-from core.jobs.queue import make_celery
 from core.settings import get_settings
+from core.work.wake_ups import make_celery
 
 settings = get_settings()
 app = make_celery(settings)
@@ -21,7 +21,7 @@ app.conf.update(
     worker_hijack_root_logger=False,
 )
 
-#: One byte that the pool's processes inherit: set once this worker is told to stop.
+#: One byte that the pool's processes inherit: set once this worker is asked to stop.
 _draining = mmap.mmap(-1, 1)
 
 
@@ -31,7 +31,7 @@ def drain(**_kwargs: Any) -> None:
 
 
 def draining() -> bool:
-    """Whether the worker has been told to stop: running jobs are to save and go back to the queue."""
+    """Whether the worker has been asked to stop: running jobs are to save and go back to the queue."""
     return _draining[0] == 1
 
 

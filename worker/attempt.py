@@ -13,10 +13,10 @@ from sqlalchemy.orm import Session
 from core.db.models import Dataset, Job
 from core.db.session import Database
 from core.errors import LeaseLost
-from core.jobs.transitions import find, held_by, record, require
 from core.settings import Settings
 from core.storage import Storage
-from worker.lease import Lease
+from core.work.leases import Lease, is_to_stop
+from core.work.transitions import LeasedRow, find, held_by, hold, record, require
 
 
 class StopRequested(Exception):
@@ -31,14 +31,14 @@ class Attempt:
     settings: Settings
     database: Database
     storage: Storage
-    _told_to_stop: bool = field(default=False, init=False)
+    _asked_to_stop: bool = field(default=False, init=False)
     _reported: float = field(default=0.0, init=False)
 
     def listen(self) -> None:
         """Take SIGTERM as the supervisor's request to stop."""
 
         def note(_signal: int, _frame: FrameType | None) -> None:
-            self._told_to_stop = True
+            self._asked_to_stop = True
 
         signal.signal(signal.SIGTERM, note)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -56,9 +56,15 @@ class Attempt:
         done = record(session, self.lease.model, self.lease.row_id, event, data, *guards, **values)
         require(done, self.lease.row_id, self.lease.fence)
 
-    def row(self, session: Session) -> Job | Dataset:
+    def row(self, session: Session) -> LeasedRow:
         """The row as it is now, if this attempt still holds it."""
-        found = find(session, self.lease.model, self.lease.row_id)
+        return self._mine(find(session, self.lease.model, self.lease.row_id))
+
+    def hold(self, session: Session) -> LeasedRow:
+        """`row`, and keep it as it is until the transaction ends."""
+        return self._mine(hold(session, self.lease.model, self.lease.row_id))
+
+    def _mine(self, found: LeasedRow | None) -> LeasedRow:
         if found is None or found.fence != self.lease.fence or found.lease_until is None:
             raise LeaseLost(f"{self.lease.row_id}: attempt {self.lease.fence} no longer holds the row")
         return found
@@ -83,13 +89,13 @@ class Attempt:
             values.setdefault("progress", data)
         self.record(session, "progress", data, **values)
         self._reported = time.monotonic()
-        if self.row(session).state != "running" and self.lease.model is Job:
-            self._told_to_stop = True
+        if is_to_stop(session, self.row(session)):
+            self._asked_to_stop = True
 
-    def stop_if_told(self) -> None:
-        if self._told_to_stop:
+    def stop_if_asked(self) -> None:
+        if self._asked_to_stop:
             raise StopRequested
 
     @property
-    def told_to_stop(self) -> bool:
-        return self._told_to_stop
+    def asked_to_stop(self) -> bool:
+        return self._asked_to_stop

@@ -2,21 +2,20 @@
 
 import json
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
-from sqlalchemy import select
-
 from core.catalogue.datasets import dataset_prefix
-from core.catalogue.usage import admit_bytes
 from core.data.import_path import resolve_import
 from core.data.ingest import ingest
 from core.data.limits import Limits
-from core.db.models import Blob, Dataset, Upload
-from core.errors import DataError, InvalidRequest, QuotaExceeded
+from core.data.process_limits import process_limits
+from core.db.models import Dataset
+from core.errors import DataError, InvalidRequest
 from core.failpoints import reach
-from core.jobs.transitions import held_by, move, require
+from core.work.transitions import held_by, move, require
 from worker.attempt import Attempt
+from worker.uploads import admit_result, opened_upload
 
 
 def run(attempt: Attempt) -> None:
@@ -41,7 +40,7 @@ def run(attempt: Attempt) -> None:
     )
 
     def report(done: int, total: int | None) -> None:
-        attempt.stop_if_told()
+        attempt.stop_if_asked()
         if attempt.due():
             with attempt.writing() as session:
                 data = {"images": done, "total": total}
@@ -50,18 +49,21 @@ def run(attempt: Attempt) -> None:
     prefix = f"{dataset_prefix(dataset.id)}/a{attempt.lease.fence}"
     with storage.scratch() as folder, _source(attempt, dataset) as source:
         out = folder / "canonical"
-        manifest = ingest(
-            source,
-            out,
-            limits=limits,
-            image_size=dataset.image_size,
-            channels=dataset.channels,
-            seed=dataset.seed,
-            progress=report,
-        )
+        with process_limits(
+            memory_bytes=settings.max_ingest_memory_bytes, cpu_seconds=settings.max_ingest_cpu_seconds
+        ):
+            manifest = ingest(
+                source,
+                out,
+                limits=limits,
+                image_size=dataset.image_size,
+                channels=dataset.channels,
+                seed=dataset.seed,
+                progress=report,
+            )
         size = sum(file.stat().st_size for file in out.rglob("*") if file.is_file())
         reach("ingest.written")
-        _admit(attempt, dataset.owner, size)
+        admit_result(attempt, dataset.owner, size)
         storage.put(prefix, out)
     reach("ingest.stored")
     facts = json.loads(manifest.to_json())
@@ -76,15 +78,6 @@ def run(attempt: Attempt) -> None:
         require(published, dataset.id, attempt.lease.fence)
 
 
-def _admit(attempt: Attempt, owner: str, size: int) -> None:
-    """Raises DataError: read out, the set is larger than what its owner may still store."""
-    with attempt.database.reading() as session:
-        try:
-            admit_bytes(session, owner, size, attempt.settings)
-        except QuotaExceeded as error:
-            raise DataError(f"it cannot be stored: {error.detail}", code=error.code) from error
-
-
 @contextmanager
 def _source(attempt: Attempt, dataset: Dataset) -> Iterator[Path]:
     """Raises DataError: the upload is gone or damaged, or the path may not be read (any more)."""
@@ -95,13 +88,5 @@ def _source(attempt: Attempt, dataset: Dataset) -> Iterator[Path]:
             raise DataError(error.detail, code=error.code) from error
         yield path
         return
-    with attempt.database.reading() as session:
-        blob = session.scalar(select(Blob).join(Upload).where(Upload.id == dataset.upload_id))
-    if blob is None:
-        raise DataError("its upload was deleted before it was read", code="upload_deleted")
-    with ExitStack() as held:
-        try:
-            path = held.enter_context(attempt.storage.local_file(blob.file_key))
-        except OSError as error:
-            raise DataError(f"its upload is damaged: {error}", code="upload_damaged") from error
+    with opened_upload(attempt, dataset.upload_id) as (path, _):
         yield path

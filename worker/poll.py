@@ -1,4 +1,4 @@
-"""`python -m worker.poll QUEUE PARENT SLOTS`: work through a line that nobody was woken for.
+"""`python -m worker.poll QUEUE PARENT SLOTS`: claim rows that nobody was woken for.
 
 Started by the worker when rows wait although a slot is free: the broker is away, or has lost its messages.
 """

@@ -29,9 +29,9 @@ from httpcore2 import (
 from standardwebhooks import Webhook as Signer
 
 from core.errors import InvalidRequest
+from core.targets import AllowedHosts, Target, check_address, parse_target
 from core.version import __version__
 from core.webhooks.deliveries import Claimed, Outcome
-from core.webhooks.targets import AllowedHosts, Target, check_address, parse_target
 
 #: From the first question to the name server to the last byte that is read.
 TIMEOUT_SECONDS: Final = 10.0

@@ -1,46 +1,56 @@
-"""`python -m worker.runner job|dataset ID FENCE PARENT`: an attempt's work, in a process of its own.
+"""`python -m worker.runner job|trial|dataset|condensed-set ID FENCE PARENT`: an attempt's work.
 
-torch and CUDA live and die with this process, so the device is free when it is gone. Whatever it
+torch and CUDA live and die with this process of its own, so the device is free when it is gone. Whatever it
 finds out it writes under its fence; if it dies, its supervisor (worker/supervise.py) settles the row.
 """
 
 import gc
 import os
 import sys
+from importlib import import_module
 
 import structlog
 from sqlalchemy.exc import DBAPIError
 
 from core import logs
-from core.db.models import Dataset, Job
+from core.db.models import Job, Trial
 from core.db.session import get_database, is_unavailable
 from core.errors import CondenseryError, DataError, JobError, LeaseLost, StorageFull, StorageUnavailable
-from core.jobs.files import keep_only_published
-from core.jobs.reaper import release, wait_again
-from core.jobs.setbacks import Cause
-from core.jobs.transitions import held_by, hold, made_by, move
 from core.processes import die_with_parent
 from core.settings import get_settings
 from core.storage import get_storage
+from core.work.events import made_by
+from core.work.files import keep_only_published
+from core.work.leases import Lease
+from core.work.reaper import release, wait_again
+from core.work.retries import Cause
+from core.work.transitions import held_by, hold, move
 from worker.attempt import Attempt, StopRequested
-from worker.lease import Lease
 from worker.runner_environment import EX_DATABASE_AWAY
 
 log = structlog.get_logger(__name__)
 
+#: The module whose `run` does the work, loaded when there is some: torch is not for everybody.
+DOES = {
+    "job": "worker.phases",
+    "trial": "worker.trial",
+    "dataset": "worker.ingesting",
+    "condensed-set": "worker.condensed_sets",
+}
 
-def main(kind: str, row_id: str, fence: int, parent: int) -> int:
+
+def main(noun: str, row_id: str, fence: int, parent: int) -> int:
     die_with_parent(parent)
     os.umask(0o077)
     settings = get_settings()
     logs.configure(settings, process="runner")
     structlog.contextvars.bind_contextvars(row=row_id, attempt=fence)
-    lease = Lease(model=Dataset if kind == "dataset" else Job, row_id=row_id, fence=fence)
+    lease = Lease.of(noun, row_id, fence)
     attempt = Attempt(lease=lease, settings=settings, database=get_database(), storage=get_storage())
     attempt.listen()
     try:
         with attempt.database.reading() as session:
-            structlog.contextvars.bind_contextvars(**made_by(session, row_id))
+            structlog.contextvars.bind_contextvars(**made_by(session, lease))
         _run(attempt)
     except LeaseLost as error:
         log.warning("gave up", detail=error.detail)
@@ -54,35 +64,25 @@ def main(kind: str, row_id: str, fence: int, parent: int) -> int:
 
 def _run(attempt: Attempt) -> None:
     try:
-        if attempt.lease.model is Dataset:
-            _ingest(attempt)
-        else:
-            _work(attempt)
+        _work(attempt)
     except StopRequested:
         _stopped(attempt)
     except (DataError, JobError) as error:
         _failed(attempt, error)
     except StorageFull as error:
-        _set_back(attempt, "storage_full", error)
+        _retry(attempt, "storage_full", error)
     except StorageUnavailable as error:
-        _set_back(attempt, "storage_unavailable", error)
-
-
-def _ingest(attempt: Attempt) -> None:
-    from worker import ingesting
-
-    ingesting.run(attempt)
+        _retry(attempt, "storage_unavailable", error)
 
 
 def _work(attempt: Attempt) -> None:
     # Loading torch makes many objects, and all of them stay: to look among them for garbage, again and again,
     # takes an eighth of the time of a start.
     gc.disable()
-    from worker import phases
-
+    module = import_module(DOES[attempt.lease.noun])
     gc.freeze()
     gc.enable()
-    phases.run(attempt)
+    module.run(attempt)
 
 
 def _stopped(attempt: Attempt) -> None:
@@ -100,9 +100,9 @@ def _stopped(attempt: Attempt) -> None:
     log.info("stopped on request")
 
 
-def _set_back(attempt: Attempt, cause: Cause, error: CondenseryError) -> None:
+def _retry(attempt: Attempt, cause: Cause, error: CondenseryError) -> None:
     """Not the row's fault: try again later."""
-    log.warning("set back", code=error.code, detail=error.detail)
+    log.warning("to be tried again", code=error.code, detail=error.detail)
     with attempt.writing() as session:
         # What release compares must not be renewed in between.
         hold(session, attempt.lease.model, attempt.lease.row_id)
@@ -112,8 +112,12 @@ def _set_back(attempt: Attempt, cause: Cause, error: CondenseryError) -> None:
 def _failed(attempt: Attempt, error: CondenseryError) -> None:
     lease, mine = attempt.lease, held_by(attempt.lease.model, attempt.lease.fence)
     log.warning("failed", code=error.code, detail=error.detail)
-    target = "invalid" if lease.model is Dataset else "failed"
     with attempt.writing() as session:
+        if lease.model is Trial:
+            # An attempt at its job meets the same, and the job fails by that.
+            wait_again(session, attempt.row(session), *mine, data={}, problem=error.as_dict())
+            return
+        target = "failed" if lease.model is Job else "invalid"
         move(session, lease.model, lease.row_id, target, *mine, data=error.as_dict(), problem=error.as_dict())
 
 

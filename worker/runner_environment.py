@@ -16,7 +16,13 @@ RUNNER_ENVIRONMENT: Mapping[str, str] = {
     "MALLOC_MMAP_MAX_": "0",
     "MALLOC_TRIM_THRESHOLD_": str(1 << 40),
     "MALLOC_ARENA_MAX": "1",
+    # Arrow's own allocator reserves a gigabyte at its start: that counts, where memory is limited.
+    "ARROW_DEFAULT_MEMORY_POOL": "system",
     # A thread that spins while it waits takes the core from the process that it shares it with: on two
     # busy cores an evaluation took four times as long.
     "OMP_WAIT_POLICY": "passive",
+    # numpy's BLAS, which multiplies nothing large here, and pyarrow's malloc start threads when they are
+    # loaded: in the process that runners are forked from (worker/forkserver.py) there may be none.
+    "OPENBLAS_NUM_THREADS": "1",
+    "JE_ARROW_MALLOC_CONF": "background_thread:false",
 }

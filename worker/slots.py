@@ -11,8 +11,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from core.jobs.queue import QUEUES
 from core.settings import Settings
+from core.vocabulary import QUEUES
 
 _MOST = 1024  # slots of a queue
 _TRIES, _PAUSE_SECONDS = 20, 0.05

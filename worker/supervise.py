@@ -4,27 +4,24 @@ This side renews the lease, passes on requests to stop, kills what does not stop
 and settles the row if the process died without doing so itself.
 """
 
-import os
 import signal
-import subprocess
-import sys
 import time
 
 import structlog
 from sqlalchemy.orm import Session
 
-from core.db.models import Dataset, Job
+from core.db.models import Trial
 from core.db.session import Database
-from core.jobs.reaper import release, wait_again
-from core.jobs.setbacks import Cause
-from core.jobs.states import JOB_HELD
-from core.jobs.transitions import hold
 from core.settings import Settings
 from core.storage import Storage
+from core.work.leases import Lease
+from core.work.reaper import release, wait_again
+from core.work.retries import Cause
+from core.work.transitions import HELD, hold
 from worker.app import draining
-from worker.lease import Lease
-from worker.pulse import NOT_HELD, Pulse
-from worker.runner_environment import EX_DATABASE_AWAY, RUNNER_ENVIRONMENT
+from worker.heartbeat import NOT_HELD, HeartbeatThread
+from worker.runner_environment import EX_DATABASE_AWAY
+from worker.runner_process import RunnerProcess
 
 log = structlog.get_logger(__name__)
 
@@ -37,46 +34,35 @@ _STOPS = ("cancelling", "pausing", "drain", NOT_HELD)
 
 
 def supervise(lease: Lease, settings: Settings, database: Database, storage: Storage) -> None:
-    """Run `python -m worker.runner` for a lease until it has ended, one way or another."""
-    kind = "dataset" if lease.model is Dataset else "job"
-    command = [sys.executable, "-m", "worker.runner", kind, lease.row_id, str(lease.fence)]
-    process = subprocess.Popen(  # noqa: S603 (our own module; the id is one that the database knows)
-        [*command, str(os.getpid())], env={**os.environ, **RUNNER_ENVIRONMENT}, start_new_session=True
-    )
-    log.info("attempt started", pid=process.pid)
+    """Run worker/runner.py for a lease until it has ended, one way or another."""
+    process = RunnerProcess(lease.noun, lease.row_id, lease.fence)
     try:
         reason = _watch(process, lease, settings, database)
     finally:
-        if process.poll() is None:
-            process.kill()
-            process.wait()
-    log.info("attempt ended", status=process.returncode, reason=reason)
+        status = process.end()
+    log.info("attempt ended", status=status, reason=reason)
     # Should it stay away, the lease runs out and the reaper does the same.
     database.wait_until_writable(settings.lease_seconds)
     with database.writing() as session:
-        _settle(session, lease, settings, storage, process.returncode, reason)
+        _settle(session, lease, settings, storage, status, reason)
 
 
-def _watch(
-    process: "subprocess.Popen[bytes]", lease: Lease, settings: Settings, database: Database
-) -> str | None:
+def _watch(process: RunnerProcess, lease: Lease, settings: Settings, database: Database) -> str | None:
     """Until the process ends, or must be killed. Returns why we made it end, if we did."""
-    pulse = Pulse(lease, settings, database)
-    pulse.start()
+    heartbeat = HeartbeatThread(lease, settings, database)
+    heartbeat.start()
     events, last_event = -1, time.monotonic()
     kill_at, reason = float("inf"), None
     try:
         while True:
-            try:
-                process.wait(_TICK_SECONDS)
+            if process.wait(_TICK_SECONDS) is not None:
                 return reason
-            except subprocess.TimeoutExpired:
-                now = time.monotonic()
-            if pulse.events != events:
-                events, last_event = pulse.events, now
+            now = time.monotonic()
+            if heartbeat.events != events:
+                events, last_event = heartbeat.events, now
             elif now - last_event > settings.stall_seconds:
                 return STALLED
-            state = "drain" if draining() else pulse.state
+            state = "drain" if draining() else heartbeat.state
             if state in _STOPS and state != reason:
                 reason = state
                 process.send_signal(signal.SIGTERM)
@@ -85,7 +71,7 @@ def _watch(
             if now >= kill_at:
                 return reason
     finally:
-        pulse.stop()
+        heartbeat.stop()
 
 
 def _settle(
@@ -95,9 +81,11 @@ def _settle(
     row = hold(session, lease.model, lease.row_id)
     if row is None or row.fence != lease.fence or row.lease_until is None:
         return
-    if isinstance(row, Job) and row.state not in JOB_HELD:
+    if row.state not in HELD[lease.model]:
         return
-    if reason == "drain" and row.state in ("running", "ingesting"):
+    # A trial whose job was stopped goes back to that job, too.
+    stopped = reason == "drain" or (isinstance(row, Trial) and reason in _STOPS)
+    if stopped and row.state not in ("cancelling", "pausing"):
         wait_again(
             session, row, type(row).fence == row.fence,
             data={"reason": "the worker was stopped"}, dispatched_at=None,

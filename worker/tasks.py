@@ -1,4 +1,4 @@
-"""The task: a doorbell rings, and a row after the other is claimed and worked on until none waits.
+"""The task: a worker is woken, and one row after the other is claimed and worked on until none waits.
 
 The work itself is done in a process of its own (worker/supervise.py).
 """
@@ -8,34 +8,29 @@ import socket
 
 import structlog
 
-from core.db.models import Dataset, Job
 from core.db.session import get_database
 from core.failpoints import reach
-from core.jobs import queue
-from core.jobs.reaper import reap
-from core.jobs.states import phases_of
-from core.jobs.transitions import Leased, made_by
 from core.settings import Settings, get_settings
 from core.storage import get_storage
+from core.work import wake_ups
+from core.work.events import made_by
+from core.work.leases import Lease, claim_next
+from core.work.reaper import reap
 from worker import schema
 from worker.app import app, draining
-from worker.lease import Lease, claim_next
 from worker.slots import slot
 from worker.supervise import supervise
 
 log = structlog.get_logger(__name__)
 
-#: What each queue serves, in the order in which it looks: an export finishes a job.
-_SERVES: dict[str, tuple[Leased, ...]] = {"cpu": (Job, Dataset), "gpu": (Job,)}
 
-
-@app.task(name=queue.WORK)
+@app.task(name=wake_ups.WORK)
 def work(queue: str) -> None:
     work_through(queue)
 
 
 def work_through(queue: str) -> None:
-    """Work on what waits in a queue's line until nothing does, no slot is free, or the worker stops."""
+    """Work on what waits for a queue until nothing does, no slot is free, or the worker stops."""
     settings, database, storage = get_settings(), get_database(), get_storage()
     with slot(queue, settings) as free:
         if not free:
@@ -56,18 +51,14 @@ def work_through(queue: str) -> None:
 def _next(queue: str, settings: Settings) -> tuple[Lease, dict[str, str]] | None:
     """The row to be worked on next, claimed, and which request made it."""
     worker = f"{socket.gethostname()}:{os.getpid()}"
-    for model in _SERVES[queue]:
-        with get_database().writing() as session:
-            if not schema.is_known(session):
-                return None
-            lease = claim_next(
-                session,
-                model,
-                worker=worker,
-                seconds=settings.lease_seconds,
-                phases=phases_of(queue),
-                running_limit=settings.owner_running_jobs,
-            )
-            if lease is not None:
-                return lease, made_by(session, lease.row_id)
-    return None
+    with get_database().writing() as session:
+        if not schema.is_known(session):
+            return None
+        lease = claim_next(
+            session,
+            queue,
+            worker=worker,
+            seconds=settings.lease_seconds,
+            running_limit=settings.owner_running_jobs,
+        )
+        return None if lease is None else (lease, made_by(session, lease))

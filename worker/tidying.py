@@ -1,4 +1,7 @@
-"""`python -m worker.tidying PARENT`: once over everything that is stored, and away with what nobody needs.
+"""`python -m worker.tidying PARENT [orphans]`: once over everything, and away with what nobody needs.
+
+With `orphans`, files that belong to nothing, too: not in a worker's first hour, in which a wrong address of
+its database may yet be noticed.
 
 A process of its own: with very many files it takes long, and neither sweeps nor a stop may wait for it.
 """
@@ -10,19 +13,19 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from core import logs, retention
 from core.catalogue.idempotency import forget_old
-from core.catalogue.orphans import forget_orphans
+from core.catalogue.sweep import sweep
 from core.db.session import get_database
 from core.errors import StorageUnavailable
-from core.jobs.workers import forget_silent
 from core.processes import die_with_parent
 from core.settings import get_settings
 from core.storage import get_storage
+from core.work.workers import forget_silent
 from worker import schema
 
 log = structlog.get_logger(__name__)
 
 
-def main(parent: int) -> int:
+def main(parent: int, *, orphans: bool) -> int:
     die_with_parent(parent)
     settings = get_settings()
     logs.configure(settings, process="tidying")
@@ -34,18 +37,16 @@ def main(parent: int) -> int:
             forget_silent(session)
             forget_old(session)
         retention.apply(database, storage, settings)
-        with database.reading() as session:
-            removed = forget_orphans(session, storage)
+        if orphans:
+            sweep(database, storage)
     except SQLAlchemyError as error:
         log.warning("not tidied: the database does not answer", error=str(error))
         return 1
     except (OSError, StorageUnavailable) as error:
         log.warning("not tidied: the disk or the storage refuses", error=str(error))
         return 1
-    if removed:
-        log.warning("files that belong to nothing removed", files=len(removed))
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(int(sys.argv[1])))
+    sys.exit(main(int(sys.argv[1]), orphans="orphans" in sys.argv[2:]))

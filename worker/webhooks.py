@@ -21,6 +21,7 @@ from core import logs
 from core.db.session import Database, get_database
 from core.processes import die_with_parent
 from core.settings import Settings, get_settings
+from core.targets import AllowedHosts
 from core.webhooks.deliveries import (
     AT_ONCE,
     Candidate,
@@ -32,12 +33,11 @@ from core.webhooks.deliveries import (
     forget_old,
     settle,
 )
-from core.webhooks.targets import AllowedHosts
 from worker.posting import Resolve, post, system_resolve
 
 log = structlog.get_logger(__name__)
 
-_LOOK_SECONDS = 1.0
+_POLL_SECONDS = 1.0
 _TIDY_SECONDS = 3600.0
 #: Attempts under way when the worker stops get this long; the others are made again by whoever comes next.
 _STOP_SECONDS = 5.0
@@ -69,7 +69,7 @@ async def serve(
     resolve: Resolve = system_resolve,
     tls: ssl.SSLContext | None = None,
 ) -> None:
-    """Send whatever becomes due, until told to stop."""
+    """Send whatever becomes due, until asked to stop."""
     allowed = AllowedHosts.of(settings.webhook_allowed_hosts)
     tls = tls or httpcore2.default_ssl_context()
     # Names are resolved in threads, too: slow name servers must not keep others from the database.
@@ -87,7 +87,7 @@ async def serve(
                 task = asyncio.create_task(_deliver(claimed, database, threads, allowed, tls, resolve))
                 flying[task] = claimed
             ended, _ = await asyncio.wait(
-                {stopping, *flying}, timeout=_LOOK_SECONDS, return_when=asyncio.FIRST_COMPLETED
+                {stopping, *flying}, timeout=_POLL_SECONDS, return_when=asyncio.FIRST_COMPLETED
             )
             flying = {task: claimed for task, claimed in flying.items() if task not in ended}
         if flying:

@@ -6,11 +6,11 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
 
 from api.deps import AppStorage, ReadSession
-from api.downloads import send_artifact
 from api.pagination import After, IdFilter, Limit, Page, page_of
 from api.problems import responses
 from api.schemas.artifacts import ArtifactOut
 from api.security import Reader
+from api.server.downloads import send_artifact
 from core.catalogue import rows
 from core.db.models import Artifact
 
@@ -22,12 +22,15 @@ def list_artifacts(
     caller: Reader,
     session: ReadSession,
     job_id: IdFilter = None,
+    condensed_set_id: IdFilter = None,
     format: IdFilter = None,
     limit: Limit = 50,
     after: After = None,
 ) -> Page[ArtifactOut]:
-    """Newest first, of all jobs or of one."""
+    """Newest first, of all jobs and condensed sets or of one."""
     filters = [Artifact.job_id == job_id] if job_id else []
+    if condensed_set_id:
+        filters.append(Artifact.condensed_set_id == condensed_set_id)
     if format:
         filters.append(Artifact.format == format)
     found, more = rows.page(session, Artifact, caller.owner, *filters, limit=limit, after=after)

@@ -1,27 +1,28 @@
 """Labelled image sets, made from uploads or from paths on the server."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import StreamingResponse
 from sqlalchemy.orm import Session
 
 from api.deps import AppDatabase, AppSettings, AppStorage, IdempotencyKey, ReadSession, WriteSession
-from api.downloads import send_blob
-from api.event_stream import STREAM_RESPONSES, Admitted, EventStream, LastEventId, history_of
+from api.events.history import AfterSeq, history_page
+from api.events.stream import STREAM_RESPONSES, Admitted, EventStream, LastEventId, history_of
 from api.pagination import After, Limit, Page, page_of
 from api.problems import responses
 from api.schemas.common import EventOut
-from api.schemas.datasets import CostOut, DatasetCreate, DatasetOut, ReportOut
+from api.schemas.datasets import DatasetCreate, DatasetOut, ReportOut, UsualCostOut
 from api.security import Reader, Writer
+from api.server.downloads import send_blob
 from core.catalogue import rows
 from core.catalogue.datasets import create_dataset, delete_dataset
 from core.db.models import Dataset
 from core.errors import Conflict
-from core.jobs.cost import DataFacts, usual_costs
 from core.jobs.speed import recent_speeds, seconds_of
-from core.jobs.states import DATASET_TERMINAL
-from core.jobs.transitions import events_after
+from core.kinds.condense.cost import usual_costs
+from core.kinds.kind import DataFacts
+from core.vocabulary import DATASET_TERMINAL
 
 router = APIRouter(prefix="/v1/datasets", tags=["data sets"])
 
@@ -34,7 +35,7 @@ def _ready(session: Session, owner: str, dataset_id: str) -> Dataset:
     dataset = rows.get(session, Dataset, owner, dataset_id)
     if dataset.state != "ready":
         why = f" ({dataset.problem['detail']})" if dataset.problem else ""
-        raise Conflict(f"{dataset.id} is {dataset.state}{why}: only a ready data set has that")
+        raise Conflict(f"{dataset.id} is {dataset.state}{why}: it has this once it is ready")
     return dataset
 
 
@@ -98,13 +99,11 @@ def read_dataset_events(
     caller: Reader,
     session: ReadSession,
     limit: Limit = 100,
-    after: Annotated[int, Query(ge=0, lt=2**31)] = 0,
+    after: AfterSeq = 0,
 ) -> Page[EventOut]:
     """Its history, oldest first."""
     rows.get(session, Dataset, caller.owner, dataset_id)
-    found = events_after(session, caller.owner, dataset_id, after, limit + 1)
-    events = [EventOut.model_validate(event) for event in found[:limit]]
-    return page_of(events, len(found) > limit, key="seq")
+    return history_page(session, caller.owner, dataset_id, limit, after)
 
 
 @router.get(
@@ -136,31 +135,19 @@ def read_report(dataset_id: str, caller: Reader, session: ReadSession) -> Report
     report = manifest.get("report", {})
     speeds = recent_speeds(session)
     costs = [
-        CostOut(
+        UsualCostOut(
             recipe=spec.recipe,
             ipc=spec.ipc,
             iterations=spec.condense_config().iterations,
-            condensation_flops=one.condensation_flops,
-            evaluation_flops=one.evaluation_flops,
+            condensation_flops=one.flops_by_phase["condense"],
+            evaluation_flops=one.flops_by_phase["evaluate"],
             memory_bytes=one.memory_bytes,
             seconds=seconds_of(one, speeds),
         )
-        for spec, one in usual_costs(facts_of(manifest), report.get("suggestions", {}).get("ipc", [1]))
+        for spec, one in usual_costs(DataFacts.of(manifest), report.get("suggestions", {}).get("ipc", [1]))
     ]
     facts = {name: manifest[name] for name in ReportOut.model_fields if name in manifest}
     return ReportOut(**facts, costs=costs, **report)
-
-
-def facts_of(manifest: dict[str, Any]) -> DataFacts:
-    """What the cost of a job depends on."""
-    counts = {name: split["count"] for name, split in manifest["splits"].items()}
-    return DataFacts(
-        train_images=counts["train"],
-        test_images=counts["test"],
-        classes=len(manifest["classes"]),
-        image_size=manifest["image_size"],
-        channels=manifest["channels"],
-    )
 
 
 @router.get(

@@ -7,15 +7,15 @@ from fastapi.responses import RedirectResponse
 from pydantic import BaseModel, Field
 from sqlalchemy.exc import SQLAlchemyError
 
+from api.audience import wants_page
 from api.problems import answers
-from api.web.errors import wants_page
 from core.db.migrate import is_current
 from core.db.session import Database
 from core.errors import StorageFull, StorageUnavailable
-from core.jobs.queue import broker_answers
-from core.jobs.workers import seconds_since_heartbeat
 from core.storage import Storage
 from core.version import __version__
+from core.work.wake_ups import broker_answers
+from core.work.workers import seconds_since_heartbeat
 
 router = APIRouter(tags=["health"])
 

@@ -1,30 +1,44 @@
-"""Condensations."""
+"""Work of every kind."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from fastapi.responses import StreamingResponse
 from sqlalchemy.orm import Session
 
 from api.deps import AppDatabase, AppSettings, AppStorage, IdempotencyKey, ReadSession, WriteSession
-from api.downloads import send_blob
-from api.event_stream import STREAM_RESPONSES, Admitted, EventStream, LastEventId, history_of
+from api.events.history import AfterSeq, history_page
+from api.events.stream import STREAM_RESPONSES, Admitted, EventStream, LastEventId, history_of
 from api.pagination import After, IdFilter, Limit, Page, page_of
 from api.problems import responses
 from api.schemas.artifacts import ArtifactOut
 from api.schemas.common import EventOut
-from api.schemas.jobs import AccuracyOut, EvaluationOut, JobCreate, JobOut, MetricOut, SnapshotOut
+from api.schemas.jobs import (
+    AccuracyOut,
+    CostOut,
+    EvaluationOut,
+    JobCheck,
+    JobCheckOut,
+    JobCreate,
+    JobOut,
+    JobState,
+    KindName,
+    MetricOut,
+    SnapshotOut,
+    asked,
+)
 from api.security import Reader, Writer
+from api.server.downloads import send_blob
 from core.catalogue import rows
 from core.catalogue.artifacts import artifacts_of
-from core.catalogue.snapshots import snapshot_of, snapshots_of
-from core.db.models import Job
+from core.db.models import Dataset, Job
 from core.jobs.control import cancel_job, delete_job, pause_job, resume_job
-from core.jobs.results import accuracy_curve, accuracy_points_of, evaluations_of, loss_curve, summarise
-from core.jobs.spec import JobSpec
-from core.jobs.states import JOB_TERMINAL
-from core.jobs.submission import create_job
-from core.jobs.transitions import events_after
+from core.jobs.curves import curve
+from core.jobs.snapshots import snapshot_of, snapshots_of
+from core.jobs.speed import recent_speeds, seconds_of
+from core.jobs.submission import create_job, fit
+from core.trials.results import CURVE, FINAL, accuracy_curve, done_trials, summarise
+from core.vocabulary import JOB_TERMINAL
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 
@@ -48,41 +62,49 @@ def create(
     settings: AppSettings,
     idempotency_key: IdempotencyKey = None,
 ) -> JobOut:
-    """Queue a condensation with its evaluation on a data set that is ready."""
+    """Queue a job on a data set that is ready: of the kind `condense`, unless the body names another."""
     job, new = create_job(
-        session,
-        caller.owner,
-        dataset_id=body.dataset_id,
-        name=body.name,
-        spec=JobSpec.model_validate(body.model_dump(exclude={"dataset_id", "name", "priority"})),
-        priority=body.priority,
-        settings=settings,
-        idempotency_key=idempotency_key,
+        session, caller.owner, asked(body), settings=settings, idempotency_key=idempotency_key
     )
     response.status_code = 202 if new else 200
     response.headers["Location"] = f"/v1/jobs/{job.id}"
     return _full(session, job)
 
 
+@router.post("/validate", responses=responses(400, 404, 409, 413, 415))
+def validate(body: JobCheck, caller: Reader, session: ReadSession, settings: AppSettings) -> JobCheckOut:
+    """What a POST would answer: the resolved spec and its cost, or the problem. Makes nothing.
+
+    Without `dataset_id`, before there is one, only what depends on no data is checked.
+    """
+    wanted = asked(body)
+    kind = wanted.kind
+    if getattr(body, "dataset_id", None) is None:
+        return JobCheckOut(kind=kind.name, label=kind.label(wanted.spec), spec=wanted.spec, cost=None)
+    dataset = rows.get(session, Dataset, caller.owner, wanted.dataset_id)
+    fitted = fit(session, caller.owner, wanted, dataset, settings)
+    cost = CostOut.of(fitted.cost, seconds_of(fitted.cost, recent_speeds(session)))
+    return JobCheckOut(kind=kind.name, label=kind.label(fitted.spec), spec=fitted.spec, cost=cost)
+
+
 @router.get("", responses=responses())
 def list_jobs(
     caller: Reader,
     session: ReadSession,
-    state: Annotated[
-        Literal["queued", "running", "pausing", "paused", "cancelling", "cancelled", "succeeded", "failed"]
-        | None,
-        Query(),
-    ] = None,
+    state: Annotated[JobState | None, Query()] = None,
+    kind: Annotated[KindName | None, Query()] = None,
     dataset_id: IdFilter = None,
     limit: Limit = 50,
     after: After = None,
 ) -> Page[JobOut]:
     """Newest first. `evaluations` and `accuracies` are left empty here: read a job for them."""
     filters = [Job.state == state] if state else []
+    if kind:
+        filters.append(Job.kind == kind)
     if dataset_id:
         filters.append(Job.dataset_id == dataset_id)
     found, more = rows.page(session, Job, caller.owner, *filters, limit=limit, after=after)
-    return page_of([JobOut.model_validate(row) for row in found], more)
+    return page_of(JobOut.of(session, found), more)
 
 
 @router.get("/{job_id}", responses=responses(404))
@@ -121,13 +143,11 @@ def read_job_events(
     caller: Reader,
     session: ReadSession,
     limit: Limit = 100,
-    after: Annotated[int, Query(ge=0, lt=2**31)] = 0,
+    after: AfterSeq = 0,
 ) -> Page[EventOut]:
     """Its history, oldest first."""
     rows.get(session, Job, caller.owner, job_id)
-    found = events_after(session, caller.owner, job_id, after, limit + 1)
-    events = [EventOut.model_validate(event) for event in found[:limit]]
-    return page_of(events, len(found) > limit, key="seq")
+    return history_page(session, caller.owner, job_id, limit, after)
 
 
 @router.get(
@@ -158,7 +178,7 @@ def read_metrics(
 ) -> Page[MetricOut]:
     """The loss curve, by iteration."""
     job = rows.get(session, Job, caller.owner, job_id)
-    found = loss_curve(session, job, after, limit + 1)
+    found = curve(session, job, "loss", after, limit + 1)
     points = [MetricOut.model_validate(point) for point in found[:limit]]
     return page_of(points, len(found) > limit, key="iteration")
 
@@ -201,13 +221,11 @@ def read_job_artifacts(job_id: str, caller: Reader, session: ReadSession) -> Pag
 
 
 def _full(session: Session, job: Job) -> JobOut:
-    answer = JobOut.model_validate(job)
-    # What cannot have any is not looked for.
+    (answer,) = JobOut.of(session, [job])
     found: dict[str, object] = {}
-    if answer.spec.evaluation.points:
-        points = accuracy_curve(accuracy_points_of(session, job))
-        found["accuracies"] = [AccuracyOut(**one) for one in points]
-    if job.phase != "condense":
-        evaluations = summarise(answer.spec, evaluations_of(session, job))
-        found["evaluations"] = [EvaluationOut(**one) for one in evaluations]
+    points = accuracy_curve(done_trials(session, job, CURVE))
+    found["accuracies"] = [AccuracyOut(**one) for one in points]
+    networks = [one.label() for one in answer.plan.networks]
+    evaluations = summarise(networks, done_trials(session, job, FINAL))
+    found["evaluations"] = [EvaluationOut(**one) for one in evaluations]
     return answer.model_copy(update=found)

@@ -7,12 +7,12 @@ from fastapi import APIRouter, Depends, Header, Request, Response
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
-from api import tus
 from api.deps import AppDatabase, AppSettings, AppStorage, IdempotencyKey, WriteSession, not_draining
 from api.problems import responses
 from api.schemas.uploads import UploadOut
 from api.security import Reader, Writer
-from api.streaming import OWN_LIMIT, receive_body
+from api.server.streaming import OWN_LIMIT, receive_body
+from api.tus import protocol as tus
 from core.catalogue import resumable, rows
 from core.catalogue.resumable import Progress
 from core.catalogue.usage import admit_bytes
@@ -61,7 +61,7 @@ def begin(
     settings: AppSettings,
     storage: AppStorage,
     upload_length: Annotated[
-        int, Header(ge=1, description="Bytes of the whole. Deferred lengths are not spoken.")
+        int, Header(ge=1, description="Bytes of the whole. Upload-Defer-Length is not supported.")
     ],
     upload_metadata: Annotated[
         str | None,
@@ -166,7 +166,7 @@ async def append(
     answered once everything is checked and safely stored.
     """
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != tus.MEDIA_TYPE:
-        raise HTTPException(415, f"a piece of an upload has the Content-Type {tus.MEDIA_TYPE}")
+        raise HTTPException(415, f"send a piece of an upload with Content-Type: {tus.MEDIA_TYPE}")
     checksum = tus.Checksum(upload_checksum) if upload_checksum is not None else None
 
     def read() -> Upload:
@@ -225,7 +225,7 @@ async def _receive_piece(
             await receive_body(request, tus.Piece(partial, checksum), rest)
         if checksum is not None and not checksum.matches:
             raise ChecksumMismatch(
-                f"the body does not have the announced {checksum.algorithm}; nothing of it was kept",
+                f"the {checksum.algorithm} of the body is not the announced one; nothing of it was kept",
                 offset=offset,
             )
     except BaseException as error:
@@ -233,7 +233,7 @@ async def _receive_piece(
             partial.cut(offset)
         if isinstance(error, TooLarge):
             raise TooLarge(
-                f"the body is longer than the {rest} bytes that are missing of {upload.id}", limit=rest
+                f"the body is longer than the {rest} bytes that {upload.id} still needs", limit=rest
             ) from error
         raise
 

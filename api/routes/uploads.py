@@ -6,14 +6,14 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from starlette.concurrency import run_in_threadpool
 
-from api import tus
 from api.deps import AppDatabase, AppSettings, AppStorage, ReadSession, not_draining
 from api.pagination import After, Limit, Page, page_of
 from api.problems import responses
 from api.schemas.common import NO_CONTROLS
 from api.schemas.uploads import UploadOut
 from api.security import Reader, Writer
-from api.streaming import OWN_LIMIT, check_digest, receive_body
+from api.server.streaming import OWN_LIMIT, check_digest, receive_body
+from api.tus import protocol as tus
 from core.catalogue import resumable, rows
 from core.catalogue.blobs import file_key_of
 from core.catalogue.uploads import create_upload, delete_upload
@@ -88,7 +88,7 @@ async def _store(
             raise InvalidRequest("the upload is empty", code="empty_file")
         if not check_digest(content_digest, receiver):
             raise InvalidRequest(
-                f"the bytes have the SHA-256 {receiver.sha256}, not the announced one",
+                f"the SHA-256 is {receiver.sha256}, not the announced one: send the file again",
                 code="digest_mismatch",
                 sha256=receiver.sha256,
             )

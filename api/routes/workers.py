@@ -7,7 +7,7 @@ from api.pagination import Page, page_of
 from api.problems import responses
 from api.schemas.workers import WorkerOut
 from api.security import Admin
-from core.jobs.workers import all_workers
+from core.work.workers import all_workers
 
 router = APIRouter(prefix="/v1/workers", tags=["workers"])
 

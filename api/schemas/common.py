@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from core.jobs.spec import few_fields
+from core.strict import few_fields
 
 #: PostgreSQL keeps no NUL, and nobody can read the other control characters.
 NO_CONTROLS = r"^[^\x00-\x1f\x7f]*$"

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from api.schemas.common import NO_CONTROLS, Name, Reason, Request, Resource
-from core.jobs.spec import Seed
+from core.trials.spec import Seed
 
 
 class DatasetCreate(Request):
@@ -74,7 +74,7 @@ class DatasetOut(Resource):
     finished_at: datetime | None
 
 
-class CostOut(BaseModel):
+class UsualCostOut(BaseModel):
     """Of a job with one recipe and one ipc, everything else being left to its default."""
 
     recipe: str
@@ -104,4 +104,4 @@ class ReportOut(BaseModel):
     resize: dict[str, Any] = Field({}, description="The rule by which images became squares.")
     channels: int
     conversion: dict[str, Any] = Field({}, description="The rule by which they got their channels.")
-    costs: list[CostOut] = Field(description="By recipe, then by ipc.")
+    costs: list[UsualCostOut] = Field(description="By recipe, then by ipc.")

@@ -9,8 +9,8 @@ from pydantic.json_schema import SkipJsonSchema
 
 from api.schemas.common import NO_CONTROLS, Request, Resource
 from core.db.models import Webhook
+from core.targets import MAX_URL
 from core.webhooks.events import EventType
-from core.webhooks.targets import MAX_URL
 
 Url = Annotated[str, Field(min_length=1, max_length=MAX_URL)]
 Events = Annotated[list[EventType] | None, Field(min_length=1, max_length=20)]
@@ -33,7 +33,7 @@ class WebhookCreate(Request):
     )
 
     url: Url = Field(description="https; by http, or to addresses that are not public, if the server allows.")
-    events: Events = Field(None, description="What it is told. Null: everything, of later versions too.")
+    events: Events = Field(None, description="Event types that are sent. Null: all, of later versions too.")
     description: Description = None
     enabled: bool = True
 

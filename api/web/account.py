@@ -19,8 +19,8 @@ from core.catalogue import keys, rows
 from core.catalogue.keys import SCOPES
 from core.db.models import ApiKey
 from core.db.session import after_commit
-from core.jobs.queue import QUEUES
-from core.jobs.workers import all_workers
+from core.vocabulary import QUEUES
+from core.work.workers import all_workers
 
 router = APIRouter(include_in_schema=False)
 

@@ -11,7 +11,8 @@ Found = AccuracyOut | EvaluationOut
 
 #: Between the labels of two lines, in per cent of the plot's height: less, and they would touch.
 _APART = 8.0
-_BASELINES = ("random", "herding", "whole")
+#: Baselines that have a line of their own in plots (its pattern: static/page.css), and that forms suggest.
+DRAWN = ("random", "herding", "whole")
 _STEPS = (0.01, 0.02, 0.05, 0.1, 0.2)
 #: Or the first network's accuracy would fill the whole plot.
 _LEAST_STEPS = 4
@@ -77,8 +78,8 @@ def accuracy_plot(jobs: Sequence[JobOut]) -> Plot | None:
         return None
     found = [(job, points) for job in jobs if (points := _points(job))]
     own = _own(jobs[0])
-    baselines = {method: own[method].mean for method in _BASELINES if method in own and len(jobs) == 1}
-    most = max(job.spec.iterations or 1 for job, _ in found)
+    baselines = {method: own[method].mean for method in DRAWN if method in own and len(jobs) == 1}
+    most = max(_iterations(job) for job, _ in found)
     step, low, high = _scale([one for _, points in found for _, one, _ in points], list(baselines.values()))
 
     def down(accuracy: float) -> float:
@@ -102,16 +103,22 @@ def accuracy_plot(jobs: Sequence[JobOut]) -> Plot | None:
     )
 
 
+def _iterations(job: JobOut) -> int:
+    """All of the job's; 0 if its kind has none, and so no place on the axis."""
+    return getattr(job.spec, "iterations", None) or 0
+
+
 def _own(job: JobOut) -> dict[str, EvaluationOut]:
     """What was found on the network that the job condensed with, by method."""
-    return {one.method: one for one in job.evaluations if one.network == job.spec.network_name()}
+    return {one.method: one for one in job.evaluations if one.network == job.plan.networks[0].label()}
 
 
 def _points(job: JobOut) -> list[tuple[int, Found, bool]]:
     """Iteration, what was found, and whether that is the finished set's."""
     found: list[tuple[int, Found, bool]] = [(one.iteration, one, False) for one in job.accuracies]
-    if condensed := _own(job).get("condensed"):
-        found.append((job.spec.iterations or 1, condensed, True))
+    condensed = _own(job).get("condensed")
+    if condensed and (end := _iterations(job)):
+        found.append((end, condensed, True))
     return found
 
 

@@ -4,6 +4,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
+from pydantic import BaseModel
 from sqlalchemy.orm import Session
 
 from api.deps import ReadSession
@@ -16,8 +17,8 @@ from api.web.rendering import render
 from core.catalogue import rows
 from core.db.models import Job
 from core.errors import InvalidRequest
-from core.jobs.results import loss_curve
-from core.jobs.spec import JobSpec
+from core.jobs.curves import curve
+from core.trials.spec import NetworkSpec
 
 router = APIRouter(include_in_schema=False)
 
@@ -31,7 +32,7 @@ def compare(
 ) -> Response:
     chosen = list(dict.fromkeys(job or []))
     if len(chosen) > MOST:
-        raise InvalidRequest(f"{len(chosen)} jobs are to be compared; {MOST} is the limit", limit=MOST)
+        raise InvalidRequest(f"{len(chosen)} jobs are too many to compare: the limit is {MOST}", limit=MOST)
     jobs = [api.read_job(one, caller, session) for one in chosen]
     newest = api.list_jobs(caller, session, limit=_OFFERED)
     shown = {job.id for job in newest.data}
@@ -56,30 +57,30 @@ def compare(
 
 def _has_curve(session: Session, owner: str, job: JobOut) -> bool:
     """Whether there are two points of its loss, which a curve needs."""
-    return len(loss_curve(session, rows.get(session, Job, owner, job.id), 0, 2)) > 1
+    return len(curve(session, rows.get(session, Job, owner, job.id), "loss", 0, 2)) > 1
 
 
 def _differing(jobs: list[JobOut]) -> dict[str, list[Any]]:
     """By setting, what each job has; only of those settings in which they differ."""
-    flat = [{"data": job.data_hash[:12], **_settings(job.spec)} for job in jobs]
+    flat = [{"kind": job.kind, "data": job.data_hash[:12], **_flat(job.spec)} for job in jobs]
     names = dict.fromkeys(name for one in flat for name in one)
     found = {name: [one.get(name) for one in flat] for name in names}
     return {name: values for name, values in found.items() if any(v != values[0] for v in values)}
 
 
-def _settings(spec: JobSpec) -> dict[str, Any]:
-    # Of a network, its name in results says all that is set.
-    further = [one.network_name() for one in spec.architectures()[1:]]
-    return _flat(spec.model_dump(mode="json")) | {"evaluation.cross_architecture": ", ".join(further)}
-
-
-def _flat(value: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
+    """Settings by dotted name; of a network in a list its name in results, which says all that is set."""
     flat: dict[str, Any] = {}
-    for name, one in value.items():
-        if isinstance(one, dict):
+    for name in type(value).model_fields:
+        one = getattr(value, name)
+        if isinstance(one, BaseModel):
             flat |= _flat(one, f"{prefix}{name}.")
+        elif isinstance(one, list):
+            flat[prefix + name] = ", ".join(
+                each.label() if isinstance(each, NetworkSpec) else str(each) for each in one
+            )
         else:
-            flat[prefix + name] = ", ".join(map(str, one)) if isinstance(one, list) else one
+            flat[prefix + name] = one
     return flat
 
 
@@ -87,7 +88,7 @@ def _accuracies(jobs: list[JobOut]) -> dict[str, dict[str, list[EvaluationOut | 
     """By network, those of the jobs themselves first, and method: what each job has found, or None."""
     found = [{(one.network, one.method): one for one in job.evaluations} for job in jobs]
     pairs = dict.fromkeys(pair for each in found for pair in each)
-    own = [job.spec.network_name() for job in jobs]
+    own = [job.plan.networks[0].label() for job in jobs]
     table: dict[str, dict[str, list[EvaluationOut | None]]] = {}
     for wanted in dict.fromkeys([*own, *(network for network, _ in pairs)]):
         for network, method in pairs:

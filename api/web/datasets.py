@@ -8,19 +8,19 @@ from api.pagination import After
 from api.routes import datasets as api
 from api.routes import jobs as jobs_api
 from api.security import Reader, Writer
-from api.web.figures import strips
+from api.web.preview_strips import strips
 from api.web.rendering import render
 from api.web.waiting import missing_queues
 from core.catalogue import rows
 from core.catalogue.datasets import delete_dataset
 from core.db.models import Dataset
-from core.jobs.states import DATASET_QUEUE
+from core.vocabulary import INTAKE_QUEUE
 
 router = APIRouter(include_in_schema=False)
 
 _ON_A_PAGE = 50
 _NEWEST_JOBS = 10
-#: Of a preview (core/data/preview.py).
+#: Of a preview (core/data/canonical/preview.py).
 PREVIEW_CLASSES = 20
 
 
@@ -29,7 +29,7 @@ def list_datasets(
     request: Request, caller: Reader, session: ReadSession, settings: AppSettings, after: After = None
 ) -> Response:
     page = api.list_datasets(caller, session, limit=_ON_A_PAGE, after=after)
-    waits_for = [DATASET_QUEUE for one in page.data if one.state == "ingesting"]
+    waits_for = [INTAKE_QUEUE for one in page.data if one.state == "ingesting"]
     return render(
         request,
         "datasets.html",
@@ -54,7 +54,7 @@ def read_dataset(
     dataset = api.read_dataset(dataset_id, caller, session)
     ready = dataset.state == "ready"
     report = api.read_report(dataset_id, caller, session) if ready else None
-    waits_for = [DATASET_QUEUE] if dataset.state == "ingesting" else []
+    waits_for = [INTAKE_QUEUE] if dataset.state == "ingesting" else []
     return render(
         request,
         "dataset.html",

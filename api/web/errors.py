@@ -10,6 +10,7 @@ from fastapi import FastAPI, Request
 from fastapi.responses import RedirectResponse, Response
 from sqlalchemy.exc import SQLAlchemyError
 
+from api.audience import wants_page
 from api.security import Caller, bearer, identify
 from api.web.rendering import render
 from core.errors import CondenseryError
@@ -51,13 +52,6 @@ def install(app: FastAPI) -> None:
     """To be called once the handlers of all errors are there."""
     for kind, handler in list(app.exception_handlers.items()):
         app.add_exception_handler(kind, _paged(handler))
-
-
-def wants_page(request: Request) -> bool:
-    """Whether the answer is for a person: the JSON API answers everybody alike."""
-    path = request.url.path
-    accepts = request.headers.get("accept", "")
-    return "text/html" in accepts and not path.startswith("/v1/") and path != "/openapi.json"
 
 
 def _paged(handler: Handler) -> Callable[[Request, Exception], Awaitable[Response]]:

@@ -1,7 +1,9 @@
 """What a form sends."""
 
+import hashlib
+import json
 from collections import Counter
-from typing import Annotated
+from typing import Annotated, Any
 from urllib.parse import parse_qsl
 
 from fastapi import Depends, Request
@@ -27,7 +29,7 @@ class Fields:
         """
         values = self.all(name)
         if len(values) > 1:
-            raise InvalidRequest(f"{name!r} is given {len(values)} times; once is the limit")
+            raise InvalidRequest(f"{name!r} is given {len(values)} times: give it once")
         return values[0] if values else ""
 
     def all(self, name: str) -> list[str]:
@@ -40,7 +42,7 @@ class Fields:
 async def _read(request: Request) -> Fields:
     given = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if given != MEDIA_TYPE:
-        raise HTTPException(415, f"a form is sent as {MEDIA_TYPE}")
+        raise HTTPException(415, f"send a form with Content-Type: {MEDIA_TYPE}")
     try:
         text = (await request.body()).decode()
         return Fields(parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=_MAX_FIELDS))
@@ -50,3 +52,13 @@ async def _read(request: Request) -> Fields:
 
 #: The body of a request as a form. The application's limit of a body holds.
 Form = Annotated[Fields, Depends(_read)]
+
+
+def key_of(form: Fields, *filled_in: Any) -> str | None:
+    """An idempotency key, by the form's field `once`: the same if it is sent twice, another if it was changed
+    meanwhile."""
+    once = form.one("once")
+    if not once:
+        return None
+    text = json.dumps([once, *filled_in], sort_keys=True)
+    return f"page-{hashlib.sha256(text.encode()).hexdigest()}"

@@ -8,9 +8,9 @@ from fastapi import Request
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from api.schemas.jobs import JobOut
 from api.security import COOKIE, Caller
 from api.web import assets
+from core.trials.methods import METHODS
 from core.version import __version__
 
 #: Nothing inline, nothing from elsewhere.
@@ -35,19 +35,10 @@ HEADERS = {
 }
 #: What a state looks like besides its word: colour must not be the only sign.
 SYMBOLS = {
-    "ingesting": "↻", "ready": "✓", "invalid": "✕",
+    "ingesting": "↻", "reading": "↻", "ready": "✓", "invalid": "✕",
     "queued": "…", "running": "▶", "pausing": "‖", "paused": "‖",
     "cancelling": "■", "cancelled": "■", "succeeded": "✓", "failed": "✕",
 }  # fmt: skip
-#: By what people call them.
-METHODS = {
-    "condensed": "condensed",
-    "png": "condensed, as PNG",
-    "random": "random images",
-    "herding": "herding",
-    "k-center": "k-center",
-    "whole": "the whole set",
-}
 
 
 def render(
@@ -119,11 +110,6 @@ def _time(at: datetime | None) -> str:
     return "–" if at is None else f"{at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
 
 
-def _label(job: JobOut) -> str:
-    """What a job is called where it has no name of its own."""
-    return job.name or f"{job.spec.ipc} per class, {job.spec.recipe}"
-
-
 def _words(name: str) -> str:
     """The name of a field or a code, as people write it."""
     return name.replace("_", " ")
@@ -138,6 +124,11 @@ _environment = Environment(
 )
 _environment.filters.update(
     bytes=_bytes, duration=_duration, percent=_percent, flops=_flops, accuracy=_accuracy, number=_number,
-    time=_time, words=_words, label=_label, shell=shlex.quote,
+    time=_time, words=_words, shell=shlex.quote,
 )  # fmt: skip
-_environment.globals.update(asset=assets.address, symbols=SYMBOLS, methods=METHODS, version=__version__)
+_environment.globals.update(
+    asset=assets.address,
+    symbols=SYMBOLS,
+    methods={name: one.label for name, one in METHODS.items()},
+    version=__version__,
+)

@@ -28,7 +28,7 @@ def ask_for_key(
 @router.post("/sign-in")
 def sign_in(request: Request, form: Form, session: WriteSession) -> Response:
     # Else another site could sign its visitor in as somebody else.
-    refuse_cross_origin(request, unless_told=True)
+    refuse_cross_origin(request, origin_required=True)
     leads_to = _own_path(form.one("next"))
     problem = _why_the_cookie_would_not_be_kept(request)
     if problem is None:
@@ -48,7 +48,7 @@ def sign_in(request: Request, form: Form, session: WriteSession) -> Response:
 
 @router.post("/sign-out")
 def sign_out(request: Request, session: WriteSession) -> Response:
-    refuse_cross_origin(request, unless_told=True)
+    refuse_cross_origin(request, origin_required=True)
     if (token := request.cookies.get(COOKIE)) is not None:
         sign_ins.sign_out(session, token)
         after_commit(session, request.app.state.known_keys.forget)

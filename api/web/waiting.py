@@ -4,9 +4,9 @@ from collections.abc import Iterable
 
 from sqlalchemy.orm import Session
 
-from core.jobs.queue import QUEUES
-from core.jobs.workers import queues_served
 from core.settings import Settings
+from core.vocabulary import QUEUES
+from core.work.workers import queues_served
 
 
 def missing_queues(session: Session, settings: Settings, needed: Iterable[str]) -> list[str]:

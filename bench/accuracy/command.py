@@ -15,8 +15,8 @@ from bench.accuracy import plan, report, work
 from bench.accuracy.datasets import DATASETS
 from bench.accuracy.ledger import read_records
 from core.engine.config import EvaluateConfig, NetworkConfig
-from core.jobs.spec import WHOLE_EPOCHS
-from worker.device import make_deterministic
+from core.kinds.device import make_deterministic
+from core.trials.spec import WHOLE_EPOCHS
 
 PAGE = Path(__file__).parents[2] / "docs" / "results.md"
 
@@ -91,8 +91,8 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     return options
 
 
-def main(arguments: list[str], say: Callable[[str], None]) -> int:
-    """Do as the command line says; returns the exit status. `say` is told of each finished unit."""
+def main(arguments: list[str], log: Callable[[str], None]) -> int:
+    """Do as the command line says; returns the exit status. `log` is called for each finished unit."""
     options = parse(arguments)
     if options.command == "report":
         text = report.page(read_records(options.state))
@@ -102,4 +102,4 @@ def main(arguments: list[str], say: Callable[[str], None]) -> int:
         options.out.write_text(text, encoding="utf-8")
         return 0
     make_deterministic()
-    return work.run(options, say)
+    return work.run(options, log)

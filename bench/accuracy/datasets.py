@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from core.data.canonical import MANIFEST_FILE, CanonicalSet, Split
+from core.data.canonical.canonical_set import MANIFEST_FILE, CanonicalSet, Split
 from core.data.ingest import ingest
 from core.data.limits import Limits
 from core.engine.images import LabelledImages

@@ -10,10 +10,14 @@ from typing import Any
 from bench.accuracy.datasets import RealSet
 from core.engine.config import CondenseConfig, EvaluateConfig, NetworkConfig
 from core.engine.recipes import RECIPES
+from core.trials.methods import BASELINES
 
-METHODS = ("random", "herding", "k-center", "dm", "fast", "whole")
-CONDENSED = ("dm", "fast")
+CONDENSED = tuple(RECIPES)
+METHODS = (*(name for name in BASELINES if name != "whole"), *CONDENSED, "whole")
 SELECTED = ("herding", "k-center")
+
+DECIDED = ("objective", "source", "form")
+"""Fields of CondenseConfig that only a recipe decides."""
 
 CROSS_NETWORKS = tuple(NetworkConfig(name=name, norm="batch") for name in ("alexnet", "vgg11", "resnet18"))
 
@@ -43,7 +47,8 @@ def training_settings(config: EvaluateConfig) -> dict[str, Any]:
     """As plain JSON, without the number of networks: one more network changes none of the others."""
     settings = dataclasses.asdict(config)
     del settings["networks"]
-    return settings
+    protocol = settings.pop("protocol")
+    return settings | {name: protocol[name] for name in ("lr", "momentum", "weight_decay", "batch")}
 
 
 def units(options: argparse.Namespace, real: RealSet) -> Iterator[Unit]:
@@ -88,7 +93,8 @@ def condensation(method: str, ipc: int, options: argparse.Namespace) -> Condense
     if wanted is not None:
         settings["iterations"] = wanted
     settings.update(options.set)
-    return CondenseConfig(ipc=ipc, network=network, seed=options.seed, **settings)  # type: ignore[arg-type]
+    recipe = RECIPES[method]
+    return CondenseConfig(ipc=ipc, network=network, seed=options.seed, **recipe.method(), **settings)  # type: ignore[arg-type]
 
 
 def about_set(
@@ -111,7 +117,9 @@ def about_set(
     if method in SELECTED:
         about["features"] = training_settings(whole_training(options))
     if condense is not None:
-        about["condense"] = dataclasses.asdict(condense) | {"lr": condense.resolved_lr}
+        # What the recipe, which is the method, decides beyond its settings is not said again.
+        settings = dataclasses.asdict(condense) | {"lr": condense.resolved_lr}
+        about["condense"] = {name: value for name, value in settings.items() if name not in DECIDED}
         about["at"] = at
     return about
 

@@ -6,10 +6,10 @@ from typing import Any
 
 from bench.accuracy import published
 from bench.accuracy.ledger import Record, text_of
-from bench.accuracy.plan import METHODS
+from bench.accuracy.plan import METHODS, training_settings
 from bench.accuracy.wording import INTRODUCTION, OF_DATASET, REMARKS, TITLES
 from core.engine.config import CondenseConfig, EvaluateConfig, NetworkConfig
-from core.jobs.spec import WHOLE_EPOCHS
+from core.trials.spec import WHOLE_EPOCHS
 
 
 def page(records: Sequence[Record]) -> str:
@@ -164,8 +164,8 @@ def _against_time(rows: Iterable[_Row], machines: "_Machines") -> str:
         ],
     )  # fmt: skip
     return "\n\n".join([
-        "A run looked at on its way: the set after so many iterations, and the seconds up to there. "
-        "Where the learning rate falls at the end of a run (`lr_decay`), an earlier look has not had that.",
+        "A run evaluated on its way: the set after so many iterations, and the seconds up to there. "
+        "Where the learning rate falls at the end of a run (`lr_decay`), an earlier one has not had that.",
         table,
         *_catching_up(timed),
     ])  # fmt: skip
@@ -173,7 +173,7 @@ def _against_time(rows: Iterable[_Row], machines: "_Machines") -> str:
 
 def _catching_up(rows: Sequence[_Row]) -> list[str]:
     """When `fast` first reaches the accuracy that `dm` ends with: same machine, same training."""
-    said = []
+    sentences = []
     for end in (row for row in rows if row.method == "dm" and row.final):
         assert end.made is not None
         rivals: dict[str, list[_Row]] = {}
@@ -186,19 +186,19 @@ def _catching_up(rows: Sequence[_Row]) -> list[str]:
             )
             if row.method == "fast" and same:
                 rivals.setdefault(text_of(row.condense), []).append(row)
-        for looks in rivals.values():
+        for evaluations in rivals.values():
             level = f"dm's accuracy at IPC {end.ipc} after {end.about['at']:,} iterations, {end.accuracy} %"
-            reached = next((row for row in looks if row.mean >= end.mean), None)
+            reached = next((row for row in evaluations if row.mean >= end.mean), None)
             if reached is None or reached.made is None:
-                said.append(f"`fast` ({_set_settings(looks[0].about)}) did not reach {level}.")
+                sentences.append(f"`fast` ({_set_settings(evaluations[0].about)}) did not reach {level}.")
                 continue
             share = reached.made["seconds"] / end.made["seconds"]
-            said.append(
+            sentences.append(
                 f"`fast` ({_set_settings(reached.about)}) reached {level}, after {reached.about['at']:,} "
                 f"iterations: {reached.made['seconds']:,.1f} s against {end.made['seconds']:,.1f} s, "
                 f"{share:.1%} of our own loop's time for `dm`."
             )
-    return said
+    return sentences
 
 
 def _making(sets: Iterable[Record], machines: "_Machines") -> str:
@@ -242,10 +242,10 @@ def _set_settings(about: dict[str, Any]) -> str:
 
 
 def _training_settings(training: dict[str, Any]) -> str:
-    default = EvaluateConfig()
+    default = training_settings(EvaluateConfig())
     text = f"{training['epochs']:,} epochs"
     for name, value in training.items():
-        if name not in ("epochs", "network", "seed") and value != getattr(default, name, None):
+        if name not in ("epochs", "network", "seed") and value != default.get(name):
             text += f", {name} {_number(value)}"
     network = training["network"]
     width = f", width {network['width']}" if network["name"] == "convnet" else ""

@@ -19,41 +19,41 @@ from core.engine.condense import condense
 from core.engine.config import CondenseConfig
 from core.engine.evaluate import Progress, train_and_score
 from core.engine.images import LabelledImages
-from core.engine.state import CondenseState, synthetic_labels
-from worker.device import choose_device, environment
+from core.engine.state import CondenseState, decoded, synthetic_labels
+from core.kinds.device import choose_device, environment
 
 CHECKPOINT_SECONDS = 60
 UNFINISHED = 75
 """Exit status when the budget is spent before everything is done: EX_TEMPFAIL, run again to go on."""
 
 Result = TypeVar("Result")
-Say = Callable[[str], None]
+Log = Callable[[str], None]
 
 
 class BudgetSpent(Exception):
     """Everything done so far is on disk."""
 
 
-def run(options: argparse.Namespace, say: Say) -> int:
+def run(options: argparse.Namespace, log: Log) -> int:
     """Work until all is done (0) or the budget is spent (UNFINISHED)."""
     with Ledger(options.state) as ledger:
         real = load(options.dataset, options.data, options.state)
-        work = _Work(options, ledger, real, say)
+        work = _Work(options, ledger, real, log)
         try:
             for unit in units(options, real):
                 work.do(unit)
         except BudgetSpent:
-            say("the budget is spent; the same command goes on from here")
+            log("the budget is spent; the same command goes on from here")
             return UNFINISHED
     return 0
 
 
 class _Work:
-    def __init__(self, options: argparse.Namespace, ledger: Ledger, real: RealSet, say: Say) -> None:
+    def __init__(self, options: argparse.Namespace, ledger: Ledger, real: RealSet, log: Log) -> None:
         self._options = options
         self._ledger = ledger
         self._real = real
-        self._say = say
+        self._log = log
         self._device = choose_device(options.device)
         # A condensed set of real size takes hours on one machine and seconds on another.
         self._environment = environment(self._device) | {"cpu": cpu_name()}
@@ -91,7 +91,7 @@ class _Work:
         )
         self._done += 1
         at = f" at iteration {unit.about['at']}" if "at" in unit.about else ""
-        self._say(
+        self._log(
             f"{_name(unit.about)}{at}: network {unit.repeat + 1} ({unit.training.network.name}): "
             f"{score.accuracy:.2%} in {score.seconds:.0f} s"
         )
@@ -137,7 +137,7 @@ class _Work:
     def _keep_selection(self, about: dict[str, Any], indices_N: Tensor, seconds: float) -> None:
         facts = {"seconds": seconds, "environment": self._environment}
         self._ledger.add_set(about, {"indices": indices_N}, facts)
-        self._say(f"{_name(about)}: selected")
+        self._log(f"{_name(about)}: selected")
 
     def _condense(self, method: str, config: CondenseConfig) -> None:
         """Run to the end, keeping the set and the snapshots that were asked for.
@@ -165,19 +165,18 @@ class _Work:
             if at not in missing and not due:
                 continue
             # Reading waits for the device, so all work up to here is in the time, and no writing is.
-            images_NCHW, velocity_NCHW = step.state.images_NCHW.cpu(), step.state.velocity_NCHW.cpu()
+            kept = replace(step.state, tensors={name: one.cpu() for name, one in step.state.tensors.items()})
             loss = float(step.loss)
             seconds += time.perf_counter() - began
             if at in missing:
-                labels_N = synthetic_labels(self._real.train, config.ipc)
+                labels_N = synthetic_labels(self._real.train, config.images_per_class)
                 facts: Record = {"seconds": seconds, "loss": loss, "environment": self._environment}
-                self._ledger.add_set(about[at], {"images": images_NCHW, "labels": labels_N}, facts)
-            self._say(
+                self._ledger.add_set(about[at], {"images": decoded(kept, config), "labels": labels_N}, facts)
+            self._log(
                 f"{_name(about[config.iterations])}: iteration {at} of {config.iterations}, loss {loss:.2f}, "
                 f"{seconds:.0f} s"
             )
             if at < config.iterations:
-                kept = replace(step.state, images_NCHW=images_NCHW, velocity_NCHW=velocity_NCHW)
                 _save_checkpoint(path, kept, seconds)
                 saved_at = time.monotonic()
                 self._stop_if_spent()
@@ -201,8 +200,8 @@ def _name(about: dict[str, Any]) -> str:
 
 def _save_checkpoint(path: Path, state: CondenseState, seconds: float) -> None:
     content = {
-        "images": state.images_NCHW, "velocity": state.velocity_NCHW, "iteration": state.iteration,
-        "micro_batch": state.micro_batch, "seconds": seconds,
+        "tensors": dict(state.tensors), "iteration": state.iteration, "micro_batch": state.micro_batch,
+        "seconds": seconds,
     }  # fmt: skip
     part = path.with_suffix(".part")
     torch.save(content, part)
@@ -214,9 +213,6 @@ def _load_checkpoint(path: Path, device: torch.device) -> tuple[CondenseState | 
         return None, 0.0
     content = torch.load(path, weights_only=True, map_location=device)
     state = CondenseState(
-        images_NCHW=content["images"],
-        velocity_NCHW=content["velocity"],
-        iteration=content["iteration"],
-        micro_batch=content.get("micro_batch"),
+        tensors=content["tensors"], iteration=content["iteration"], micro_batch=content["micro_batch"]
     )
     return state, float(content["seconds"])

@@ -7,9 +7,9 @@ from statistics import median
 from sqlalchemy import text
 
 from bench.api.stage import OWNER, Stage
-from core.db.models import Job
+from core.vocabulary import TRIAL_QUEUE
+from core.work.leases import claim_next
 from tests.support.leased import add_job
-from worker.lease import claim_next
 
 SHORT, LONG = 10, 10_000
 CLAIMS = 100
@@ -46,9 +46,7 @@ def _claim(stage: Stage) -> float:
     """Claim whichever is next; then one more is queued, and that is not counted."""
     began = time.perf_counter()
     with stage.database.writing() as session:
-        taken = claim_next(
-            session, Job, worker="bench", seconds=60, phases=("condense", "evaluate"), running_limit=LONG
-        )
+        taken = claim_next(session, TRIAL_QUEUE, worker="bench", seconds=60, running_limit=LONG)
     seconds = time.perf_counter() - began
     if taken is None:
         raise RuntimeError("bench: no job could be claimed")

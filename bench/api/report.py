@@ -49,7 +49,7 @@ def _spread(ratios: list[float]) -> str:
 
 def ratios(found: Findings) -> list[tuple[str, str, str, bool]]:
     """What, goal, measured, met."""
-    asked, flow, overload, together = found.requests, found.streams, found.overload, found.mixed
+    asked, flow, overload, mixed = found.requests, found.streams, found.overload, found.mixed
     pairs = [ours.rate / bare.rate for ours, bare in asked.pairs]
     slowest = max(one.longest for one in found.rejections)
     rows = [
@@ -126,14 +126,14 @@ def ratios(found: Findings) -> list[tuple[str, str, str, bool]]:
         (
             "everything at once: failed requests; streams lost, broken off",
             "0",
-            f"{together.load.errors} of {together.load.requests:,}; {together.lost}, {together.broken}",
-            not (together.load.errors or together.lost or together.broken),
+            f"{mixed.load.errors} of {mixed.load.requests:,}; {mixed.lost}, {mixed.broken}",
+            not (mixed.load.errors or mixed.lost or mixed.broken),
         ),
         (
             "memory of the API meanwhile",
             "≤ 1 MiB/min",
-            f"{together.growth / MIB:+.1f} MiB/min",
-            together.growth <= MIB,
+            f"{mixed.growth / MIB:+.1f} MiB/min",
+            mixed.growth <= MIB,
         ),
     ]  # fmt: skip
     for kind, goals in waiting.GOALS.items():

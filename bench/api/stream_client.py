@@ -12,7 +12,7 @@ import sys
 import time
 from functools import partial
 
-#: More of them would be told to come again: they wait in line for the database.
+#: More of them would be asked to come again: they queue for the database.
 AT_ONCE = 1000
 
 _ID = re.compile(rb'"sent":\s*([0-9.]+).*?\nid: (\d+)', re.DOTALL)

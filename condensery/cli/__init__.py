@@ -5,13 +5,14 @@ from typing import Annotated
 
 import typer
 
-from condensery.cli import datasets, jobs, keys
+from condensery.cli import datasets, jobs, keys, sets
 from condensery.cli.compare import compare
+from condensery.cli.evaluate import evaluate
 from condensery.cli.group import Group
 from condensery.cli.output import put
 from condensery.cli.submit import follow, submit
 from condensery.cli.transfer import download
-from condensery.up import serve
+from condensery.up import offered, serve
 
 app = typer.Typer(
     cls=Group,
@@ -23,7 +24,7 @@ app = typer.Typer(
 )
 
 
-def _say_version(asked: bool) -> None:
+def _print_version(asked: bool) -> None:
     if asked:
         put(f"condensery {version('condensery')}")
         raise typer.Exit
@@ -34,14 +35,13 @@ def main(
     context: typer.Context,
     server: Annotated[str | None, typer.Option(help="Address, such as http://127.0.0.1:8000.")] = None,
     _version: Annotated[
-        bool, typer.Option("--version", is_eager=True, callback=_say_version, help="Say it, and end.")
+        bool, typer.Option("--version", is_eager=True, callback=_print_version, help="Print it, and end.")
     ] = False,
 ) -> None:
     """Dataset condensation as a service."""
     context.obj = server
 
 
-@app.command()
 def up(
     host: Annotated[str | None, typer.Option(help="Address to bind. Default: the setting's.")] = None,
     port: Annotated[int | None, typer.Option(min=1, max=65535, help="Default: the setting's.")] = None,
@@ -51,7 +51,10 @@ def up(
     raise typer.Exit(serve(host, port))
 
 
+if offered():
+    app.command()(up)
 app.command()(submit)
+app.command()(evaluate)
 app.command()(follow)
 app.command("jobs")(jobs.list_jobs)
 app.command()(jobs.show)
@@ -62,6 +65,7 @@ app.command()(jobs.resume)
 app.command()(download)
 app.command()(compare)
 app.add_typer(datasets.app, name="datasets")
+app.add_typer(sets.app, name="sets")
 app.add_typer(keys.app, name="keys")
 app.command()(keys.usage)
 app.command()(keys.config)

@@ -4,10 +4,10 @@ from typing import Annotated, Any
 
 import typer
 
+from condensery import Job
 from condensery.cli.connection import client_of
 from condensery.cli.output import AsJson, accuracy, put_json, put_table
 from condensery.cli.settings import flat
-from condensery.client.resources import Job
 
 
 def compare(

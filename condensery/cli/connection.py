@@ -10,8 +10,8 @@ from pathlib import Path
 import typer
 from platformdirs import user_config_path
 
+from condensery import Client
 from condensery.cli.group import Failed
-from condensery.client.client import Client
 
 DEFAULT_SERVER = "http://127.0.0.1:8000"
 _KNOWN = ("server", "api_key")

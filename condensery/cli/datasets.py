@@ -6,12 +6,22 @@ from typing import Annotated, Any
 
 import typer
 
+from condensery import Dataset
 from condensery.cli.connection import client_of, patient_client_of
 from condensery.cli.group import Failed, Interrupted
-from condensery.cli.output import AsJson, command, counted, put, put_facts, put_json, put_table, say
+from condensery.cli.output import (
+    AsJson,
+    command,
+    counted,
+    put,
+    put_deleted,
+    put_facts,
+    put_json,
+    put_table,
+    report,
+)
 from condensery.cli.transfer import send
 from condensery.cli.watch import watch_dataset
-from condensery.client.resources import Dataset
 
 app = typer.Typer(no_args_is_help=True, help="Labelled image sets.")
 
@@ -40,13 +50,13 @@ def add(
             send(client, source), name=name or source.resolve().name, license=license, image_size=image_size,
             channels=channels,
         )  # fmt: skip
-        say(f"{dataset.id}: made of {source}")
+        report(f"{dataset.id}: made of {source}")
         if wait:
             try:
                 dataset = watch_dataset(dataset)
             except KeyboardInterrupt as stop:
-                look = command("datasets", "show", dataset.id)
-                raise Interrupted(f"interrupted: the server goes on reading. To look:\n  {look}") from stop
+                check = command("datasets", "show", dataset.id)
+                raise Interrupted(f"interrupted: the server goes on reading. To check:\n  {check}") from stop
     put_json(dict(dataset.raw)) if as_json else put(dataset.id)
 
 
@@ -70,12 +80,12 @@ def list_datasets(
             right=("images", "classes", "px"),
         )
     if len(found) > limit:
-        say(f"there are more: --limit {10 * limit}")
+        report(f"there are more: --limit {10 * limit}")
 
 
 @app.command("show")
 def show(context: typer.Context, dataset_id: str, as_json: AsJson = False) -> None:
-    """Look at a data set: what was found in it, what is odd about it, what to do with it."""
+    """Show a data set: what was found in it, what is odd about it, what to do with it."""
     with client_of(context) as client:
         put_dataset(client.datasets.get(dataset_id), as_json)
 
@@ -88,24 +98,19 @@ def delete(
 ) -> None:
     """Delete data sets with their files."""
     with client_of(context) as client:
-        for one in dataset_ids:
-            client.datasets.get(one).delete()
-            if not as_json:
-                put(f"{one}  deleted")
-    if as_json:
-        put_json({"deleted": dataset_ids})
+        put_deleted(dataset_ids, lambda one: client.datasets.get(one).delete(), as_json)
 
 
 def put_dataset(dataset: Dataset, as_json: bool) -> None:
     """It, and its report if it is ready."""
-    report = dataset.report() if dataset.state == "ready" else None
+    found = dataset.report() if dataset.state == "ready" else None
     if as_json:
-        put_json({**dataset.raw, "report": report})
+        put_json({**dataset.raw, "report": found})
         return
-    put_facts(_facts(dataset, report))
+    put_facts(_facts(dataset, found))
 
 
-def _facts(dataset: Dataset, report: dict[str, Any] | None) -> list[tuple[str, Any]]:
+def _facts(dataset: Dataset, found: dict[str, Any] | None) -> list[tuple[str, Any]]:
     facts: list[tuple[str, Any]] = [
         ("data set", dataset.id),
         ("name", dataset.name),
@@ -115,16 +120,16 @@ def _facts(dataset: Dataset, report: dict[str, Any] | None) -> list[tuple[str, A
     ]
     if dataset.problem is not None:
         facts.append(("problem", str(dataset.problem)))
-    if report is None:
+    if found is None:
         return facts
-    suggested = report["suggestions"].get("ipc", [])
+    suggested = found["suggestions"].get("ipc", [])
     return [
         *facts,
-        ("format", report["source_format"]),
-        ("images", ", ".join(f"{one['count']} {name}" for name, one in report["splits"].items())),
-        ("classes", len(report["classes"])),
-        ("image", f"{report['image_size']} px, {counted(report['channels'], 'channel')}"),
-        *(("warning", f"{one['code']}: {one['detail']}") for one in report["warnings"]),
+        ("format", found["source_format"]),
+        ("images", ", ".join(f"{one['count']} {name}" for name, one in found["splits"].items())),
+        ("classes", len(found["classes"])),
+        ("image", f"{found['image_size']} px, {counted(found['channels'], 'channel')}"),
+        *(("warning", f"{one['code']}: {one['detail']}") for one in found["warnings"]),
         ("sensible ipc", ", ".join(map(str, suggested)) or None),
     ]
 

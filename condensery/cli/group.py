@@ -1,4 +1,4 @@
-"""How commands end that do not end well: one line that says what, and what to do. No traceback for a user's
+"""How commands end that do not end well: a line with what happened, and what to do. No traceback for a user's
 mistake or a server that is away."""
 
 import os
@@ -10,8 +10,9 @@ from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
 from condensery.cli.outcome import document, wants_json
-from condensery.cli.output import put_json, put_json_line, say, sentence_of
+from condensery.cli.output import put_json, put_json_line, report, sentence_of
 from condensery.client.errors import ApiError, CondenseryError, ConnectionFailed, UnexpectedAnswer
+from condensery.up import offered
 
 INTERRUPTED = 130
 #: The command whose JSON is an object a line.
@@ -19,11 +20,11 @@ _LINES = "events"
 
 
 class Interrupted(Exception):
-    """Ctrl-C, in the middle of what can be gone on with; the text says how."""
+    """Ctrl-C, in the middle of what can be gone on with; the text has how."""
 
 
 class Failed(Exception):
-    """A command that did not do what it was asked for; the text says why."""
+    """A command that did not do what it was asked for; the text has why."""
 
 
 class Group(TyperGroup):
@@ -38,7 +39,7 @@ class Group(TyperGroup):
             return super().invoke(ctx)
         except (Interrupted, KeyboardInterrupt) as stop:
             interrupted = Interrupted(str(stop) or "interrupted")
-            say(f"\n{interrupted}")
+            report(f"\n{interrupted}")
             if ctx.invoked_subcommand != _LINES:  # there it is how one ends
                 _put(ctx, interrupted)
             raise typer.Exit(INTERRUPTED) from stop
@@ -47,10 +48,10 @@ class Group(TyperGroup):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise typer.Exit(1) from error
         except (CondenseryError, Failed, OSError) as error:
-            say(f"condensery: {_sentence(error)}")
+            report(f"condensery: {_sentence(error)}")
             _put(ctx, error)
             raise typer.Exit(1) from error
-        except TyperException as error:  # a command or an option that there is not, which typer tells
+        except TyperException as error:  # a command or an option that there is not, which typer reports
             _put(ctx, error)
             raise
 
@@ -63,7 +64,8 @@ def _put(ctx: Any, error: Exception) -> None:
 def _sentence(error: Exception) -> str:
     match error:
         case ConnectionFailed():
-            return f"{error}\nIs it running (`condensery up`)? Another server: CONDENSERY_SERVER, or --server"
+            start = " (`condensery up`)" if offered() else ""
+            return f"{error}\nIs it running{start}? Another server: CONDENSERY_SERVER, or --server"
         case ApiError(status=401):
             where = "CONDENSERY_API_KEY, or `api_key` in the file that `condensery config` names"
             return f"{error.detail}\nThe key goes into {where}"

@@ -1,10 +1,11 @@
-"""Jobs: list them, look at one, ask something of it."""
+"""Jobs: list them, show one, ask something of it."""
 
 from itertools import islice, starmap
 from typing import Annotated, Any
 
 import typer
 
+from condensery import Client, Job
 from condensery.cli.connection import client_of, patient_client_of
 from condensery.cli.datasets import put_dataset
 from condensery.cli.group import Failed, Interrupted
@@ -17,13 +18,12 @@ from condensery.cli.output import (
     put_json,
     put_json_line,
     put_table,
+    report,
     same_command,
-    say,
 )  # fmt: skip
+from condensery.cli.sets import put_set
 from condensery.cli.settings import flat, written
 from condensery.cli.submit import put_results
-from condensery.client.client import Client
-from condensery.client.resources import Job
 
 JobIds = Annotated[list[str], typer.Argument(metavar="JOB…")]
 Limit = Annotated[int, typer.Option(min=1, help="Rows to show, the newest ones.")]
@@ -44,23 +44,26 @@ def list_jobs(
         put_json([dict(one.raw) for one in shown])
     else:
         put_table(
-            ("job", "name", "state", "recipe", "ipc", "iteration", "made"),
+            ("job", "name", "kind", "state", "recipe", "ipc", "done", "made"),
             map(_row, shown),
-            right=("ipc", "iteration"),
+            right=("ipc", "done"),
         )
     if len(found) > limit:
-        say(f"there are more: --limit {10 * limit}")
+        report(f"there are more: --limit {10 * limit}")
 
 
 def show(
     context: typer.Context,
-    resource: Annotated[str, typer.Argument(metavar="JOB|DATASET", help="job_… or ds_…")],
+    resource: Annotated[str, typer.Argument(metavar="JOB|DATASET|SET", help="job_…, ds_… or cs_…")],
     as_json: AsJson = False,
 ) -> None:
-    """Look at a job or a data set."""
+    """Show a job, a data set or a condensed set."""
     with client_of(context) as client:
         if resource.startswith("ds_"):
             put_dataset(client.datasets.get(resource), as_json)
+            return
+        if resource.startswith("cs_"):
+            put_set(client.condensed_sets.get(resource), as_json)
             return
         job = client.jobs.get(resource)
     if as_json:
@@ -79,12 +82,12 @@ def show(
 
 def events(
     context: typer.Context,
-    resource: Annotated[str, typer.Argument(metavar="JOB|DATASET", help="job_… or ds_…")],
+    resource: Annotated[str, typer.Argument(metavar="JOB|DATASET|SET", help="job_…, ds_… or cs_…")],
     follow: Annotated[bool, typer.Option(help="Wait for more, until its end.")] = False,
     after: Annotated[int, typer.Option(min=0, help="Only those behind this number.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="A JSON object a line.")] = False,
 ) -> None:
-    """The history of a job or a data set."""
+    """The history of a job, a data set or a condensed set."""
     seen = after
     try:
         with patient_client_of(context) as client:
@@ -129,13 +132,17 @@ def _ask(context: typer.Context, job_ids: list[str], what: str, as_json: bool) -
 
 
 def _history(client: Client, resource: str, follow: bool, after: int) -> Any:
-    if not resource.startswith(("job_", "ds_")):
-        raise Failed(f"{resource!r} is neither a job's id (job_…) nor a data set's (ds_…)")
-    subject = client.datasets.get(resource) if resource.startswith("ds_") else client.jobs.get(resource)
+    prefix = resource.partition("_")[0]
+    collections: dict[str, Any] = {"job": client.jobs, "ds": client.datasets, "cs": client.condensed_sets}
+    if prefix not in collections or prefix == resource:
+        raise Failed(
+            f"{resource!r} is neither a job's id (job_…) nor a data set's (ds_…) nor a condensed set's (cs_…)"
+        )
+    subject = collections[prefix].get(resource)
     if follow:
         yield from (dict(one.raw) for one in subject.events(after))
         return
-    path = f"/v1/{'datasets' if resource.startswith('ds_') else 'jobs'}/{resource}/events"
+    path = f"{subject.collection}/{resource}/events"
     while True:
         page = client.get(path, after=after, limit=200)
         yield from page["data"]
@@ -147,22 +154,26 @@ def _history(client: Client, resource: str, follow: bool, after: int) -> Any:
 def _row(job: Job) -> tuple[Any, ...]:
     spec = job.spec
     return (
-        job.id, job.name, job.state, spec.get("recipe"), spec.get("ipc"), _iteration(job), job.created_at
+        job.id, job.name, job.kind, job.state, spec.get("recipe"), spec.get("ipc"), _done(job), job.created_at
     )  # fmt: skip
 
 
-def _iteration(job: Job) -> str:
-    return f"{job.iteration}/{job.spec.get('iterations')}"
+def _done(job: Job) -> str | None:
+    """Of the whole job, whatever its kind."""
+    now = job.progress
+    return None if now is None or "total" not in now else f"{now['done'] / now['total']:.0%}"
 
 
 def _facts(job: Job) -> list[tuple[str, Any]]:
     return [
         ("job", job.id),
         ("name", job.name),
+        ("kind", job.kind),
         ("data set", job.dataset_id),
+        ("condensed set", job.made_set_id or job.condensed_set_id),
         ("state", job.state),
         ("phase", job.phase),
-        ("iteration", _iteration(job)),
+        ("done", _done(job)),
         ("made", job.created_at),
         ("started", job.started_at),
         ("finished", job.finished_at),

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from condensery.cli.connection import chosen, client_of, config_file
-from condensery.cli.output import AsJson, put, put_facts, put_json, put_table, say, size
+from condensery.cli.output import AsJson, put, put_facts, put_json, put_table, report, size
 
 app = typer.Typer(no_args_is_help=True, help="API keys; needs one with the scope admin, once there is any.")
 
@@ -29,7 +29,7 @@ def create(
     if as_json:
         put_json(dict(key.raw))
         return
-    say(f"{key.id}: of {key.owner}, with {', '.join(key.scopes)}. From now on every request needs a key")
+    report(f"{key.id}: of {key.owner}, with {', '.join(key.scopes)}. From now on every request needs a key")
     put(key.token or "")
 
 

@@ -6,7 +6,7 @@ from typing import Any
 from typer.exceptions import TyperException
 
 from condensery.cli.output import sentence_of
-from condensery.client.errors import ApiError, DatasetInvalid, JobFailed
+from condensery.client.errors import ApiError, CondensedSetInvalid, DatasetInvalid, JobFailed
 
 #: Of errors whose names are no words for what happened.
 _CODES = ((TyperException, "usage"), (OSError, "os_error"))
@@ -19,8 +19,8 @@ def wants_json(words: list[str]) -> bool:
 
 
 def document(error: Exception) -> dict[str, Any]:
-    """The server's problem, the job or the data set that is the reason, or else `title`, `detail` and a
-    stable `code`."""
+    """The server's problem, the job, the data set or the condensed set that is the reason, or else `title`,
+    `detail` and a stable `code`."""
     match error:
         case ApiError():
             return error.problem
@@ -28,9 +28,11 @@ def document(error: Exception) -> dict[str, Any]:
             return {"job": dict(error.job.raw), "files": []}
         case DatasetInvalid():
             return dict(error.dataset.raw)
+        case CondensedSetInvalid():
+            return dict(error.condensed_set.raw)
     code = next((code for kind, code in _CODES if isinstance(error, kind)), None) or _snake(type(error))
-    said = error.format_message() if isinstance(error, TyperException) else sentence_of(error)
-    return {"title": code.replace("_", " ").capitalize(), "detail": said, "code": code}
+    detail = error.format_message() if isinstance(error, TyperException) else sentence_of(error)
+    return {"title": code.replace("_", " ").capitalize(), "detail": detail, "code": code}
 
 
 def _snake(kind: type) -> str:

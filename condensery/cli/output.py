@@ -4,7 +4,7 @@ import json
 import shlex
 import shutil
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any
@@ -26,12 +26,12 @@ from rich.text import Text
 
 AsJson = Annotated[bool, typer.Option("--json", help="JSON on standard output.")]
 
-#: Of tables that nobody looks at in a terminal: a line is never folded or cut.
+#: Of tables that are not shown in a terminal: a line is never folded or cut.
 _WIDTH_OF_FILES = 1000
 
 
-def say(text: str) -> None:
-    """To standard error."""
+def report(text: str) -> None:
+    """A line to standard error."""
     print(text, file=sys.stderr, flush=True)
 
 
@@ -47,6 +47,18 @@ def put_json(value: Any) -> None:
 
 def put_json_line(value: Any) -> None:
     put(json.dumps(value, ensure_ascii=False))
+
+
+def put_deleted(ids: Iterable[str], delete: Callable[[str], object], as_json: bool) -> None:
+    """Delete one after another, and say so of each: if one fails, those before it are known to be gone."""
+    gone = []
+    for one in ids:
+        delete(one)
+        gone.append(one)
+        if not as_json:
+            put(f"{one}  deleted")
+    if as_json:
+        put_json({"deleted": gone})
 
 
 def put_table(columns: Iterable[str], rows: Iterable[Iterable[Any]], right: Iterable[str] = ()) -> None:
@@ -125,7 +137,7 @@ def counted(count: int, one: str, more: str | None = None) -> str:
 
 
 class TimeLeftColumn(TimeRemainingColumn):
-    """What the task's field `left` says, in seconds; without it, judged by the pace so far."""
+    """The task's field `left`, in seconds; without it, an estimate from the steps so far."""
 
     def render(self, task: Task) -> Text:
         left = task.fields.get("left")
@@ -135,7 +147,7 @@ class TimeLeftColumn(TimeRemainingColumn):
 
 
 def bars(*columns: ProgressColumn) -> Progress:
-    """Progress on standard error, if somebody looks at it."""
+    """Progress on standard error, if that is a terminal."""
     console = Console(stderr=True)
     return Progress(
         TextColumn("{task.description}", markup=False),
@@ -163,7 +175,7 @@ def same_command() -> str:
 
 def command_on(context: typer.Context, instead: str) -> str:
     """The command that is running, with another `source`. Which of the words is that, and not an option's
-    value, is for the parser to say."""
+    value, only the parser knows."""
     name, *words = _typed()
     for at, word in enumerate(words):
         tried = [*words[:at], instead, *words[at + 1 :]]

@@ -6,7 +6,7 @@ from typing import Any
 from condensery.cli.group import Failed
 
 
-def nested(settings: list[str]) -> dict[str, Any]:
+def nested(settings: list[str], *, option: str = "--set") -> dict[str, Any]:
     """`a.b=1` as {"a": {"b": 1}}; a value that is not JSON is text. Raises Failed."""
     found: dict[str, Any] = {}
     for one in settings:
@@ -16,9 +16,10 @@ def nested(settings: list[str]) -> dict[str, Any]:
         for part in outer:
             inner = inner.setdefault(part, {})
             if not isinstance(inner, dict):
-                raise Failed(f"--set {one}: {part} has a value already")
+                raise Failed(f"{option} {one}: {part} has a value already")
         if not equals or not all((*outer, last)):
-            raise Failed(f"--set {one}: write NAME=VALUE, such as network.width=32")
+            example = "network.width=32" if option == "--set" else "space=unit"
+            raise Failed(f"{option} {one}: write NAME=VALUE, such as {example}")
         try:
             inner[last] = json.loads(text)
         except ValueError:

@@ -2,13 +2,14 @@
 
 import re
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
 
+from condensery import Client, Dataset, Job
 from condensery.cli.connection import patient_client_of
 from condensery.cli.group import Failed, Interrupted
-from condensery.cli.output import AsJson, accuracy, command, command_on, put, put_json, put_table, say
+from condensery.cli.output import AsJson, accuracy, command, command_on, put, put_json, put_table, report
 from condensery.cli.settings import nested
 from condensery.cli.transfer import (
     DEFAULT_FORMATS,
@@ -20,13 +21,7 @@ from condensery.cli.transfer import (
     send,
 )
 from condensery.cli.watch import watch_dataset, watch_job
-from condensery.client.client import Client
 from condensery.client.errors import ApiError, JobFailed
-from condensery.client.resources import Dataset, Job
-
-#: A mistyped one must not be found out only when the data set is uploaded and read.
-Recipe = Literal["dm", "fast"]
-Priority = Literal["low", "normal", "high"]
 
 
 def submit(
@@ -34,15 +29,18 @@ def submit(
     source: Annotated[
         str, typer.Argument(metavar="FILE|FOLDER|DATASET", help="A file or folder to upload, or ds_…")
     ],
-    ipc: Annotated[int, typer.Option(min=1, help="Synthetic images per class.")],
-    recipe: Annotated[Recipe | None, typer.Option(help="dm is the paper's, and the default.")] = None,
+    kind: Annotated[str | None, typer.Option(help="Of work. Default: condense.")] = None,
+    ipc: Annotated[
+        int | None, typer.Option(min=1, help="Synthetic images per class; a condensation needs it.")
+    ] = None,
+    recipe: Annotated[str | None, typer.Option(help="dm is the paper's, and the default.")] = None,
     iterations: Annotated[int | None, typer.Option(min=1, help="Instead of the recipe's.")] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="The one seed of every random choice.")] = None,
     name: Annotated[str | None, typer.Option(help="Of the job.")] = None,
     image_size: Annotated[
         int | None, typer.Option(help="Edge of the square images, in px, that an upload is read as.")
     ] = None,
-    priority: Annotated[Priority | None, typer.Option(help="Default: normal.")] = None,
+    priority: Annotated[str | None, typer.Option(help="Default: normal.")] = None,
     settings: Annotated[
         list[str] | None,
         typer.Option(
@@ -59,16 +57,21 @@ def submit(
     output: Output = None,
     as_json: AsJson = False,
 ) -> None:
-    """Condense a data set: upload and read it if it is a file or folder, follow the job, download the result.
+    """Condense a data set: check the settings, upload and read it if it is a file or folder, follow the job,
+    download the result.
 
     The exit status is 0 if the job has succeeded. Ctrl-C stops this command, not the job.
     """
     body: dict[str, Any] = nested(settings or [])
-    if taken := {"ipc", "dataset", "dataset_id"} & body.keys():
+    if taken := {"kind", "ipc", "dataset", "dataset_id"} & body.keys():
         raise Failed(f"--set {min(taken)}: that is not set so")
-    given = {"recipe": recipe, "iterations": iterations, "seed": seed, "name": name, "priority": priority}
+    given = {
+        "kind": kind, "ipc": ipc, "recipe": recipe, "iterations": iterations, "seed": seed, "name": name,
+        "priority": priority,
+    }  # fmt: skip
     body |= {field: value for field, value in given.items() if value is not None}
     with patient_client_of(context) as client:
+        client.jobs.validate(**body)  # what is wrong whatever the data must not take an upload to find out
         dataset = _dataset(client, source, image_size)
         try:
             dataset = watch_dataset(dataset)
@@ -78,16 +81,16 @@ def submit(
         if image_size not in (None, dataset.image_size):
             raise Failed(f"{dataset.id} has images of {dataset.image_size} px: for others upload it anew")
         try:
-            job = client.jobs.submit(dataset, ipc=ipc, **body)
+            job = client.jobs.submit(dataset, **body)
         except ApiError:
             if dataset.id != source:
-                say(f"{source} need not be sent again: {dataset.id} is ready. With other settings:")
-                say(f"  {command_on(context, dataset.id)}")
+                report(f"{source} need not be sent again: {dataset.id} is ready. With other settings:")
+                report(f"  {command_on(context, dataset.id)}")
             raise
         if not wait:
             put_json(job.raw) if as_json else put(job.id)
             return
-        _finish(job, formats, output, as_json)
+        finish(job, formats, output, as_json)
 
 
 def follow(
@@ -99,21 +102,21 @@ def follow(
 ) -> None:
     """Follow a job to its end and download its result, as `submit` does. The exit status is the job's."""
     with patient_client_of(context) as client:
-        _finish(client.jobs.get(job_id), formats, output, as_json)
+        finish(client.jobs.get(job_id), formats, output, as_json)
 
 
 def _dataset(client: Client, source: str, image_size: int | None) -> Dataset:
     path = Path(source)
     if path.exists():
         made = client.datasets.add(send(client, path), name=path.resolve().name, image_size=image_size)
-        say(f"{made.id}: made of {source}")
+        report(f"{made.id}: made of {source}")
         return made
     if re.fullmatch(r"ds_\w+", source):
         return client.datasets.get(source)
     raise Failed(f"there is no file or folder {source!r}, and it is no data set's id (ds_…)")
 
 
-def _finish(job: Job, formats: list[str], output: Path | None, as_json: bool) -> None:
+def finish(job: Job, formats: list[str], output: Path | None, as_json: bool) -> None:
     try:
         ended = watch_job(job)
     except KeyboardInterrupt as stop:

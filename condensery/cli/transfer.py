@@ -6,13 +6,12 @@ from typing import Annotated, Any
 import typer
 from rich.progress import DownloadColumn, TransferSpeedColumn
 
+from condensery import Artifact, Client, CondensedSet, Job
 from condensery.cli.connection import patient_client_of
 from condensery.cli.group import Interrupted
 from condensery.cli.output import AsJson, bars, command, counted, put, put_json, same_command, size
-from condensery.client.client import Client
 from condensery.client.errors import NotOffered
 from condensery.client.fields import Upload
-from condensery.client.resources import Artifact, Job
 
 Output = Annotated[
     Path | None,
@@ -20,24 +19,13 @@ Output = Annotated[
         "--output", "-o", help="Folder, which is made if it is not there. Default: one named for the job."
     ),
 ]
-FORMATS = ("safetensors", "manifest", "npz", "pt", "parquet", "webdataset", "png", "preview", "all")
-
-
-def _known(formats: list[str]) -> list[str]:
-    """As they came. A mistyped one must not be found out only when the job has ended, hours later."""
-    for one in formats:
-        if one not in FORMATS:
-            raise typer.BadParameter(f"{one!r} is none of {', '.join(FORMATS)}")
-    return formats
-
-
 Formats = Annotated[
     list[str],
-    typer.Option(
-        "--format", callback=_known, help=f"{', '.join(FORMATS[:-1])} or {FORMATS[-1]}; repeatable."
-    ),
+    typer.Option("--format", help="One that is offered, such as npz, or `all` of them; repeatable."),
 ]
-DEFAULT_FORMATS = ["safetensors"]
+#: The first that is offered of `USUAL`.
+DEFAULT_FORMATS: list[str] = []
+USUAL = ("safetensors", "results")
 
 
 def send(client: Client, source: Path) -> Upload:
@@ -46,13 +34,13 @@ def send(client: Client, source: Path) -> Upload:
     with bars(DownloadColumn(binary_units=True), TransferSpeedColumn()) as progress:
         task = progress.add_task(f"uploading {source.name}", total=None)
 
-        def tell(sent: int, whole: int) -> None:
+        def report(sent: int, whole: int) -> None:
             nonlocal there
             there = sent
             progress.update(task, completed=sent, total=whole)
 
         try:
-            return client.upload(source, tell)
+            return client.upload(source, report)
         except KeyboardInterrupt as stop:
             progress.stop()
             raise Interrupted(
@@ -60,32 +48,46 @@ def send(client: Client, source: Path) -> Upload:
             ) from stop
 
 
-def fetch(job: Job, formats: list[str], output: Path | None) -> list[dict[str, Any]]:
-    """Download what was chosen of a job's files, with bars; what to print of each.
+def fetch(row: Job | CondensedSet, formats: list[str], output: Path | None) -> list[dict[str, Any]]:
+    """Download what was chosen of the files of a job or a condensed set, with bars; what to print of each.
 
     Raises:
-        NotOffered: the job does not offer one of the formats.
+        NotOffered: one of the formats is not offered.
         Interrupted
     """
-    folder = output or Path(job.id)
-    offered = job.artifacts() if "all" in formats else [job.artifact(one) for one in formats]
+    folder = output or Path(row.id)
+    again = command("download", row.id, *options_of(formats, output))
+    return [_save(one, folder, again) for one in _chosen(row, formats)]
+
+
+def _chosen(row: Job | CondensedSet, formats: list[str]) -> list[Artifact]:
+    if formats and "all" not in formats:
+        return [row.artifact(one) for one in formats]
+    offered = row.artifacts()
     if not offered:
-        raise NotOffered(f"{job.id} has no files: it is {job.state}")
-    return [_save(one, folder, command("download", job.id, *options_of(formats, output))) for one in offered]
+        raise NotOffered(f"{row.id} has no files: it is {row.state}")
+    if formats:
+        return offered
+    by_format = {one.format: one for one in offered}
+    usual = next((by_format[one] for one in USUAL if one in by_format), None)
+    return [usual or row.artifact(USUAL[0])]
 
 
 def download(
     context: typer.Context,
-    source: Annotated[str, typer.Argument(metavar="JOB|ARTIFACT", help="job_… or art_…")],
+    source: Annotated[str, typer.Argument(metavar="JOB|SET|ARTIFACT", help="job_…, cs_… or art_…")],
     formats: Formats = DEFAULT_FORMATS,
     output: Output = None,
     as_json: AsJson = False,
 ) -> None:
-    """Download a job's files; an interrupted download goes on, and the SHA-256 is checked."""
+    """Download files; an interrupted download goes on, and the SHA-256 is checked."""
     with patient_client_of(context) as client:
         if source.startswith("art_"):
             artifact = client.artifacts.get(source)
-            saved = [_save(artifact, output or Path(artifact.job_id), same_command())]
+            named = artifact.job_id or artifact.condensed_set_id or artifact.id
+            saved = [_save(artifact, output or Path(named), same_command())]
+        elif source.startswith("cs_"):
+            saved = fetch(client.condensed_sets.get(source), formats, output)
         else:
             saved = fetch(client.jobs.get(source), formats, output)
     if as_json:
@@ -106,13 +108,13 @@ def _save(artifact: Artifact, folder: Path, again: str) -> dict[str, Any]:
     with bars(DownloadColumn(binary_units=True), TransferSpeedColumn()) as progress:
         task = progress.add_task(f"downloading {artifact.file_name}", total=artifact.size)
 
-        def tell(came: int, _whole: int) -> None:
+        def report(came: int, _whole: int) -> None:
             nonlocal there
             there = came
             progress.update(task, completed=came)
 
         try:
-            path = artifact.download(target, tell)
+            path = artifact.download(target, report)
         except KeyboardInterrupt as stop:
             progress.stop()
             raise Interrupted(
@@ -123,6 +125,5 @@ def _save(artifact: Artifact, folder: Path, again: str) -> dict[str, Any]:
 
 def options_of(formats: list[str], output: Path | None) -> list[str]:
     """How they are typed, where they are not the default."""
-    given = [] if formats == DEFAULT_FORMATS else formats
-    chosen = [word for one in given for word in ("--format", one)]
+    chosen = [word for one in formats for word in ("--format", one)]
     return chosen + ([] if output is None else ["--output", str(output)])

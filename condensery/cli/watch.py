@@ -1,18 +1,17 @@
-"""Data sets and jobs, watched to their end on standard error."""
+"""Data sets, condensed sets and jobs, watched to their end on standard error."""
 
 from collections.abc import Iterator
 from time import monotonic
-from typing import Any
 
 from rich.progress import Progress, TaskID, TextColumn
 
+from condensery import CondensedSet, Dataset, Job
 from condensery.cli.group import Failed
-from condensery.cli.output import bars, counted, duration, say
+from condensery.cli.output import bars, counted, duration, report
 from condensery.cli.silence import explained
 from condensery.client.fields import Event
-from condensery.client.resources import Dataset, Job
 
-#: Events that say nothing to a person.
+#: Events that are not reported to a person.
 _QUIET = ("progress", "checkpoint", "snapshot", "estimate", "phase")
 
 #: Where no bar is seen, as in a log.
@@ -26,7 +25,7 @@ def watch_dataset(dataset: Dataset) -> Dataset:
     with bars(TextColumn("{task.completed:,.0f} images")) as progress:
         task = progress.add_task(f"reading {dataset.name}", total=None)
         next_line = monotonic() + SECONDS_BETWEEN_LINES
-        with explained(dataset, lambda line: say_above(progress, f"{dataset.id}: {line}")) as heard:
+        with explained(dataset, lambda line: report_above(progress, f"{dataset.id}: {line}")) as heard:
             for event in dataset.events():
                 heard()
                 if event.type != "progress":
@@ -35,18 +34,33 @@ def watch_dataset(dataset: Dataset) -> Dataset:
                 progress.update(task, completed=done, total=total)
                 if progress.disable and monotonic() >= next_line:
                     next_line = monotonic() + SECONDS_BETWEEN_LINES
-                    say(f"  reading {dataset.name}: {done}{f'/{total}' if total else ''} images")
+                    report(f"  reading {dataset.name}: {done}{f'/{total}' if total else ''} images")
     ready = dataset.wait()
     if ready.manifest is None:
         raise Failed(f"{ready.id} is ready, but has no manifest")
     train, test = (ready.manifest["splits"][name]["count"] for name in ("train", "test"))
-    say(
+    report(
         f"{ready.id}: ready, {train} training and {counted(test, 'test image')}, "
         f"{counted(len(ready.manifest['classes']), 'class', 'classes')}, {ready.image_size} px"
     )
-    say(f"  {ready.manifest['split_rule']}")
+    report(f"  {ready.manifest['split_rule']}")
     for warning in ready.manifest["report"]["warnings"]:
-        say(f"  {warning['code']}: {warning['detail']}")
+        report(f"  {warning['code']}: {warning['detail']}")
+    return ready
+
+
+def watch_set(row: CondensedSet) -> CondensedSet:
+    """Once it is ready. Raises CondensedSetInvalid."""
+    with bars() as progress:
+        progress.add_task(f"reading {row.name}", total=None)
+        with explained(row, lambda line: report_above(progress, f"{row.id}: {line}")) as heard:
+            for _ in row.events():
+                heard()
+    ready = row.wait()
+    report(
+        f"{ready.id}: ready, {counted(ready.classes or 0, 'class', 'classes')}, "
+        f"{counted(ready.decoded or 0, 'image')} a class, {ready.image_size} px"
+    )
     return ready
 
 
@@ -58,22 +72,22 @@ def watch_job(job: Job) -> Job:
         bar = progress.add_task(job.state, total=None, note="", left=None)
         next_line = monotonic() + SECONDS_BETWEEN_LINES
         who = f"{job.id}:"
-        with explained(job, lambda line: say_above(progress, f"{job.id}: {line}")) as heard:
+        with explained(job, lambda line: report_above(progress, f"{job.id}: {line}")) as heard:
             for event in job.events():
                 heard()
                 _move(event, progress, bar)
                 for line in _lines(event):
-                    say_above(progress, f"{who} {line}")
+                    report_above(progress, f"{who} {line}")
                     who = " "  # the id is half of a terminal's width
                 if progress.disable and event.type == "progress" and monotonic() >= next_line:
                     next_line = monotonic() + SECONDS_BETWEEN_LINES
                     now = progress.tasks[bar]
-                    say(f"  {now.description} {now.fields['note']}{_left(now.fields['left'])}".rstrip())
-        progress.remove_task(bar)  # what it said last is a line above it
+                    report(f"  {now.description} {now.fields['note']}{_left(now.fields['left'])}".rstrip())
+        progress.remove_task(bar)  # its last state is a line above it
     return job.refresh()
 
 
-def say_above(progress: Progress, line: str) -> None:
+def report_above(progress: Progress, line: str) -> None:
     """A line that stays, above the bar."""
     progress.console.print(line, markup=False, highlight=False, soft_wrap=True)
 
@@ -92,41 +106,18 @@ def _lines(event: Event) -> Iterator[str]:
 
 
 def _move(event: Event, progress: Progress, bar: TaskID) -> None:
+    """As the worker reports it: one bar over the whole job, whatever its kind."""
     found = event.data
-    if event.type == "progress" and (now := found.get("evaluating")):
-        stage = f"evaluating iteration {found['iteration']}, {_network(now)}"
-        _advance(progress, bar, stage, {"seconds_left": found.get("seconds_left"), **now})
-    elif event.type == "progress" and found.get("phase") == "condense":
-        done, total = found["iteration"], found["iterations"]
-        _stage(progress, bar, "condensing", total)
-        note = f"{done}/{total}, loss {found['loss']:.4g}"
-        progress.update(bar, completed=done, note=note, left=found.get("seconds_left"))
-    elif event.type == "progress" and found.get("phase") == "evaluate":
-        _advance(progress, bar, f"evaluating {found['method']}, {_network(found)}", found)
+    if event.type == "progress":
+        progress.update(
+            bar, description=found["phase"], completed=found["done"], total=found["total"],
+            note=found["text"], left=found.get("seconds_left"),
+        )  # fmt: skip
     elif event.type == "phase":
-        _stage(progress, bar, found["phase"])
+        progress.update(bar, description=found["phase"], note="")
     elif event.type not in (*_QUIET, "evaluated", "accuracy"):
-        _stage(progress, bar, event.type)
-
-
-def _network(found: dict[str, Any]) -> str:
-    return f"network {found['network']}/{found['networks']}"
-
-
-def _advance(progress: Progress, bar: TaskID, stage: str, at: dict[str, Any]) -> None:
-    _stage(progress, bar, stage, at["epochs"])
-    note, left = f"epoch {at['epoch']}/{at['epochs']}", at.get("seconds_left")
-    progress.update(bar, completed=at["epoch"], note=note, left=left)
-
-
-def _stage(progress: Progress, bar: TaskID, name: str, total: int | None = None) -> None:
-    """A new one begins anew: the time left is judged by its own pace, not by that of the one before."""
-    task = progress.tasks[bar]
-    if task.description != name:
-        task.total = total
-        progress.reset(bar, description=name, note="", left=None)
+        progress.update(bar, description=event.type, note="")
 
 
 def _left(seconds: float | None) -> str:
-    """Of the whole phase, where the server says it."""
     return "" if seconds is None else f", {duration(seconds)} left"

@@ -1,15 +1,21 @@
 """What both clients send."""
 
-from datetime import datetime
 from typing import Any, TypeVar, overload
 
 import httpx2
 
-from condensery.client.effects import CONNECT_SECONDS, READ_SECONDS
 from condensery.client.fields import Resource
 
 V = TypeVar("V")
-TIMEOUT = httpx2.Timeout(READ_SECONDS, connect=CONNECT_SECONDS)
+
+
+def timeout(read_seconds: float = 60.0) -> httpx2.Timeout:
+    """A host that swallows packets is not waited for as one that thinks.
+
+    Args:
+        read_seconds: how long the server may say nothing; the default is longer than its event streams do.
+    """
+    return httpx2.Timeout(60.0, connect=10.0, read=read_seconds)
 
 
 def address(server: str) -> str:
@@ -30,17 +36,11 @@ def headers(api_key: str | None) -> dict[str, str]:
     return {"Authorization": f"Bearer {api_key}"} if api_key else {}
 
 
-def dataset(**settings: Any) -> dict[str, Any]:
-    return _given(settings)
-
-
-def job(dataset: Resource | str, *, ipc: int, **settings: Any) -> dict[str, Any]:
-    return {"dataset_id": id_of(dataset), "ipc": ipc, **_given(settings)}
-
-
-def key(name: str, *, expires_at: datetime | None, **settings: Any) -> dict[str, Any]:
-    at = None if expires_at is None else expires_at.isoformat()
-    return _given({"name": name, "expires_at": at, **settings})
+def job(
+    dataset: Resource | str | None, condensed_set: Resource | str | None, **settings: Any
+) -> dict[str, Any]:
+    inputs = {"dataset_id": id_of(dataset), "condensed_set_id": id_of(condensed_set)}
+    return given({**inputs, **settings})
 
 
 @overload
@@ -51,6 +51,6 @@ def id_of(resource: Resource | str | None) -> str | None:
     return resource.id if isinstance(resource, Resource) else resource
 
 
-def _given(settings: dict[str, V | None]) -> dict[str, V]:
+def given(settings: dict[str, V | None]) -> dict[str, V]:
     """The server has defaults for the rest."""
     return {name: value for name, value in settings.items() if value is not None}

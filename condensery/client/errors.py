@@ -4,11 +4,17 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from condensery.client.fields import DatasetFields, JobFields
+    from condensery.client.fields import CondensedSetFields, DatasetFields, JobFields
 
 
 class CondenseryError(Exception):
-    """Whatever goes wrong between this client and a server."""
+    """Whatever goes wrong between this client and a server.
+
+    `retry_after` is the seconds after which the same request may have another outcome, None if waiting alone
+    changes nothing. The client has tried again as often as it was allowed to before this is raised.
+    """
+
+    retry_after: float | None = None
 
 
 class ApiError(CondenseryError):
@@ -30,7 +36,12 @@ class ApiError(CondenseryError):
 
 
 class ConnectionFailed(CondenseryError):
-    """The server cannot be reached, or the connection broke more often in a row than is borne."""
+    """The server cannot be reached, or the connection broke more often in a row than is borne.
+
+    `may_have_arrived`: the request, though its answer did not come.
+    """
+
+    may_have_arrived = False
 
     def __init__(self, address: str, reason: str) -> None:
         super().__init__(f"cannot reach {address}: {reason}")
@@ -61,7 +72,7 @@ class NothingToSend(CondenseryError):
 
 
 class NotOffered(CondenseryError):
-    """A job has no file of the format."""
+    """A job or a condensed set has no file of the format."""
 
 
 class DatasetInvalid(CondenseryError):
@@ -70,6 +81,16 @@ class DatasetInvalid(CondenseryError):
     def __init__(self, dataset: "DatasetFields") -> None:
         super().__init__(f"{dataset.id} is {dataset.state}: {dataset.problem}")
         self.dataset = dataset
+
+
+class CondensedSetInvalid(CondenseryError):
+    """A condensed set cannot be used, or something has to be stated of it. `condensed_set` is it,
+    `condensed_set.problem` says why; of the code `condensed_set_unclear`, `problem.raw["findings"]` says what
+    is asked."""
+
+    def __init__(self, condensed_set: "CondensedSetFields") -> None:
+        super().__init__(f"{condensed_set.id} is {condensed_set.state}: {condensed_set.problem}")
+        self.condensed_set = condensed_set
 
 
 class JobFailed(CondenseryError):

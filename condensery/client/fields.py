@@ -1,16 +1,13 @@
-"""What the server answers with, as frozen dataclasses. Fields that a newer server adds are in `raw`."""
+"""What the server answers with, as frozen dataclasses. Fields that a newer server adds are in `raw`.
 
-import dataclasses
-from collections.abc import Hashable, Mapping
+tests/contract/test_client_models.py holds each against the component of openapi.json that has its name, `Out`
+behind it: one for one, in name, type and whether it may be null.
+"""
+
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import cache
-from types import NoneType, UnionType
-from typing import Any, TypeVar, cast, get_args, get_origin, get_type_hints
-
-from condensery.client.errors import UnexpectedAnswer
-
-T = TypeVar("T")
+from typing import Any
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,12 +36,13 @@ class Reason(Answer):
 
 @dataclass(frozen=True, kw_only=True)
 class Upload(Resource):
-    """`size` and `offset` in bytes; `sha256` once it is complete."""
+    """`size` and `offset` in bytes; `sha256` once it is complete; else it goes at `expires_at`."""
 
     file_name: str | None
     size: int
     state: str
     offset: int
+    expires_at: datetime | None
     sha256: str | None
 
 
@@ -55,6 +53,7 @@ class DatasetFields(Resource):
     name: str
     upload_id: str | None
     license: str | None
+    path: str | None
     state: str
     image_size: int | None
     channels: int | None
@@ -63,6 +62,39 @@ class DatasetFields(Resource):
     content_hash: str | None
     manifest: dict[str, Any] | None
     problem: Reason | None
+    updated_at: datetime
+    finished_at: datetime | None
+
+    @property
+    def ended(self) -> bool:
+        return self.state in ("ready", "invalid")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CondensedSetFields(Resource):
+    """`state` is `reading`, `ready` or `invalid`. `stored` and `decoded` are images per class, of the largest
+    class; `manifest` has the names of the classes, mean and std. One of `job_id`, `upload_id` and `parents`
+    says where it comes from, unless that was deleted.
+    """
+
+    name: str
+    state: str
+    job_id: str | None
+    upload_id: str | None
+    dataset_id: str | None
+    parents: list[str] | None
+    stated: dict[str, Any] | None
+    license: str | None
+    form: str
+    classes: int | None
+    channels: int | None
+    image_size: int | None
+    stored: int | None
+    decoded: int | None
+    data_hash: str | None
+    manifest: dict[str, Any] | None
+    problem: Reason | None
+    updated_at: datetime
     finished_at: datetime | None
 
     @property
@@ -72,7 +104,10 @@ class DatasetFields(Resource):
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation(Answer):
-    """Networks trained on one set: accuracies as fractions, std the sample standard deviation of n."""
+    """Networks trained on one set: accuracies as fractions, std the sample standard deviation of n.
+
+    `confusion` counts test images, a row for each true class, a column for each answer.
+    """
 
     method: str
     network: str
@@ -81,8 +116,10 @@ class Evaluation(Answer):
     std: float | None
     accuracies: list[float]
     per_class: list[float | None]
+    confusion: list[list[int]] | None
     train_images: int
     epochs: int
+    seconds: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,27 +135,61 @@ class Accuracy(Answer):
 @dataclass(frozen=True, kw_only=True)
 class JobFields(Resource):
     """`state` is `queued`, `running`, `pausing`, `paused`, `cancelling`, `cancelled`, `succeeded` or
-    `failed`."""
+    `failed`.
 
+    `condensed_set_id` is what it works on, `made_set_id` what it has made, each if its kind does that.
+    `attempts` counts how often a worker has taken it, `setbacks` those that ended early since the last
+    progress, by cause; before `retry_at` it is not tried again after one.
+    """
+
+    kind: str
     name: str | None
     dataset_id: str | None
+    condensed_set_id: str | None
+    made_set_id: str | None
+    data_hash: str
     state: str
     phase: str
     priority: str
     iteration: int
     progress: dict[str, Any] | None
     resumes: int
+    attempts: int
+    setbacks: dict[str, int]
+    retry_at: datetime | None
     spec: dict[str, Any]
     evaluations: list[Evaluation]
     accuracies: list[Accuracy]
     result: dict[str, Any] | None
     problem: Reason | None
+    updated_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
 
     @property
     def ended(self) -> bool:
         return self.state in ("cancelled", "succeeded", "failed")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cost(Answer):
+    """Of a job, by arithmetic alone; `seconds` at the speed of recent jobs, None if none was alike."""
+
+    flops: int
+    flops_by_phase: dict[str, int]
+    memory_bytes: int
+    seconds: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobCheck(Answer):
+    """What a submission would make: `label` is what it is called if it has no name, `cost` is None without a
+    data set."""
+
+    kind: str
+    label: str
+    spec: dict[str, Any]
+    cost: Cost | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,9 +213,10 @@ class Metric(Answer):
 
 @dataclass(frozen=True, kw_only=True)
 class ArtifactFields(Resource):
-    """A file that a job offers; `size` in bytes."""
+    """A file of a job's results, or of a condensed set and of the job that made it; `size` in bytes."""
 
-    job_id: str
+    job_id: str | None
+    condensed_set_id: str | None
     format: str
     file_name: str
     media_type: str
@@ -190,40 +262,3 @@ class Usage(Answer):
 
     stored_bytes: StoredBytes
     jobs: JobCounts
-
-
-def parse(kind: type[T], body: Mapping[str, Any], **bound: Any) -> T:
-    """An answer of this kind. `bound` are its fields that are not the server's.
-
-    Raises:
-        UnexpectedAnswer: a field is missing: the server is older than this client.
-    """
-    values: dict[str, Any] = {"raw": body, **bound}
-    for name, hint, required in _fields(cast(Hashable, kind)):
-        if name in body:
-            values[name] = _value(hint, body[name])
-        elif required and name not in values:
-            raise UnexpectedAnswer(f"the server's answer has no {name!r}: it is older than this client")
-    return kind(**values)
-
-
-@cache
-def _fields(kind: Any) -> list[tuple[str, Any, bool]]:
-    hints = get_type_hints(kind)
-    return [
-        (one.name, hints[one.name], one.default is dataclasses.MISSING)
-        for one in dataclasses.fields(kind)
-        if one.name != "raw"
-    ]
-
-
-def _value(hint: Any, value: Any) -> Any:
-    if value is None:
-        return None
-    if get_origin(hint) is UnionType:
-        (hint,) = (one for one in get_args(hint) if one is not NoneType)
-    if hint is datetime:
-        return datetime.fromisoformat(value)
-    if get_origin(hint) is list:
-        return [_value(get_args(hint)[0], one) for one in value]
-    return parse(cast(type[Any], hint), value) if dataclasses.is_dataclass(hint) else value

@@ -68,10 +68,10 @@ def _plain(value: Any) -> str:
     return value.isoformat()
 
 
-def say(sentence: str) -> None:
+def report(sentence: str) -> None:
     print(sentence, file=sys.stderr)
 
 
 def fail(sentence: str) -> NoReturn:
-    say(f"condensery: {sentence}")
+    report(f"condensery: {sentence}")
     raise typer.Exit(1)

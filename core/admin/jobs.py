@@ -10,14 +10,14 @@ import typer
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from core.admin.common import AsJson, fail, say, show, show_json, transaction
+from core.admin.common import AsJson, fail, report, show, show_json, transaction
 from core.db.models import Job
 from core.errors import Conflict
-from core.jobs import reaper
 from core.jobs.control import cancel_job
-from core.jobs.states import JOB_STATES, PRIORITIES
 from core.settings import get_settings
 from core.storage import get_storage
+from core.vocabulary import JOB_STATES, PRIORITIES
+from core.work import reaper
 
 app = typer.Typer(no_args_is_help=True, help="Jobs of all owners.")
 
@@ -68,7 +68,7 @@ def cancel(job_id: str) -> None:
             job = cancel_job(session, get_storage(), _job(session, job_id))
         except Conflict as error:
             fail(error.detail)
-    say(f"{job_id} is {job.state}.")
+    report(f"{job_id} is {job.state}.")
 
 
 def reap(as_json: AsJson = False) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from sqlalchemy import select
 
-from core.admin.common import AsJson, fail, say, show, transaction
+from core.admin.common import AsJson, fail, report, show, transaction
 from core.catalogue.keys import OWNER_PATTERN, Scope, create_key, revoke_key
 from core.db.models import ApiKey
 
@@ -55,7 +55,7 @@ def create(
         key, token = create_key(session, owner, name=name, scope=scope, expires_at=expires)
     print(token)
     until = f" until {expires.isoformat()}" if expires else ""
-    say(f"{key.id}: {scope} for {owner}{until}. Only its hash is kept: this is the one time it is shown.")
+    report(f"{key.id}: {scope} for {owner}{until}. Only its hash is kept: this is the one time it is shown.")
 
 
 @app.command("list")
@@ -89,7 +89,7 @@ def revoke(key_id: str) -> None:
         if key is None:
             fail(f"no API key {key_id!r}")
         revoke_key(session, key)
-    say(f"{key_id} is revoked.")
+    report(f"{key_id} is revoked.")
 
 
 def _condition(key: ApiKey) -> str:

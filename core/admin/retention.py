@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from core import retention
-from core.admin.common import AsJson, migrated_database, say, show
+from core.admin.common import AsJson, migrated_database, report, show
 from core.settings import get_settings
 from core.storage import get_storage
 
@@ -25,4 +25,4 @@ def apply(
             found = retention.apply(database, get_storage(), settings)
     show([asdict(one) for one in found], as_json, "kind", "id", "owner", "bytes", "since", "reason")
     freed = sum(one.bytes for one in found)
-    say(f"{len(found)} {'would be' if dry_run else 'were'} deleted: {freed} bytes.")
+    report(f"{len(found)} {'would be' if dry_run else 'were'} deleted: {freed} bytes.")

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from core.db.models import Blob, Upload
 from core.storage import Storage
-from core.storage.removal import remove_after_commit
+from core.work.removal import remove_after_commit
 
 #: Where the files of uploads are.
 PREFIX = "uploads"

@@ -8,15 +8,15 @@ from sqlalchemy.orm import Session
 from core.catalogue import idempotency, rows
 from core.catalogue.usage import admit_bytes
 from core.data.import_path import resolve_import
-from core.db.models import Dataset, Event, Job, Upload
+from core.db.models import CondensedSet, Dataset, Event, Job, Upload
 from core.errors import Conflict
 from core.ids import new_id
-from core.jobs import queue
-from core.jobs.states import JOB_TERMINAL
-from core.jobs.transitions import first_event
 from core.settings import Settings
 from core.storage import Storage
-from core.storage.removal import remove_after_commit
+from core.vocabulary import JOB_TERMINAL
+from core.work import wake_ups
+from core.work.events import first_event
+from core.work.removal import remove_after_commit
 
 #: Where the files of data sets are.
 PREFIX = "datasets"
@@ -64,7 +64,7 @@ def create_dataset(
         upload = rows.lock(session, Upload, owner, upload_id)
         if upload.sha256 is None:
             raise Conflict(
-                f"{upload.id} is still being received: a data set needs an upload that is complete",
+                f"{upload.id} is not complete yet: send the rest of it first",
                 code="upload_not_complete",
             )
         found, default_name = {"upload_id": upload.id, "bytes": upload.size}, upload.file_name
@@ -88,7 +88,7 @@ def create_dataset(
     session.add(dataset)
     first_event(session, dataset, found)
     session.flush()
-    queue.ring(session, dataset)
+    wake_ups.wake(session, dataset)
     session.refresh(dataset)
     return dataset, True
 
@@ -98,16 +98,24 @@ def delete_dataset(session: Session, storage: Storage, owner: str, dataset_id: s
 
     Raises:
         NotFound: no such data set.
-        Conflict: a job that is not finished needs it, or a worker is still reading it in.
+        Conflict: a job that is not finished needs it, a condensed set is being read with its classes, or a
+            worker is still reading it in.
     """
     dataset = rows.lock(session, Dataset, owner, dataset_id)
     if dataset.lease_until is not None:
-        raise Conflict(f"{dataset.id} is being ingested: wait until it is ready or invalid")
+        raise Conflict(f"{dataset.id} is being read: wait until it is ready or invalid")
     busy = session.scalar(
         select(Job.id).where(Job.dataset_id == dataset.id, Job.state.not_in(JOB_TERMINAL)).limit(1)
     )
     if busy:
-        raise Conflict(f"{busy} still needs {dataset.id}: cancel it, or wait for it", job_id=busy)
+        raise Conflict(
+            f"{busy} still needs {dataset.id}: cancel that job, or wait until it ends", job_id=busy
+        )
+    reading = (CondensedSet.dataset_id == dataset.id, CondensedSet.state == "reading")
+    if held := session.scalar(select(CondensedSet.id).where(*reading).limit(1)):
+        raise Conflict(
+            f"{held} is being read with the classes of {dataset.id}: wait until {held} is ready or invalid"
+        )
     session.execute(delete(Event).where(Event.subject_id == dataset.id))
     session.delete(dataset)
     session.flush()

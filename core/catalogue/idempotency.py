@@ -45,13 +45,14 @@ def remember(session: Session, owner: str, key: str | None, request: dict[str, A
         if not isinstance(error.orig, LockNotAvailable):
             raise
         raise Conflict(
-            f"a request with Idempotency-Key {key!r} is still in flight: repeat it later",
+            f"a request with Idempotency-Key {key!r} is still being served: repeat it later",
             code="idempotency_key_in_flight",
         ) from error
     mine = (IdempotencyKey.owner == owner, IdempotencyKey.key == key)
     row = session.scalars(select(IdempotencyKey).where(*mine)).one()
     if row.request_hash != digest:
         raise InvalidRequest(
-            f"Idempotency-Key {key!r} was used for a different request", code="idempotency_key_reused"
+            f"Idempotency-Key {key!r} was used for a different request: choose a new one",
+            code="idempotency_key_reused",
         )
     return row.resource_id

@@ -1,4 +1,5 @@
 """Files that belong to nothing: a process died after it had stored them, or before it could delete them.
+What becomes of them: core/catalogue/sweep.py.
 
 The files are listed before the rows are read, so a file that is registered meanwhile is known. One that is
 stored, but not registered yet, is young, or of an attempt that holds its row: both are left alone.
@@ -13,23 +14,23 @@ from sqlalchemy.orm import Session
 from core.catalogue import blobs
 from core.catalogue.datasets import PREFIX as DATASETS
 from core.catalogue.datasets import dataset_prefix
-from core.db.models import Artifact, Blob, Checkpoint, Dataset, Job, Snapshot
-from core.jobs.files import PREFIX as JOBS
-from core.jobs.files import attempt_prefix
+from core.db.models import Artifact, Blob, Checkpoint, CondensedSet, Dataset, Job, Snapshot, Trial
 from core.storage import Storage
+from core.work.files import CONDENSED_SETS, attempt_prefix, condensed_set_prefix
+from core.work.files import PREFIX as JOBS
 
 DAY_SECONDS = 86_400.0
 #: Where files are stored. What somebody put elsewhere is named by `storage check`, and never deleted.
-PREFIXES = (blobs.PREFIX, DATASETS, JOBS)
+PREFIXES = (blobs.PREFIX, DATASETS, JOBS, CONDENSED_SETS)
 _AT_ONCE = 500
 
 
 def orphans(session: Session, storage: Storage, older_than_seconds: float = DAY_SECONDS) -> list[str]:
-    """The keys of files that belong to nothing, of uploads, data sets and jobs.
+    """The keys of files that belong to nothing, of uploads, data sets, jobs and condensed sets.
 
     None is younger than `older_than_seconds`: that one may be registered yet.
     """
-    of_uploads, of_datasets, of_jobs = (
+    of_uploads, of_datasets, of_jobs, of_sets = (
         storage.unchanged_for(prefix, older_than_seconds) for prefix in PREFIXES
     )
     found: list[str] = []
@@ -41,14 +42,9 @@ def orphans(session: Session, storage: Storage, older_than_seconds: float = DAY_
     for ids, keys in _by_subject(of_jobs):
         registered, held = _of_jobs(session, ids)
         found += [key for key in _outside(keys, held) if key not in registered]
-    return found
-
-
-def forget_orphans(session: Session, storage: Storage, older_than_seconds: float = DAY_SECONDS) -> list[str]:
-    """Delete the files that belong to nothing. Returns their keys."""
-    found = orphans(session, storage, older_than_seconds)
-    for key in found:
-        storage.delete(key)
+    for ids, keys in _by_subject(of_sets):
+        registered, held = _of_condensed_sets(session, ids)
+        found += [key for key in _outside(keys, held) if key not in registered]
     return found
 
 
@@ -89,8 +85,19 @@ def _of_jobs(session: Session, ids: list[str]) -> tuple[set[str], set[str]]:
         *session.scalars(select(Artifact.blob_key).where(Artifact.job_id.in_(ids))),
         *session.scalars(select(Checkpoint.blob_key).where(Checkpoint.job_id.in_(ids))),
         *session.scalars(select(Snapshot.blob_key).where(Snapshot.job_id.in_(ids))),
+        *session.scalars(select(Trial.selection_key).where(Trial.job_id.in_(ids))),
     }
-    return registered, attempts
+    return {key for key in registered if key is not None}, attempts
+
+
+def _of_condensed_sets(session: Session, ids: list[str]) -> tuple[set[str], set[str]]:
+    """As `_of_jobs`, of sets that were read from uploads or merged."""
+    held = select(CondensedSet.id, CondensedSet.fence).where(
+        CondensedSet.id.in_(ids), CondensedSet.lease_until.is_not(None)
+    )
+    attempts = {condensed_set_prefix(row.id, row.fence) for row in session.execute(held)}
+    keys = select(Artifact.blob_key).where(Artifact.condensed_set_id.in_(ids))
+    return set(session.scalars(keys)), attempts
 
 
 def _outside(keys: list[str], prefixes: set[str]) -> list[str]:

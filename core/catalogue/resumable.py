@@ -29,7 +29,7 @@ class Progress(NamedTuple):
     def require_alive(self, upload: Upload) -> None:
         """Raises Gone: it has expired, and is about to be removed."""
         if self.expires_at is not None and self.expires_at <= datetime.now(UTC):
-            raise Gone(f"{upload.id} expired at {self.expires_at.isoformat()}: start anew")
+            raise Gone(f"{upload.id} expired at {self.expires_at.isoformat()}: begin a new upload")
 
 
 def progress(storage: Storage, upload: Upload, expiry_seconds: float) -> Progress:
@@ -96,7 +96,7 @@ def begin_piece(
         partial.cut(min(partial.size, upload.unverified_from))
     if offset != partial.size:
         raise Conflict(
-            f"{upload.id} has received {partial.size} bytes; the request goes on at {offset}",
+            f"{upload.id} has {partial.size} bytes, but the request continues at {offset}",
             code="offset_mismatch",
             offset=partial.size,
             value=offset,
@@ -128,7 +128,7 @@ def complete(database: Database, storage: Storage, partial: PartialFile, upload:
     if upload.announced_sha256 not in (None, sha256):
         partial.cut(0)
         raise InvalidRequest(
-            f"the bytes have the SHA-256 {sha256}, not {upload.announced_sha256} as announced; send again",
+            f"the SHA-256 is {sha256}, but {upload.announced_sha256} was announced: send the file again",
             code="digest_mismatch",
             sha256=sha256,
         )

@@ -5,14 +5,15 @@ from typing import TypeVar
 from sqlalchemy import ColumnElement, Select, select
 from sqlalchemy.orm import Session
 
-from core.db.models import ApiKey, Artifact, Dataset, Delivery, Job, Upload, Webhook
+from core.db.models import ApiKey, Artifact, CondensedSet, Dataset, Delivery, Job, Upload, Webhook
 from core.errors import NotFound
 
-Row = TypeVar("Row", Upload, Dataset, Job, Artifact, ApiKey, Webhook, Delivery)
+Row = TypeVar("Row", Upload, Dataset, CondensedSet, Job, Artifact, ApiKey, Webhook, Delivery)
 
 _NAMES = {
     Upload: "upload",
     Dataset: "data set",
+    CondensedSet: "condensed set",
     Job: "job",
     Artifact: "artifact",
     ApiKey: "API key",

@@ -34,7 +34,7 @@ def key_of(session: Session, token: str) -> ApiKey:
     statement = select(SignIn.expires_at, ApiKey).join(ApiKey, ApiKey.id == SignIn.key_id)
     found = session.execute(statement.where(SignIn.token_hash == _digest(token))).one_or_none()
     if found is None or found.expires_at < datetime.now(UTC) or not is_valid(found.ApiKey):
-        raise Unauthenticated("this sign-in is over: sign in again")
+        raise Unauthenticated("this sign-in has ended: sign in again")
     key: ApiKey = found.ApiKey
     return key
 

@@ -4,7 +4,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from core.catalogue import blobs, rows
-from core.db.models import Dataset, Upload
+from core.db.models import CondensedSet, Dataset, Upload
 from core.errors import Conflict
 from core.storage import Storage
 
@@ -35,14 +35,17 @@ def delete_upload(session: Session, storage: Storage, owner: str, upload_id: str
 
     Raises:
         NotFound: no such upload.
-        Conflict: a data set is still being made from it.
+        Conflict: a data set or a condensed set is still being made from it.
     """
     upload = rows.lock(session, Upload, owner, upload_id)
     busy = session.scalar(
         select(Dataset.id).where(Dataset.upload_id == upload.id, Dataset.state == "ingesting").limit(1)
     )
     if busy:
-        raise Conflict(f"{upload.id} is being ingested as {busy}: wait for it, or delete that first")
+        raise Conflict(f"{upload.id} is being read as {busy}: wait until that data set is ready or invalid")
+    reading = (CondensedSet.upload_id == upload.id, CondensedSet.state == "reading")
+    if held := session.scalar(select(CondensedSet.id).where(*reading).limit(1)):
+        raise Conflict(f"{upload.id} is being read as {held}: wait until that set is ready or invalid")
     session.delete(upload)
     session.flush()
     if upload.sha256 is not None:

@@ -8,8 +8,8 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 from core.db.locks import serialise
 from core.db.models import Artifact, Checkpoint, Dataset, Job, Snapshot, Upload
 from core.errors import QuotaExceeded
-from core.jobs.states import JOB_HELD, JOB_WAITING
 from core.settings import Settings
+from core.vocabulary import JOB_HELD, JOB_WAITING
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +56,7 @@ def admit_job(session: Session, owner: str, settings: Settings) -> None:
     limit, waiting = settings.owner_queued_jobs, _jobs(session, owner, JOB_WAITING)
     if waiting >= limit:
         raise QuotaExceeded(
-            f"{waiting} jobs are queued or paused, the limit is {limit}: wait for some, or cancel them",
+            f"{waiting} jobs are queued or paused; the limit is {limit}: let some start, or cancel some",
             code="too_many_jobs",
             limit=limit,
             value=waiting,
@@ -88,7 +88,7 @@ def room_of(session: Session, owner: str, settings: Settings) -> int | None:
 def bytes_exceeded(stored: int, size: int, limit: int) -> QuotaExceeded:
     """What is raised if `size` bytes more than the `stored` ones would be too many."""
     return QuotaExceeded(
-        f"{stored} bytes are stored, and {size} more would pass the limit of {limit}: delete uploads, "
+        f"{stored} bytes are stored; {size} more would exceed the limit of {limit}: delete uploads, "
         "data sets or jobs that are no longer needed",
         code="storage_quota_exceeded",
         limit=limit,

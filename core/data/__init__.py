@@ -1,1 +1,1 @@
-"""Any labelled image set in, one canonical form out (see ingest.py and canonical.py)."""
+"""Any labelled image set in, one canonical form out (see ingest.py and canonical/)."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from core.data.canonical import (
+from core.data.canonical.canonical_set import (
     MANIFEST_FILE,
     PREVIEW_FILE,
     Manifest,
@@ -15,17 +15,16 @@ from core.data.canonical import (
     images_file,
     labels_file,
 )
-from core.data.channels import choose_channels
-from core.data.containers.opening import open_source
-from core.data.content_hash import content_hash
-from core.data.detect import read_archive
+from core.data.canonical.channels import choose_channels
+from core.data.canonical.content_hash import content_hash
+from core.data.canonical.pixels import square_batches
+from core.data.canonical.preview import draw_preview
+from core.data.canonical.sizing import choose_size
+from core.data.canonical.split_writer import SplitWriter
+from core.data.canonical.splits import assign
+from core.data.detect import open_set
 from core.data.limits import Limits, check_limit
-from core.data.pixels import square_batches
-from core.data.preview import draw_preview
 from core.data.report import describe
-from core.data.sizing import choose_size
-from core.data.split_writer import SplitWriter
-from core.data.splits import assign
 from core.errors import DataError, StorageFull
 
 WORK_FOLDER = ".ingest"
@@ -104,8 +103,7 @@ def _write(
     progress: Progress,
 ) -> Manifest:
     progress(0, None)
-    with open_source(path, work, limits) as archive:
-        source = read_archive(archive, limits)
+    with open_set(path, work, limits) as source:
         assignment = assign(source, seed=seed, limits=limits)
         sizing = choose_size(source.sizes_N2, image_size)
         conversion = choose_channels(source.channels, requested_channels)

@@ -1,15 +1,15 @@
 """The validation report: what is in a set, what is odd about it, what to do with it. It refuses nothing."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from core.data.sizing import SUGGESTED, Sizing
+from core.data.canonical.sizing import SUGGESTED, Sizing
+from core.data.canonical.split_writer import SplitFacts
+from core.data.canonical.splits import Assignment
 from core.data.source import SkippedFiles
-from core.data.splits import Assignment
 
 NAMED = 20
 """Classes, or pairs of images, that an entry of the report names; of more it says how many there are."""
@@ -21,14 +21,6 @@ FEW_IMAGES = 10
 USUAL_IPC = (1, 5, 10, 20, 50, 100, 200, 500, 1000)
 FLIP = "color_crop_cutout_flip_scale_rotate"
 NO_FLIP = "color_crop_cutout_scale_rotate"
-
-
-@dataclass(frozen=True, kw_only=True)
-class SplitFacts:
-    """One split as written: a digest of each image's pixels (equal for equal pixels) and its label."""
-
-    digests_N: NDArray[Any]
-    labels_N: NDArray[np.int64]
 
 
 def describe(

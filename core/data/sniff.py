@@ -2,15 +2,7 @@
 
 from core.errors import DataError
 
-SUPPORTED = (
-    "class folders of images in a zip or tar (.tar.gz, .tar.xz, .tar.zst)",
-    "images with a csv, tsv or jsonl table of their labels in a zip or tar",
-    "Parquet with an image and a label column, one file or shards in a zip or tar",
-    "WebDataset, one tar or shards in a zip or tar",
-    "IDX image and label files in a zip or tar",
-    "the CIFAR-10 or CIFAR-100 archive, python or binary version",
-    "npz, or .npy arrays in a zip or tar, with images and labels",
-)
+UNRECOGNISED = "unrecognised_format"
 IMAGE_MAGIC = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF87a", b"GIF89a", b"BM")
 TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # the last two: BigTIFF
 PARQUET_MAGIC = b"PAR1"
@@ -48,8 +40,5 @@ def describe(head: bytes) -> str:
 
 def unrecognised(seen: str) -> DataError:
     return DataError(
-        f"the upload is not a data set of a known format: it holds {seen}. Supported: {'; '.join(SUPPORTED)}",
-        code="unrecognised_format",
-        seen=seen,
-        supported=list(SUPPORTED),
+        f"the upload is not a data set of a known format: it holds {seen}", code=UNRECOGNISED, seen=seen
     )

@@ -59,8 +59,7 @@ class Source:
     """A labelled image set as its reader found it, N rows over all splits.
 
     Attributes:
-        source_format: "imagefolder", "table", "webdataset", "parquet", "idx", "cifar",
-            "cifar-binary", "npz" or "npy".
+        source_format: the NAME of its reader.
         classes: names, in label order.
         labels_N: index into classes.
         splits_N: TRAIN, VAL or TEST.

@@ -43,7 +43,7 @@ class Leased:
     `fence` counts the claims; everything that an attempt writes is guarded by it, so an attempt that
     lost its lease can write nothing more. `lease_until` is null unless a worker holds the row.
     `setbacks` counts, by cause, the attempts that ended early since the last progress
-    (core/jobs/setbacks.py); before `retry_at` nobody takes the row again. `dispatched_at` is when the last
+    (core/work/retries.py); before `retry_at` nobody takes the row again. `dispatched_at` is when the last
     wake-up was sent; null asks the reaper for one at once.
     """
 

@@ -28,7 +28,7 @@ def upgrade(url: str) -> None:
 
 def is_current(connection: Connection) -> bool:
     """Whether the database has the schema that this code was written for."""
-    # Not Alembic's own look: each has a statement of its own, of which SQLAlchemy remembers hundreds.
+    # Not Alembic's own check: each has a statement of its own, of which SQLAlchemy remembers hundreds.
     if not inspect(connection).has_table(_REVISIONS.name):
         return False
     return connection.scalars(select(_REVISIONS.c.version_num)).all() == [_newest()]

@@ -32,6 +32,8 @@ from core.storage.disk import make_folder
 
 SQLITE_BUSY_MS = 20_000
 LOCK_TIMEOUT_MS = 10_000
+#: Of a client in the middle of a transaction: one that is frozen there keeps its locks, and everybody waits.
+IDLE_TRANSACTION_MS = 20_000
 #: A connection that was in use this recently is taken to be alive.
 IDLE_SECONDS = 2.0
 #: Of a database's machine, before it is asked whether it still lives; a third of a lease.
@@ -59,7 +61,8 @@ def make_engine(url: str) -> Engine:
         skip_autocommit_rollback=True,
         # No query here is worth a compilation: it takes longer than any of them.
         connect_args={
-            "options": f"-c lock_timeout={LOCK_TIMEOUT_MS} -c jit=off",
+            "options": f"-c lock_timeout={LOCK_TIMEOUT_MS} "
+            f"-c idle_in_transaction_session_timeout={IDLE_TRANSACTION_MS} -c jit=off",
             "connect_timeout": 10,
             # A machine that is gone without a word: the system would wait for it for two hours.
             "keepalives_idle": SILENT_SECONDS,

@@ -10,7 +10,7 @@ from core.engine.config import EvaluateConfig
 from core.engine.errors import TrainingDiverged
 from core.engine.evaluate import Progress, train_network
 from core.engine.images import LabelledImages
-from core.engine.memory import halving
+from core.engine.memory import with_smaller_batches
 from core.engine.sampling import sample
 from core.engine.seeds import generator
 
@@ -101,7 +101,7 @@ def _select(
             return torch.cat([embed(real.normalised(part, device)) for part in parts])
 
         what = f"the features of class {c}"
-        features_MF, _ = halving(embedded, EMBED_BATCH, least=1, device=device, what=what)
+        features_MF, _ = with_smaller_batches(embedded, EMBED_BATCH, least=1, device=device, what=what)
         if not features_MF.isfinite().all():
             raise TrainingDiverged(f"the features of class {c} are not finite")
         # Distances stay what they are, and small differences are not lost beside a large common mean.

@@ -1,6 +1,7 @@
-"""Dataset condensation by distribution matching: the loop.
+"""Dataset condensation by matching: the loop.
 
-Method: Zhao & Bilen, "Dataset Condensation with Distribution Matching", arXiv 2110.04181.
+After Zhao & Bilen, "Dataset Condensation with Distribution Matching", arXiv 2110.04181; what is matched
+(core/engine/objectives), in which networks (sources) and how the images are stored (forms) are the recipe's.
 """
 
 from collections.abc import Iterator
@@ -12,19 +13,19 @@ from torch import Tensor
 from core.engine.augment import draw
 from core.engine.config import CondenseConfig
 from core.engine.errors import NumericalError
+from core.engine.forms.form import load_form
 from core.engine.images import LabelledImages, resident
 from core.engine.matching import matching_loss_and_gradient
-from core.engine.memory import default_micro_batch, halving
-from core.engine.networks import build
-from core.engine.networks.initialise import initialise
-from core.engine.precision import on_device
+from core.engine.memory import default_micro_batch, with_smaller_batches
+from core.engine.objectives.objective import load_objective
 from core.engine.sampling import sample
 from core.engine.seeds import generator
 from core.engine.sharding import WHOLE, Shard
+from core.engine.sources.source import load_source
 from core.engine.state import CondenseState, check_finite, check_fits, initial_state
 
 CHECK_EVERY = 50
-"""Iterations between two looks at the loss: each look makes the host wait for the device."""
+"""Iterations between two reads of the loss: each makes the host wait for the device."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,8 +55,8 @@ def condense(
     When memory runs out, the same iteration is done anew with half the micro-batch, and so are all after it.
 
     A run resumed from any yielded state equals an uninterrupted one, bit for bit, on the same machine and
-    with the same `micro_batch`; a halving is part of the state. Runs whose micro-batches differ, or that
-    memory failed in different iterations, are equal to rounding.
+    with the same `micro_batch`; one made smaller is part of the state. Runs whose micro-batches differ, or
+    that memory failed in different iterations, are equal to rounding.
 
     Args:
         micro_batch: images embedded at once, at most (default: by device, see core/engine/memory.py).
@@ -65,53 +66,54 @@ def condense(
     Raises:
         ValueError: a state of another set or configuration, a network that the images do not fit, or a shard
             that cannot be.
-        NumericalError: a loss, image or velocity is not finite; noticed within CHECK_EVERY iterations.
+        NumericalError: a loss or a value of the state is not finite; noticed within CHECK_EVERY iterations.
         OutOfMemory: the smallest micro-batch, or a network that couples samples, does not fit.
     """
     if state is None:
         state = initial_state(real, config, device)
     check_fits(state, real, config)
-    images_NCHW, velocity_NCHW = state.images_NCHW.to(device), state.velocity_NCHW.to(device)
+    stored, aim = load_form(config.form), load_objective(config.objective)
+    tensors = {name: tensor.to(device) for name, tensor in state.tensors.items()}
     finite = torch.ones((), dtype=torch.bool, device=device)
     real = resident(real, device)
-    # Built once and drawn anew in place in every iteration: the same numbers as from building it again.
-    first_chance = generator(config.seed, 0, "network", device)
-    network = build(config.network, real.channels, real.size, real.num_classes, first_chance)
-    network.requires_grad_(False)
-    embedder = on_device(network, device)
-    shard.check(len(real.classes), network.couples_samples)
+    networks = load_source(config.source)(real, config, device)
+    shard.check(len(real.classes), networks.couples_samples)
     mine = shard.of(len(real.classes))
-    rows = slice(mine.start * config.ipc, mine.stop * config.ipc)
-    micro_batch, least = _micro_batches(real, config, device, state, micro_batch, network.couples_samples)
+    rows = slice(mine.start * config.images_per_class, mine.stop * config.images_per_class)
+    micro_batch, least = _micro_batches(real, config, device, state, micro_batch, networks.couples_samples)
     found_to_fit = state.micro_batch
 
     for t in range(state.iteration, config.iterations):
-        # `embed` needs no classifier, whose numbers would be the last to be drawn.
-        initialise(network.blocks, generator(config.seed, t, "network", device))
+        network = networks.network(t)
         real_chance = generator(config.seed, t, "real batch")
         augment_chance = generator(config.seed, t, "augmentation")
         chosen = [sample(real.indices_by_class[c], config.batch_real, real_chance) for c in real.classes]
         augmentations = [draw(config.augment, augment_chance, real.size) for _ in real.classes]
 
+        leaves = {name: tensors[name].detach().requires_grad_() for name in stored.parameters}
+        images_NCHW = stored.decode(leaves)
+
         def matched(micro_batch: int) -> tuple[Tensor, Tensor]:
             # Called before the next iteration gives these names to others, which is what B023 warns of.
             real_batches = (real.normalised(indices, device) for indices in chosen[mine])  # noqa: B023
             return matching_loss_and_gradient(
-                embedder, real_batches, images_NCHW[rows], augmentations[mine], micro_batch  # noqa: B023
+                aim, network, real_batches, images_NCHW.detach()[rows], augmentations[mine], micro_batch  # noqa: B023
             )  # fmt: skip
 
         what = f"iteration {t + 1}"
-        (loss, gradient_NCHW), fitted = halving(matched, micro_batch, least=least, device=device, what=what)
+        (loss, gradient_NCHW), fitted = with_smaller_batches(
+            matched, micro_batch, least=least, device=device, what=what
+        )
         if fitted < micro_batch:
             micro_batch = found_to_fit = fitted
         loss, gradient_NCHW = shard.combined(loss, gradient_NCHW, rows.start, len(images_NCHW))
+        gradients = torch.autograd.grad(images_NCHW, list(leaves.values()), gradient_NCHW)
 
         # New tensors, not in place: the caller may still hold the last state.
-        velocity_NCHW = config.momentum * velocity_NCHW + gradient_NCHW
-        images_NCHW = images_NCHW - config.lr_at(t + 1) * velocity_NCHW
-        state = CondenseState(
-            images_NCHW=images_NCHW, velocity_NCHW=velocity_NCHW, iteration=t + 1, micro_batch=found_to_fit
-        )
+        for (name, velocity), gradient in zip(stored.parameters.items(), gradients, strict=True):
+            tensors[velocity] = config.momentum * tensors[velocity] + gradient
+            tensors[name] = tensors[name] - config.lr_at(t + 1) * tensors[velocity]
+        state = CondenseState(tensors=dict(tensors), iteration=t + 1, micro_batch=found_to_fit)
 
         finite &= loss.isfinite()
         if state.iteration % CHECK_EVERY == 0 or state.iteration == config.iterations:
@@ -133,7 +135,7 @@ def _micro_batches(
     wanted = default_micro_batch(device) if wanted is None else wanted
     if wanted < 1:
         raise ValueError(f"micro_batch: {wanted} is smaller than 1")
-    whole_side = len(real.classes) * max(config.batch_real, config.ipc)
+    whole_side = len(real.classes) * max(config.batch_real, config.images_per_class)
     if couples_samples:
         return whole_side, whole_side
     return min(wanted, state.micro_batch or wanted, whole_side), 1

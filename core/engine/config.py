@@ -1,6 +1,6 @@
 """What a condensation and an evaluation may be asked for: fields, defaults, limits.
 
-Imports nothing but the standard library, so that the API can read defaults and limits without torch.
+Imports no torch, and no table that does, so that the API can read defaults and limits without it.
 Defaults are those of Zhao & Bilen, "Dataset Condensation with Distribution Matching" (arXiv 2110.04181).
 """
 
@@ -8,21 +8,12 @@ import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-NORMS = ("none", "batch", "layer", "instance", "group")
-NETWORK_NORMS: Mapping[str, tuple[str, ...]] = {
-    "convnet": NORMS,
-    "mlp": ("none",),
-    "lenet": ("none",),
-    "alexnet": ("none", "batch", "instance"),
-    "vgg11": ("batch", "instance"),
-    "resnet18": ("batch", "instance"),
-    "resnet18ap": ("batch", "instance"),
-}
-"""The networks by name, each with the norms that it can have. "resnet18ap" has average-pool strides."""
-
-NETWORKS = tuple(NETWORK_NORMS)
-CONVNET_FIELDS = ("width", "depth", "activation", "pooling")
-"""Of NetworkConfig: the other networks are fixed in all of these."""
+from core.engine.forms import FORMS
+from core.engine.networks import NETWORK_FIELDS, NETWORKS, refuse_fields
+from core.engine.objectives import OBJECTIVES
+from core.engine.protocols import PROTOCOLS
+from core.engine.protocols.protocol import EvaluationProtocol
+from core.engine.sources import SOURCES
 
 ACTIVATIONS = ("sigmoid", "relu", "leakyrelu", "swish")
 POOLINGS = ("none", "max", "avg")
@@ -64,33 +55,6 @@ def default_lr(ipc: int) -> float:
     return math.pow(10.0, min(max(ipc / 50 - 1, 0.0), 1.0))
 
 
-def default_depth(height: int, width: int) -> int:
-    """Number of halvings after which the shorter side is at most 5 px (4 or 3 for the usual sizes).
-
-    16 → 2, 28 and 32 → 3, 64 → 4, 128 → 5, as in the paper.
-    """
-    depth = 1
-    while min(height, width) >> depth > 5:
-        depth += 1
-    return depth
-
-
-def default_norm(network: str) -> str:
-    """Instance norm, the paper's, in every network that can have a norm."""
-    return "instance" if "instance" in NETWORK_NORMS[network] else "none"
-
-
-def refuse_convnet_fields(network: str, given: Collection[str]) -> None:
-    """To be called with the fields of NetworkConfig that were chosen.
-
-    Raises:
-        ValueError: the network does not have one of them.
-    """
-    for field in CONVNET_FIELDS:
-        if network != "convnet" and field in given:
-            raise ValueError(f"{field}: only convnet lets it be chosen, {network} does not")
-
-
 def parse_augment(strategy: str) -> tuple[str, ...]:
     """The op names of an augmentation strategy: names joined by "_"; "none" has no op.
 
@@ -105,11 +69,11 @@ def parse_augment(strategy: str) -> tuple[str, ...]:
         known = ", ".join(AUGMENT_OPS)
         raise ValueError(f"augment: {unknown[0]!r} is not one of {known}, joined by '_' (or 'none' alone)")
     if len(set(ops)) < len(ops):
-        raise ValueError(f"augment: {strategy!r} names an op twice; each may stand at most once")
+        raise ValueError(f"augment: {strategy!r} names an op twice: name each once")
     return ops
 
 
-def _check_choice(field: str, value: object, choices: tuple[str, ...]) -> None:
+def _check_choice(field: str, value: object, choices: Collection[str]) -> None:
     if value not in choices:
         raise ValueError(f"{field}: {value!r} is not one of {', '.join(choices)}")
 
@@ -133,8 +97,8 @@ def _check_numbers(config: object, *fields: str) -> None:
 class NetworkConfig:
     """A network whose random initialisations embed images, or that is trained to evaluate a set.
 
-    `depth` None means `default_depth` of the image size. CONVNET_FIELDS are ConvNet's alone; another network
-    refuses what is not their default.
+    `depth` None means `default_depth` of the image size (core/engine/networks/depth.py). A network that is
+    fixed in a field refuses what is not its default.
     """
 
     name: str = "convnet"
@@ -146,8 +110,8 @@ class NetworkConfig:
 
     def __post_init__(self) -> None:
         _check_choice("name", self.name, NETWORKS)
-        if self.norm not in NETWORK_NORMS[self.name]:
-            norms = ", ".join(NETWORK_NORMS[self.name])
+        if self.norm not in NETWORKS[self.name].norms:
+            norms = ", ".join(NETWORKS[self.name].norms)
             raise ValueError(
                 f"norm: {self.norm!r} is not one of {norms}, the norms that {self.name} can have"
             )
@@ -158,16 +122,17 @@ class NetworkConfig:
             _check_integers(self, "depth")
         if self.norm == "group" and self.width % NORM_GROUPS:
             raise ValueError(f"width: {self.width} is not a multiple of {NORM_GROUPS}, as norm 'group' needs")
-        chosen = [field for field in CONVNET_FIELDS if getattr(self, field) != getattr(NetworkConfig, field)]
-        refuse_convnet_fields(self.name, chosen)
+        chosen = [field for field in NETWORK_FIELDS if getattr(self, field) != getattr(NetworkConfig, field)]
+        refuse_fields(self.name, chosen)
 
 
 @dataclass(frozen=True, kw_only=True)
 class CondenseConfig:
     """One condensation.
 
-    ipc: images per class.
-    lr: step size on the pixels; None means `default_lr(ipc)`. See also core/engine/recipes.py.
+    ipc: stored images per class.
+    objective, source, form: as their tables name them (core/engine/objectives, sources, forms).
+    lr: step size on the pixels; None means `default_lr(ipc)`. See also core/engine/recipes.
     lr_decay: the share of the iterations, at the end, over which lr falls linearly towards 0; 0, the paper's,
         is a constant lr.
     """
@@ -182,14 +147,25 @@ class CondenseConfig:
     augment: str = AUGMENT_ALL
     network: NetworkConfig = NetworkConfig()
     seed: int = 0
+    objective: str = "mean"
+    source: str = "fresh"
+    form: str = "pixels"
 
     def __post_init__(self) -> None:
         _check_integers(self, "ipc", "iterations", "batch_real", "seed")
+        _check_choice("objective", self.objective, OBJECTIVES)
+        _check_choice("source", self.source, SOURCES)
+        _check_choice("form", self.form, FORMS)
         _check_numbers(self, "lr_decay", "momentum")
         if self.lr is not None:
             _check_numbers(self, "lr")
         _check_choice("init", self.init, INITS)
         parse_augment(self.augment)
+
+    @property
+    def images_per_class(self) -> int:
+        """Those that a class's stored images turn into."""
+        return self.ipc * FORMS[self.form].decoded
 
     @property
     def resolved_lr(self) -> float:
@@ -208,23 +184,20 @@ class CondenseConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluateConfig:
-    """Training of `networks` fresh networks on one set, each tested once, after its last epoch."""
+    """Training of `networks` fresh networks on one set, each tested once, after its last epoch.
+
+    epochs: the default is the paper's; another protocol's own is `protocol.epochs`.
+    """
 
     network: NetworkConfig = NetworkConfig()
     networks: int = 5
-    epochs: int = 1_000
-    lr: float = 0.01
-    momentum: float = 0.9
-    weight_decay: float = 5e-4
-    batch: int = 256
+    epochs: int = PROTOCOLS["paper"].epochs
+    protocol: EvaluationProtocol = PROTOCOLS["paper"]
     augment: str = AUGMENT_ALL
     seed: int = 0
 
     def __post_init__(self) -> None:
-        _check_integers(self, "networks", "epochs", "batch", "seed")
-        _check_numbers(self, "lr", "momentum", "weight_decay")
+        _check_integers(self, "networks", "epochs", "seed")
+        _check_integers(self.protocol, "batch")
+        _check_numbers(self.protocol, "lr", "momentum", "weight_decay")
         parse_augment(self.augment)
-
-    def lr_in_epoch(self, epoch: int) -> float:
-        """Learning rate in `epoch`, counted from 1: `lr`, and a tenth of it from epoch epochs // 2 + 1 on."""
-        return self.lr if epoch < self.epochs // 2 + 1 else self.lr * 0.1

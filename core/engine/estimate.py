@@ -6,12 +6,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
 
 from core.engine.condense import Step, condense
 from core.engine.config import CondenseConfig
 from core.engine.images import LabelledImages, resident
-from core.engine.networks import materialise, skeleton
+from core.engine.networks import forward_cost
 from core.engine.state import CondenseState
 
 WARM_UP_SECONDS = 60.0
@@ -28,7 +27,7 @@ class Estimate:
     peak_memory_bytes: on CUDA the most that torch held, on a CPU the most that the process ever had resident;
         None where neither is known.
     micro_batch: images embedded at once; `halved` if memory ran out with more.
-    flops_per_iteration: of convolutions and matrix products, a multiplication and an addition counted as two.
+    flops_per_iteration: of convolutions and linear layers, a multiplication and an addition counted as two.
     """
 
     seconds_per_iteration: float
@@ -52,7 +51,7 @@ def estimate(
     real = resident(real, device)
     step, seconds = _timed(real, config, state, device)
     halved = step.state.micro_batch != state.micro_batch
-    # A halving's failed tries count neither as time nor as memory.
+    # The failed tries of larger batches count neither as time nor as memory.
     warm = halved or seconds < WARM_UP_SECONDS
     if warm:
         fitting = replace(state, micro_batch=step.state.micro_batch)
@@ -73,26 +72,8 @@ def flops_per_iteration(real: LabelledImages, config: CondenseConfig) -> int:
 
     A class of more synthetic images than a micro-batch is embedded once more, which is not counted.
     """
-    network = skeleton(config.network, real.channels, real.size, real.num_classes)
-    assert isinstance(network, nn.Module)  # a protocol cannot say so
-    flops = 0
-
-    def count(layer: nn.Module, _: object, output: Tensor) -> None:
-        nonlocal flops
-        assert isinstance(layer, nn.Conv2d | nn.Linear)
-        flops += 2 * output[0].numel() * layer.weight[0].numel()
-
-    for layer in network.modules():
-        if isinstance(layer, nn.Conv2d | nn.Linear):
-            layer.register_forward_hook(count)
-    # Not on the meta device and not by FlopCounterMode, which give the same number: they load sympy and
-    # torch's compiler, and that takes longer than the start of a process. Two images: batch norm refuses a
-    # single one. float64: the compiled blocks have no layers to count.
-    materialise(network, torch.device("cpu"))
-    network.double()
-    with torch.no_grad():
-        network.embed(torch.zeros(2, real.channels, *real.size, dtype=torch.float64))
-    return len(real.classes) * (config.batch_real + 2 * config.ipc) * flops
+    embed = forward_cost(config.network, real.size, real.channels, real.num_classes).embed
+    return len(real.classes) * (config.batch_real + 2 * config.images_per_class) * embed
 
 
 def _timed(
@@ -102,7 +83,7 @@ def _timed(
         torch.cuda.reset_peak_memory_stats(device)
     began = time.perf_counter()
     step = next(condense(real, config, device=device, state=state))
-    step.state.images_NCHW.flatten()[0].item()  # waits for the device
+    next(iter(step.state.tensors.values())).flatten()[0].item()  # waits for the device
     return step, time.perf_counter() - began
 
 

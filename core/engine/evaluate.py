@@ -1,7 +1,7 @@
-"""How well a set trains a network: the paper's evaluation protocol.
+"""How well a set trains a network, by a protocol (core/engine/protocols).
 
-SGD on a fresh network, augmented batches, learning rate a tenth in the second half, and one look at the test
-images, after the last epoch: nothing is ever selected on them.
+SGD on a fresh network, augmented batches, and one test, after the last epoch: nothing is
+ever selected on them.
 """
 
 import time
@@ -17,13 +17,14 @@ from core.engine.augment import apply, draw
 from core.engine.config import EvaluateConfig
 from core.engine.errors import TrainingDiverged
 from core.engine.images import LabelledImages, resident
-from core.engine.memory import halving
-from core.engine.networks import build
+from core.engine.memory import with_smaller_batches
+from core.engine.networks.build import build
 from core.engine.networks.network import Network
 from core.engine.seeds import generator
+from core.engine.sgd import SGD
 
 CHECK_EVERY = 50
-"""Epochs between two looks at the training loss: each look makes the host wait for the device."""
+"""Epochs between two reads of the training loss: each makes the host wait for the device."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +32,7 @@ class Progress:
     """One training step is done. Epochs and steps count from 1; steps over all epochs.
 
     micro_batch: images that the network was given at once, at most, since memory ran out; None if it never
-        did. When it runs out only in the test, the last step is told again.
+        did. When it runs out only in the test, the last step is reported again.
     """
 
     epoch: int
@@ -98,11 +99,11 @@ def train_and_score(
     check_fits(train, test)
     network, train_loss = yield from train_network(train, test.num_classes, config, repeat, device=device)
     # Nothing couples samples in evaluation mode.
-    answers_N, fitted = halving(
-        partial(_answers, network, test, device), config.batch, least=1, device=device,
+    answers_N, fitted = with_smaller_batches(
+        partial(_answers, network, test, device), config.protocol.batch, least=1, device=device,
         what=f"the test of network {repeat}",
     )  # fmt: skip
-    if fitted < config.batch:
+    if fitted < config.protocol.batch:
         steps = steps_of(len(train[1] if isinstance(train, tuple) else train), config)
         yield Progress(epoch=config.epochs, epochs=config.epochs, step=steps, steps=steps, micro_batch=fitted)
     return Score(
@@ -121,7 +122,7 @@ def train_network(
     purpose: str = "evaluation",
     device: torch.device | str = "cpu",
 ) -> Generator[Progress, None, tuple[Network, float]]:
-    """Train a fresh network as `train_and_score` does, without a look at any test image.
+    """Train a fresh network as `train_and_score` does, and tests nothing.
 
     Args:
         purpose: of the network; networks of different purposes share no random choice.
@@ -140,6 +141,7 @@ def train_network(
     else:
         train = resident(train, device)
         count, channels, (height, width) = len(train), train.channels, train.size
+    protocol = config.protocol
     network = build(
         config.network,
         channels,
@@ -147,19 +149,21 @@ def train_network(
         num_classes,
         generator(config.seed, repeat, f"{purpose} network", device),
     )
-    optimiser = torch.optim.SGD(
-        network.parameters(), lr=config.lr, momentum=config.momentum, weight_decay=config.weight_decay
+    optimiser = SGD(
+        network.parameters(),
+        lr=protocol.lr,
+        momentum=protocol.momentum,
+        weight_decay=protocol.weight_decay,
     )
     steps = steps_of(count, config)
     step, train_loss = 0, 0.0
-    micro_batch, halved_to = config.batch, None
+    micro_batch, reduced_to = protocol.batch, None
 
     for epoch in range(1, config.epochs + 1):
-        for group in optimiser.param_groups:
-            group["lr"] = config.lr_in_epoch(epoch)
+        optimiser.lr = protocol.lr_in_epoch(epoch, config.epochs)
         order_N = torch.randperm(count, generator=generator(config.seed, epoch, f"{purpose} order {repeat}"))
         loss_sum = torch.zeros((), device=device)
-        for indices_B in torch.split(order_N, config.batch):
+        for indices_B in torch.split(order_N, protocol.batch):
             step += 1
             x_BCHW, labels_B = training_batch(train, indices_B, device)
             augment_chance = generator(config.seed, step, f"{purpose} augmentation {repeat}")
@@ -171,16 +175,16 @@ def train_network(
                 optimiser.zero_grad()
                 return _loss_and_gradient(network, augmented_BCHW, labels_B, micro_batch)  # noqa: B023
 
-            loss, fitted = halving(
+            loss, fitted = with_smaller_batches(
                 differentiated, min(micro_batch, len(indices_B)),
                 least=len(indices_B) if network.couples_samples else 1,
                 device=device, what=f"the training of {purpose} network {repeat}",
             )  # fmt: skip
             if fitted < min(micro_batch, len(indices_B)):
-                micro_batch = halved_to = fitted
+                micro_batch = reduced_to = fitted
             optimiser.step()
             loss_sum += loss * len(indices_B)
-            yield Progress(epoch=epoch, epochs=config.epochs, step=step, steps=steps, micro_batch=halved_to)
+            yield Progress(epoch=epoch, epochs=config.epochs, step=step, steps=steps, micro_batch=reduced_to)
         if epoch % CHECK_EVERY == 0 or epoch == config.epochs:
             train_loss = float(loss_sum) / count
             if not loss_sum.isfinite():
@@ -194,7 +198,7 @@ def train_network(
 
 def steps_of(count: int, config: EvaluateConfig) -> int:
     """Training steps on so many images, over all epochs."""
-    return -(-count // config.batch) * config.epochs
+    return -(-count // config.protocol.batch) * config.epochs
 
 
 def _loss_and_gradient(network: Network, x_BCHW: Tensor, labels_B: Tensor, micro_batch: int) -> Tensor:

@@ -41,7 +41,7 @@ class LabelledImages:
         labels_N = _checked_labels(self.labels_N, len(self.images_NHWC), self.num_classes)
         for name, values in (("mean", self.mean), ("std", self.std)):
             if len(values) != self.channels or not all(math.isfinite(v) for v in values):
-                raise ValueError(f"{name}: {values!r} is not {self.channels} finite numbers, one a channel")
+                raise ValueError(f"{name}: {values!r} is not {self.channels} finite numbers, one per channel")
         if min(self.std) <= 0:
             raise ValueError(f"std: {self.std!r} must be greater than 0 in every channel")
         order_N = torch.argsort(labels_N, stable=True)
@@ -128,7 +128,7 @@ def _checked_labels(labels_N: npt.NDArray[np.int64] | Tensor, count: int, num_cl
     if labels_N.dtype not in (np.int64, torch.int64):
         raise ValueError(f"labels: type {labels_N.dtype} is not int64")
     if tuple(labels_N.shape) != (count,):
-        raise ValueError(f"labels: shape {tuple(labels_N.shape)} is not ({count},), one a image")
+        raise ValueError(f"labels: shape {tuple(labels_N.shape)} is not ({count},), one per image")
     # A copy: the array may be a read-only map, which torch cannot hold.
     labels_N = labels_N.cpu() if isinstance(labels_N, Tensor) else torch.from_numpy(np.array(labels_N))
     low, high = int(labels_N.min()), int(labels_N.max())

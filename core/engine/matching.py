@@ -1,34 +1,27 @@
-"""The distribution matching objective (Zhao & Bilen, arXiv 2110.04181)."""
+"""An objective's loss and gradient in as many passes as memory asks for, whatever the objective."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from core.engine.augment import Augmentation, apply
-
-
-class Embedder(Protocol):
-    """A frozen network in training mode."""
-
-    @property
-    def couples_samples(self) -> bool: ...
-
-    def embed(self, x_NCHW: Tensor) -> Tensor: ...
+from core.engine.networks.network import Embedder
+from core.engine.objectives.objective import Objective
 
 
 def matching_loss_and_gradient(
+    objective: Objective,
     network: Embedder,
     real_batches: Iterable[Tensor],
     synthetic_NCHW: Tensor,
     augmentations: Sequence[Augmentation],
     micro_batch: int,
 ) -> tuple[Tensor, Tensor]:
-    """Sum over classes and features of (mean real feature - mean synthetic feature)², and its gradient.
+    """The objective's distance between real and synthetic images, summed over classes, and its gradient.
 
-    A sum, not a mean: the paper's learning rate is chosen for it. No class's part depends on another's images
-    unless the network couples samples, so the sum is taken in as many passes as memory asks for.
+    No class's part depends on another's images unless the network couples samples, so the sum is taken in as
+    many passes as memory asks for.
 
     Args:
         real_batches: for each class a batch of its real images (NCHW); read once, so it may be lazy.
@@ -42,7 +35,8 @@ def matching_loss_and_gradient(
     """
     augmented = (apply(a, x_NCHW) for a, x_NCHW in zip(augmentations, real_batches, strict=True))
     # A CPU gains nothing from passes that span classes.
-    real_CF = mean_features(network, augmented, micro_batch, span=synthetic_NCHW.device.type != "cpu")
+    span = synthetic_NCHW.device.type != "cpu"
+    real_CS = class_means(objective, network, augmented, micro_batch, span=span)
     classes, ipc = len(augmentations), len(synthetic_NCHW) // len(augmentations)
     at_once = classes if network.couples_samples else max(1, micro_batch // ipc)
     losses, gradients = [], []
@@ -50,54 +44,72 @@ def matching_loss_and_gradient(
         own = slice(c, c + at_once)
         leaf_NCHW = synthetic_NCHW.detach()[c * ipc : (c + at_once) * ipc]
         if ipc <= micro_batch or network.couples_samples:
-            loss, gradient_NCHW = _by_classes(network, real_CF[own], leaf_NCHW, augmentations[own])
+            loss, gradient_NCHW = _by_classes(objective, network, real_CS[own], leaf_NCHW, augmentations[own])
         else:
-            loss, gradient_NCHW = _by_parts(network, real_CF[c], leaf_NCHW, augmentations[c], micro_batch)
+            loss, gradient_NCHW = _by_parts(
+                objective, network, real_CS[own], leaf_NCHW, augmentations[c], micro_batch
+            )
         losses.append(loss)
         gradients.append(gradient_NCHW)
     return torch.stack(losses).sum(), torch.cat(gradients)
 
 
 def _by_classes(
-    network: Embedder, real_CF: Tensor, synthetic_NCHW: Tensor, augmentations: Sequence[Augmentation]
+    objective: Objective,
+    network: Embedder,
+    real_CS: Tensor,
+    synthetic_NCHW: Tensor,
+    augmentations: Sequence[Augmentation],
 ) -> tuple[Tensor, Tensor]:
     """Loss and gradient of some classes in one pass."""
     leaf_NCHW = synthetic_NCHW.requires_grad_()
     ipc = len(leaf_NCHW) // len(augmentations)
     by_class = torch.split(leaf_NCHW, ipc)
     augmented_NCHW = torch.cat([apply(a, x_NCHW) for a, x_NCHW in zip(augmentations, by_class, strict=True)])
-    features_NF = network.embed(augmented_NCHW)
-    synthetic_CF = features_NF.view(len(augmentations), ipc, -1).mean(dim=1)
-    loss = (real_CF - synthetic_CF).square().sum()
+    statistics_NS = objective.statistic(network.embed(augmented_NCHW))
+    synthetic_CS = statistics_NS.view(len(augmentations), ipc, -1).mean(dim=1)
+    loss = objective.distance(real_CS, synthetic_CS)
     (gradient_NCHW,) = torch.autograd.grad(loss, leaf_NCHW)
     return loss.detach(), gradient_NCHW
 
 
 def _by_parts(
-    network: Embedder, real_F: Tensor, synthetic_NCHW: Tensor, augmentation: Augmentation, micro_batch: int
+    objective: Objective,
+    network: Embedder,
+    real_1S: Tensor,
+    synthetic_NCHW: Tensor,
+    augmentation: Augmentation,
+    micro_batch: int,
 ) -> tuple[Tensor, Tensor]:
     """Loss and gradient of one class too large for a pass.
 
-    Once for its mean feature, from which the loss's gradient by each feature follows; then again, part by
-    part, for the gradient by the pixels.
+    Once for its mean statistic, by which the distance is differentiated: each image has an equal share in the
+    mean, so the loss's gradient by each statistic follows. Then again, part by part, for the gradient by the
+    pixels.
     """
     with torch.no_grad():
         parts = torch.split(synthetic_NCHW, micro_batch)
-        sums = [network.embed(apply(augmentation, part_NCHW)).sum(dim=0) for part_NCHW in parts]
-        difference_F = torch.stack(sums).sum(dim=0) / len(synthetic_NCHW) - real_F
-    by_feature_F = 2 * difference_F / len(synthetic_NCHW)
+        sums = [objective.statistic(network.embed(apply(augmentation, part))).sum(dim=0) for part in parts]
+        mean_1S = (torch.stack(sums).sum(dim=0) / len(synthetic_NCHW))[None]
+    loss = objective.distance(real_1S, mean_1S.requires_grad_())
+    (by_mean_1S,) = torch.autograd.grad(loss, mean_1S)
+    by_statistic_1S = by_mean_1S / len(synthetic_NCHW)
     gradients = []
     for part_NCHW in torch.split(synthetic_NCHW, micro_batch):
         leaf_NCHW = part_NCHW.requires_grad_()
-        features_NF = network.embed(apply(augmentation, leaf_NCHW))
-        (gradient_NCHW,) = torch.autograd.grad(features_NF, leaf_NCHW, by_feature_F.expand_as(features_NF))
+        statistics_NS = objective.statistic(network.embed(apply(augmentation, leaf_NCHW)))
+        (gradient_NCHW,) = torch.autograd.grad(
+            statistics_NS, leaf_NCHW, by_statistic_1S.expand_as(statistics_NS)
+        )
         gradients.append(gradient_NCHW)
-    return difference_F.square().sum(), torch.cat(gradients)
+    return loss.detach(), torch.cat(gradients)
 
 
 @torch.no_grad()
-def mean_features(network: Embedder, batches: Iterable[Tensor], micro_batch: int, *, span: bool) -> Tensor:
-    """Mean feature of each batch, (C, features), without a graph.
+def class_means(
+    objective: Objective, network: Embedder, batches: Iterable[Tensor], micro_batch: int, *, span: bool
+) -> Tensor:
+    """The mean over each batch of its images' statistics, (C, S), without a graph.
 
     Args:
         batches: read once, and no further than the next pass needs.
@@ -107,18 +119,19 @@ def mean_features(network: Embedder, batches: Iterable[Tensor], micro_batch: int
     if network.couples_samples:
         # Batch statistics must span the classes, as they do in training.
         x_BNCHW = list(batches)
-        features_NF = network.embed(torch.cat(x_BNCHW))
-        return torch.stack([f.mean(dim=0) for f in torch.split(features_NF, [len(x) for x in x_BNCHW])])
+        statistics_NS = objective.statistic(network.embed(torch.cat(x_BNCHW)))
+        return torch.stack([s.mean(dim=0) for s in torch.split(statistics_NS, [len(x) for x in x_BNCHW])])
     means: list[Tensor] = []
     sums: list[Tensor] = []
     count = 0
     for parts in _micro_batches(batches, micro_batch, span=span):
         images = [part_NCHW for _, part_NCHW in parts]
         features_NF = network.embed(torch.cat(images) if len(images) > 1 else images[0])
+        statistics_NS = objective.statistic(features_NF)
         # Class by class and not by index_add_, whose order of addition differs from run to run on CUDA.
-        by_class = torch.split(features_NF, [len(part_NCHW) for part_NCHW in images])
-        for (last, part_NCHW), own_NF in zip(parts, by_class, strict=True):
-            sums.append(own_NF.sum(dim=0))
+        by_class = torch.split(statistics_NS, [len(part_NCHW) for part_NCHW in images])
+        for (last, part_NCHW), own_NS in zip(parts, by_class, strict=True):
+            sums.append(own_NS.sum(dim=0))
             count += len(part_NCHW)
             if last:
                 means.append(torch.stack(sums).sum(dim=0) / count)

@@ -29,7 +29,7 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and any(text in str(error) for text in texts)
 
 
-def halving(
+def with_smaller_batches(
     work: Callable[[int], Result], micro_batch: int, *, least: int, device: torch.device | str, what: str
 ) -> tuple[Result, int]:
     """`work(micro_batch)`, done anew with half of it whenever memory runs out, and the last micro-batch.

@@ -34,7 +34,7 @@ class Shard:
         if couples_samples:
             raise ValueError("shard: a network with batch norm needs all classes in one process")
         if self.world > classes:
-            raise ValueError(f"shard: {self.world} processes for {classes} classes; at most one a class")
+            raise ValueError(f"shard: {self.world} processes for {classes} classes; at most one per class")
         if not distributed.is_initialized():
             raise ValueError(f"shard: torch.distributed is not initialised for {self.world} processes")
         found = (distributed.get_rank(), distributed.get_world_size())

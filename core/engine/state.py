@@ -1,5 +1,6 @@
-"""Where a condensation stands: the synthetic images with their momentum, and how many iterations are done."""
+"""Where a condensation stands: its named tensors, and how many iterations are done."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -7,8 +8,8 @@ from torch import Tensor
 
 from core.engine.config import CondenseConfig
 from core.engine.errors import NumericalError
+from core.engine.forms.form import load_form
 from core.engine.images import LabelledImages
-from core.engine.sampling import sample
 from core.engine.seeds import generator
 
 
@@ -16,48 +17,51 @@ from core.engine.seeds import generator
 class CondenseState:
     """All that a run needs to go on. The tensors are never written to after they are handed out.
 
-    images_NCHW: float32, normalised, unclamped; class-major, ipc for each of the real set's classes.
-    velocity_NCHW: float32, the momentum buffer.
+    tensors: float32, by name: the form's parameters, and the momentum of each.
     iteration: how many are done.
     micro_batch: the one that memory was found to suffice for; None if it never ran out.
     """
 
-    images_NCHW: Tensor
-    velocity_NCHW: Tensor
+    tensors: Mapping[str, Tensor]
     iteration: int
     micro_batch: int | None = None
 
 
-def synthetic_labels(real: LabelledImages, ipc: int) -> Tensor:
+def synthetic_labels(real: LabelledImages, images_per_class: int) -> Tensor:
     """int64 labels of the synthetic images. A class without a real image has no synthetic one either."""
-    return torch.tensor(real.classes).repeat_interleave(ipc)
+    return torch.tensor(real.classes).repeat_interleave(images_per_class)
 
 
 def initial_state(
     real: LabelledImages, config: CondenseConfig, device: torch.device | str = "cpu"
 ) -> CondenseState:
-    """Random real images of each class (repeated if a class has fewer than ipc), or normal noise."""
-    chance = generator(config.seed, 0, "initial images")
-    if config.init == "real":
-        chosen = [sample(real.indices_by_class[c], config.ipc, chance) for c in real.classes]
-        images_NCHW = real.normalised(torch.cat(chosen), device)
-    else:
-        shape = (len(real.classes) * config.ipc, real.channels, *real.size)
-        images_NCHW = torch.randn(shape, generator=chance).to(device)
-    return CondenseState(images_NCHW=images_NCHW, velocity_NCHW=torch.zeros_like(images_NCHW), iteration=0)
+    """As the form begins, at rest."""
+    stored = load_form(config.form)
+    tensors = stored.initial(real, config, generator(config.seed, 0, "initial images"), device)
+    velocities = {stored.parameters[name]: torch.zeros_like(tensor) for name, tensor in tensors.items()}
+    return CondenseState(tensors=tensors | velocities, iteration=0)
+
+
+@torch.no_grad()
+def decoded(state: CondenseState, config: CondenseConfig) -> Tensor:
+    """The images that the stored ones turn into: NCHW, `config.images_per_class` for each class, class-major.
+
+    Their labels are `synthetic_labels(real, config.images_per_class)`.
+    """
+    return load_form(config.form).decode(state.tensors)
 
 
 def check_finite(state: CondenseState) -> None:
     """To be called before a state is kept: waits for the device.
 
     Raises:
-        NumericalError: an image or a velocity is infinite or not a number.
+        NumericalError: a value is infinite or not a number.
     """
-    for name, tensor in (("images", state.images_NCHW), ("velocity", state.velocity_NCHW)):
+    for name, tensor in state.tensors.items():
         wrong = int(tensor.numel() - tensor.isfinite().sum())
         if wrong:
             raise NumericalError(
-                f"{wrong} of {tensor.numel()} values of the {name} are not finite "
+                f"{wrong} of {tensor.numel()} values of {name} are not finite "
                 f"after iteration {state.iteration}"
             )
 
@@ -68,12 +72,19 @@ def check_fits(state: CondenseState, real: LabelledImages, config: CondenseConfi
     Raises:
         ValueError: it cannot.
     """
-    expected = (len(real.classes) * config.ipc, real.channels, *real.size)
-    for name, tensor in (("images", state.images_NCHW), ("velocity", state.velocity_NCHW)):
-        if tuple(tensor.shape) != expected or tensor.dtype != torch.float32:
+    stored = load_form(config.form)
+    shapes = stored.shapes(real, config.ipc)
+    shapes |= {stored.parameters[name]: shape for name, shape in shapes.items()}
+    if state.tensors.keys() != shapes.keys():
+        raise ValueError(
+            f"state: tensors {', '.join(sorted(state.tensors)) or 'none'}, but form {config.form!r} has "
+            f"{', '.join(sorted(shapes))}"
+        )
+    for name, tensor in state.tensors.items():
+        if tuple(tensor.shape) != shapes[name] or tensor.dtype != torch.float32:
             raise ValueError(
-                f"state: {name} are {tensor.dtype} {tuple(tensor.shape)}, but this set and ipc {config.ipc} "
-                f"need torch.float32 {expected}"
+                f"state: {name} is {tensor.dtype} {tuple(tensor.shape)}, but this set and ipc {config.ipc} "
+                f"need torch.float32 {shapes[name]}"
             )
     if not 0 <= state.iteration <= config.iterations:
         raise ValueError(f"state: iteration {state.iteration} is outside 0 to {config.iterations}")

@@ -1,4 +1,4 @@
-"""Writers of condensed sets. `core.export.artifacts.write_all` writes every format.
+"""Writers of condensed sets: `formats` lists them, `artifacts.write_all` writes every one.
 
-This module imports nothing, so that reading the card's format does not load torch.
+This module imports nothing, so that reading the list does not load torch.
 """

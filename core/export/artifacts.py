@@ -3,24 +3,13 @@
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 
 from core.errors import JobError
-from core.export import manifest, npz, parquet, png, preview, pt, safetensors, webdataset
 from core.export.condensed import CondensedSet, canonical_json
-
-OCTETS = "application/octet-stream"
-ZIP = "application/zip"
-EXACT: tuple[tuple[str, str, ModuleType, str], ...] = (
-    ("safetensors", "condensed.safetensors", safetensors, OCTETS),
-    ("npz", "condensed.npz", npz, OCTETS),
-    ("pt", "condensed.pt", pt, OCTETS),
-    ("parquet", "condensed-parquet.zip", parquet, ZIP),
-    ("webdataset", "condensed-webdataset.tar", webdataset, "application/x-tar"),
-)
-"""Format, file, writer and media type of what holds the pixels bit by bit, the canonical one first."""
+from core.export.formats import Format
+from core.export.writer import writers
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +25,7 @@ class WrittenArtifact:
 
 
 def write_all(condensed: CondensedSet, out: Path) -> list[WrittenArtifact]:
-    """Write the exact formats, manifest, png and preview into the folder `out`, made if it is absent.
+    """Write every format of core.export.formats into the folder `out`, made if it is absent, in its order.
 
     The same set gives the same bytes, on the same versions of the libraries. The exact formats are read back
     and compared bit by bit before anything is returned.
@@ -45,27 +34,14 @@ def write_all(condensed: CondensedSet, out: Path) -> list[WrittenArtifact]:
         JobError: `artifact_mismatch`, a file does not hold what was written.
     """
     out.mkdir(parents=True, exist_ok=True)
-    exact = []
-    for name, file_name, writer, media_type in EXACT:
-        path = out / file_name
+    written = []
+    for format, writer in writers():
+        path = out / format.file_name
         writer.write(condensed, path)
-        verify(condensed, writer.read(path), path)
-        exact.append(_written(name, path, media_type))
-    canonical = exact[0]
-
-    manifest_path = out / "manifest.json"
-    manifest.write(condensed, manifest_path, safetensors_sha256=canonical.sha256)
-    png_path = out / "condensed-png.zip"
-    png.write(condensed, png_path)
-    preview_path = out / "preview.png"
-    preview.write(condensed, preview_path)
-    return [
-        canonical,
-        _written("manifest", manifest_path, "application/json"),
-        *exact[1:],
-        _written("png", png_path, ZIP),
-        _written("preview", preview_path, "image/png"),
-    ]
+        if writer.read is not None:
+            verify(condensed, writer.read(path), path)
+        written.append(written_as(format, path))
+    return written
 
 
 def verify(expected: CondensedSet, found: CondensedSet, path: Path) -> None:
@@ -94,13 +70,14 @@ def verify(expected: CondensedSet, found: CondensedSet, path: Path) -> None:
         )
 
 
-def _written(format: str, path: Path, media_type: str) -> WrittenArtifact:
+def written_as(format: Format, path: Path) -> WrittenArtifact:
+    """A file that is on disk as an artifact of a format."""
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     return WrittenArtifact(
-        format=format,
-        file_name=path.name,
-        media_type=media_type,
+        format=format.name,
+        file_name=format.file_name,
+        media_type=format.media_type,
         path=path,
         size=path.stat().st_size,
         sha256=digest,

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from core.export.condensed import CondensedSet, canonical_json
-from core.export.loading import loading
+from core.export.writer import loading, writers
 
 
 def readme(condensed: CondensedSet) -> str:
@@ -18,6 +18,8 @@ def readme(condensed: CondensedSet) -> str:
     per_class = condensed.images_per_class
     spread = str(per_class[0]) if len(set(per_class)) == 1 else f"{min(per_class)} to {max(per_class)}"
     source = card["source"]
+    normalised = [writer.normalised for _, writer in writers() if writer.normalised]
+    beside_png = [writer.eight_bit for _, writer in writers() if writer.eight_bit]
     sections = [
         f"# Condensed set of {_plain(source['name'])}",
         f"{count} synthetic images for {len(condensed.classes)} classes, {spread} a class, {channels} × "
@@ -37,10 +39,10 @@ def readme(condensed: CondensedSet) -> str:
         *_caveats(channels, per_class),
         "## Normalisation",
         f"Mean {_numbers(condensed.mean)}, standard deviation {_numbers(condensed.std)} by channel, for "
-        "pixels in [0, 1]. In safetensors, npz, pt, Parquet (`pixels`) and WebDataset (`.npy`) the pixels "
+        f"pixels in [0, 1]. In {_and(normalised)} the pixels "
         "are normalised float32, the same bits in each: train on them as they are, and normalise the test "
         "images as (pixel - mean) / std. `x * std + mean` is the way back.",
-        "PNG files, in Parquet (`image`) and WebDataset (`.png`) too, are not normalised, and lossy: pixels "
+        f"PNG files, in {_and(beside_png)} too, are not normalised, and lossy: pixels "
         "were clamped to [0, 1] and rounded to 8 bits, a change of at most half a grey level within the "
         f"range. {100 * condensed.clamped_fraction():.2f} % of the values lay outside it. Divide by 255 and "
         "normalise before training; what the loss costs is `png` under Results. For published figures use "
@@ -73,10 +75,14 @@ def _results(evaluation: Mapping[str, Any]) -> list[str]:
 
 
 def _compute(compute: Mapping[str, Any]) -> str:
+    if compute["flops"] is None:
+        return "How many FLOPs the condensation took is not known."
+    each = compute["flops_per_iteration"]
+    an_iteration = "" if each is None else f", {each:,} an iteration"
     return (
-        f"The condensation takes {compute['flops']:,} FLOPs, {compute['flops_per_iteration']:,} an "
-        "iteration: convolutions and matrix products, a multiplication and an addition counted as two, by "
-        "the shapes that the configuration asks for. The evaluation is not in them. How long it took is in "
+        f"The condensation takes {compute['flops']:,} FLOPs{an_iteration}: convolutions and matrix "
+        "products, a multiplication and an addition counted as two, by the shapes that the configuration "
+        "asks for. The evaluation is not in them. How long it took is in "
         "the job, under `result.seconds`, and not here: equal runs give equal files."
     )
 
@@ -103,6 +109,10 @@ def _caveats(channels: int, per_class: tuple[int, ...]) -> list[str]:
 
 def _numbers(values: tuple[float, ...]) -> str:
     return ", ".join(f"{value:.6g}" for value in values)
+
+
+def _and(names: list[str]) -> str:
+    return f"{', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else "".join(names)
 
 
 def _fenced(language: str, text: str) -> str:

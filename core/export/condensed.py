@@ -35,9 +35,10 @@ class CondensedSet:
         mean, std: one value a channel, in units of pixels in [0, 1].
         card: JSON-serialisable provenance with the keys `created_by` ("condensery 0.1.0"), `source` ({name,
             sha256, license, …}, license None where it is not stated), `config` (resolved), `seeds`, `engine`
-            ({version, torch, device, …}), `compute` ({flops, flops_per_iteration}, of the condensation) and
-            `evaluation` ({protocol, limits, results: [{images, network, accuracy_mean, accuracy_std, n}]},
-            accuracies as fractions, accuracy_std None for n = 1, results empty if nothing was evaluated).
+            ({version, torch, device, …}), `compute` ({flops, flops_per_iteration}, of the condensation, each
+            None where it is not known) and `evaluation` ({protocol, limits, results: [{images, network,
+            accuracy_mean, accuracy_std, n}]}, accuracies as fractions, accuracy_std None for n = 1, results
+            empty if nothing was evaluated).
             It holds no time and no duration: equal runs give equal bytes.
 
     Raises:

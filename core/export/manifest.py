@@ -1,11 +1,13 @@
 """manifest.json: what the set is, where it came from and how to load it, for people and programs."""
 
+import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from core.export.condensed import CondensedSet, canonical_json
-from core.export.loading import loading
+from core.export.formats import CANONICAL
+from core.export.writer import Writer, loading
 
 SCHEMA = "condensery.condensed_set/1"
 
@@ -29,10 +31,15 @@ def provenance_of(content: Mapping[str, Any]) -> dict[str, Any]:
     return {field: value for field, value in content.items() if field not in ("schema", "images", "labels")}
 
 
-def write(condensed: CondensedSet, path: Path, *, safetensors_sha256: str) -> None:
-    """The manifest of the canonical file, which it names by `safetensors_sha256` (hex)."""
+def write(condensed: CondensedSet, path: Path) -> None:
+    """The manifest of the canonical file, which lies beside it: its name and SHA-256 are stated."""
+    with path.with_name(CANONICAL.file_name).open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
     content = describe(condensed, pixels_normalised=True)
-    content["safetensors"] = {"file_name": "condensed.safetensors", "sha256": safetensors_sha256}
+    content[CANONICAL.name] = {"file_name": CANONICAL.file_name, "sha256": digest}
     content["how_to_load"] = loading(condensed)
     # As bytes: text mode writes other line ends on Windows.
     path.write_bytes((canonical_json(content, indent=2) + "\n").encode())
+
+
+WRITER = Writer(write=write)

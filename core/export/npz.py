@@ -7,6 +7,7 @@ from zipfile import ZipFile
 import numpy as np
 
 from core.export.condensed import CondensedSet, canonical_json, card_of
+from core.export.writer import Writer
 from core.export.zip_archive import member
 
 
@@ -36,3 +37,14 @@ def read(path: Path) -> CondensedSet:
             std=tuple(arrays["std"].tolist()),
             card=card_of(json.loads(arrays["card"].item())),
         )
+
+
+def _loading(condensed: CondensedSet) -> list[str]:
+    return [
+        "import numpy as np",
+        'arrays = np.load("condensed.npz", allow_pickle=False)',
+        'images, labels = arrays["images"], arrays["labels"]',
+    ]
+
+
+WRITER = Writer(write=write, read=read, normalised="npz", loading=_loading)

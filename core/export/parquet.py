@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from core.export.condensed import CondensedSet, canonical_json, card_of
 from core.export.hub_card import hub_readme
+from core.export.writer import Writer
 from core.export.zip_archive import member
 
 SHARD_BYTES = 256 * 1024**2
@@ -130,3 +131,16 @@ def _flat(column: Any) -> NDArray[np.float32]:
 
 def _parts(count: int, size: int) -> Iterator[range]:
     return (range(first, min(first + size, count)) for first in range(0, count, size))
+
+
+def _loading(condensed: CondensedSet) -> list[str]:
+    return [
+        "from datasets import load_dataset",
+        'rows = load_dataset("condensed-parquet", split="train")  # unzip … -d condensed-parquet',
+        'images, labels = (rows.with_format("numpy")[column][:] for column in ("pixels", "label"))',
+    ]
+
+
+WRITER = Writer(
+    write=write, read=read, normalised="Parquet (`pixels`)", eight_bit="Parquet (`image`)", loading=_loading
+)

@@ -9,7 +9,11 @@ from core.export import manifest
 from core.export.card import readme
 from core.export.condensed import CondensedSet, canonical_json
 from core.export.folder_names import folder_name
+from core.export.writer import Writer
 from core.export.zip_archive import member
+
+MODES = {1: "L", 3: "RGB", 4: "RGBA"}
+"""Pillow's mode of the files, by number of channels."""
 
 
 def write(condensed: CondensedSet, path: Path) -> None:
@@ -36,3 +40,23 @@ def write(condensed: CondensedSet, path: Path) -> None:
             digits = len(str(max(len(indices) - 1, 0)))
             for number, index in enumerate(indices):
                 archive.writestr(member(f"{folder}/{number:0{digits}d}.png"), condensed.png(int(index)))
+
+
+def _loading(condensed: CondensedSet) -> list[str]:
+    channels = condensed.images_NCHW.shape[1]
+    empty = "" if all(condensed.images_per_class) else ", allow_empty=True"
+    if channels == 3:
+        return [
+            "from torchvision.datasets import ImageFolder",
+            f'dataset = ImageFolder("condensed-png"{empty})  # unzip condensed-png.zip -d condensed-png',
+            "image, label = dataset[0]",
+        ]
+    loader = f'lambda path: Image.open(path).convert("{MODES[channels]}")'
+    return [
+        "from PIL import Image",
+        "from torchvision.datasets import ImageFolder",
+        f'dataset = ImageFolder("condensed-png"{empty}, loader={loader})',
+    ]
+
+
+WRITER = Writer(write=write, loading=_loading)

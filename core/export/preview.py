@@ -8,6 +8,7 @@ from PIL import Image
 
 from core.export.condensed import CondensedSet
 from core.export.eight_bit import picture
+from core.export.writer import Writer
 
 MAX_CLASSES = 100
 MAX_IMAGES = 10
@@ -68,3 +69,6 @@ def cell_size(height: int, width: int) -> tuple[int, int]:
         return max(1, height * LARGEST_SIDE // longest), max(1, width * LARGEST_SIDE // longest)
     factor = max(1, ENLARGED_SIDE // longest)
     return height * factor, width * factor
+
+
+WRITER = Writer(write=write)

@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 
 from core.export.condensed import CondensedSet, card_of
+from core.export.writer import Writer
 
 
 def write(condensed: CondensedSet, path: Path) -> None:
@@ -43,3 +44,14 @@ def read(path: Path) -> CondensedSet:
         std=tuple(content["std"]),
         card=card_of(content["card"]),
     )
+
+
+def _loading(condensed: CondensedSet) -> list[str]:
+    return [
+        "import torch",
+        'content = torch.load("condensed.pt", weights_only=True)',
+        'images, labels = content["data"][0]',
+    ]
+
+
+WRITER = Writer(write=write, read=read, normalised="pt", loading=_loading)

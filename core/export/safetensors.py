@@ -10,6 +10,7 @@ from safetensors import safe_open
 from safetensors.numpy import save
 
 from core.export.condensed import CondensedSet, canonical_json, card_of
+from core.export.writer import Writer
 
 
 def write(condensed: CondensedSet, path: Path) -> None:
@@ -48,3 +49,14 @@ def _sorted_header(blob: bytes) -> bytes:
     text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)
     return len(text).to_bytes(8, "little") + text + blob[8 + length :]
+
+
+def _loading(condensed: CondensedSet) -> list[str]:
+    return [
+        "from safetensors.numpy import load_file",
+        'tensors = load_file("condensed.safetensors")',
+        'images, labels = tensors["images"], tensors["labels"]',
+    ]
+
+
+WRITER = Writer(write=write, read=read, normalised="safetensors", loading=_loading)

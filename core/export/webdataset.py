@@ -10,6 +10,7 @@ import numpy as np
 from core.export import manifest
 from core.export.card import readme
 from core.export.condensed import CondensedSet, canonical_json, card_of
+from core.export.writer import Writer
 
 # WebDataset's reader skips names of this form. That of Hugging Face's `datasets` skips names without a dot.
 README = "__README__"
@@ -68,3 +69,20 @@ def _add(archive: TarFile, name: str, content: bytes) -> None:
     info.uname = info.gname = ""
     info.size = len(content)
     archive.addfile(info, io.BytesIO(content))
+
+
+def _loading(condensed: CondensedSet) -> list[str]:
+    return [
+        "from webdataset import WebDataset",
+        'samples = WebDataset("condensed-webdataset.tar", shardshuffle=False).decode()',
+        'images, labels = zip(*samples.to_tuple("npy", "cls"))',
+    ]
+
+
+WRITER = Writer(
+    write=write,
+    read=read,
+    normalised="WebDataset (`.npy`)",
+    eight_bit="WebDataset (`.png`)",
+    loading=_loading,
+)

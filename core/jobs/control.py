@@ -4,18 +4,19 @@ Asking twice changes nothing more. A request that comes too late, because the jo
 Conflict that names the state which it is in.
 """
 
-from sqlalchemy import delete
+from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from core.catalogue import rows
-from core.db.models import Event, Job
+from core.condensed.rows import require_unneeded
+from core.db.models import CondensedSet, Event, Job
 from core.errors import Conflict
-from core.jobs import queue
-from core.jobs.files import PREFIX, keep_only_published
-from core.jobs.states import JOB_TERMINAL
-from core.jobs.transitions import move
 from core.storage import Storage
-from core.storage.removal import remove_after_commit
+from core.vocabulary import JOB_TERMINAL
+from core.work import wake_ups
+from core.work.files import PREFIX, keep_only_published
+from core.work.removal import remove_after_commit
+from core.work.transitions import move
 
 
 def cancel_job(session: Session, storage: Storage, job: Job) -> Job:
@@ -53,15 +54,15 @@ def resume_job(session: Session, job: Job) -> Job:
     job = _held_still(session, job)
     if move(session, Job, job.id, "queued", Job.state == "paused", setbacks={}, retry_at=None):
         session.refresh(job)
-        queue.ring(session, job)
+        wake_ups.wake(session, job)
     return _now_in(session, job, "queued", "running")
 
 
 def delete_job(session: Session, storage: Storage, job: Job) -> None:
-    """Delete a job that has ended, with its history, results and files.
+    """Delete a job that has ended, with its history, results and files, and the condensed set that it made.
 
     Raises:
-        Conflict: it has not ended.
+        Conflict: it has not ended, or a job that has not ended needs its condensed set.
     """
     job = _held_still(session, job)
     if job.state not in JOB_TERMINAL:
@@ -69,6 +70,8 @@ def delete_job(session: Session, storage: Storage, job: Job) -> None:
             f"{job.id} is {job.state}: only a job that has ended can be deleted; cancel it first",
             job_state=job.state,
         )
+    for made in session.scalars(select(CondensedSet).where(CondensedSet.job_id == job.id).with_for_update()):
+        require_unneeded(session, made)
     session.execute(delete(Event).where(Event.subject_id == job.id))
     session.delete(job)
     session.flush()

@@ -1,14 +1,15 @@
 """How long workers were busy with a job, told from its events, which outlive every attempt."""
 
+from collections.abc import Sequence
+
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from core.db.models import Event, Job
 from core.db.types import db_now
-from core.jobs.states import PHASES
 
 
-def seconds_by_phase(session: Session, job: Job) -> dict[str, float]:
+def seconds_by_phase(session: Session, job: Job, phases: Sequence[str]) -> dict[str, float]:
     """Wall-clock seconds from each claim to that attempt's last sign of life, by phase, until now.
 
     All attempts count, also for what a later one did again; the time in a queue does not. Of an attempt that
@@ -19,8 +20,8 @@ def seconds_by_phase(session: Session, job: Job) -> dict[str, float]:
         .where(Event.subject_id == job.id, Event.owner == job.owner)
         .order_by(Event.seq)
     )
-    seconds = dict.fromkeys(PHASES, 0.0)
-    phase, since = PHASES[0], None
+    seconds = dict.fromkeys(phases, 0.0)
+    phase, since = phases[0], None
     for kind, at, data in session.execute(statement):
         # A release from an attempt that ended early says why; it is written by another process, and later.
         if since is not None and "cause" not in data:

@@ -6,7 +6,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from core.db.models import Event, Job
-from core.jobs.cost import Cost
+from core.kinds.kind import Cost
 
 RECENT_JOBS = 50
 ALIKE = 10.0
@@ -36,7 +36,9 @@ def recent_speeds(session: Session) -> list[dict[str, float]]:
 
 def seconds_of(job: Cost, speeds: list[dict[str, float]]) -> float | None:
     """How long a job may take, at the speed of the one whose iterations were most like its own in FLOPs, the
-    newest of several; None if none was `ALIKE`."""
+    newest of several; None if none was `ALIKE`, or if it has no iterations to compare by."""
+    if not job.flops_per_iteration:
+        return None
 
     def distance(speed: dict[str, float]) -> float:
         return abs(log(speed["flops_per_iteration"] / job.flops_per_iteration))

@@ -1,130 +1,140 @@
-"""Making a job."""
+"""Making a job, of whatever kind."""
+
+from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy.orm import Session
 
 from core.catalogue import idempotency, rows
 from core.catalogue.usage import admit_job
-from core.db.models import Dataset, Job
-from core.errors import Conflict, InvalidRequest
+from core.db.models import CondensedSet, Dataset, Job
+from core.errors import Conflict
 from core.ids import new_id
-from core.jobs import queue
-from core.jobs.spec import JobSpec, NetworkSpec
-from core.jobs.states import PRIORITIES
-from core.jobs.transitions import first_event
+from core.kinds import DEFAULT, KINDS
+from core.kinds.kind import Cost, DataFacts, Inputs, Kind
 from core.settings import Settings
+from core.strict import Strict
+from core.vocabulary import PRIORITIES
+from core.work import wake_ups
+from core.work.events import first_event
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """What somebody asks for: a spec of a kind, on a data set and, if the kind takes one, a condensed set."""
+
+    kind: Kind
+    spec: Strict
+    dataset_id: str
+    condensed_set_id: str | None = None
+    name: str | None = None
+    priority: str = "normal"
+
+    def request(self) -> dict[str, Any]:
+        """By which a repetition is known; of a condensation, as before there were other kinds."""
+        asked = {
+            "dataset_id": self.dataset_id,
+            "name": self.name,
+            "spec": self.spec.model_dump(mode="json"),
+            "priority": self.priority,
+        }
+        if self.kind.name != DEFAULT:
+            asked |= {"kind": self.kind.name, "condensed_set_id": self.condensed_set_id}
+        return asked
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fitted:
+    """A spec with everything filled in, and what it costs."""
+
+    spec: Strict
+    cost: Cost
+    data: DataFacts
 
 
 def create_job(
-    session: Session,
-    owner: str,
-    *,
-    dataset_id: str,
-    name: str | None,
-    spec: JobSpec,
-    priority: str,
-    settings: Settings,
-    idempotency_key: str | None,
+    session: Session, owner: str, asked: Asked, *, settings: Settings, idempotency_key: str | None
 ) -> tuple[Job, bool]:
-    """A queued job on a data set that is ready, and whether it is new.
+    """A queued job, and whether it is new.
 
     Raises:
-        NotFound: no such data set.
-        Conflict: it is not ready.
-        InvalidRequest: the set cannot be condensed so.
+        NotFound: no such data set or condensed set.
+        Conflict: one of them is not ready.
+        InvalidRequest: what is asked for cannot be done with them.
         QuotaExceeded: the owner has too many jobs or bytes already.
     """
     fresh = new_id("job")
-    request = {
-        "dataset_id": dataset_id,
-        "name": name,
-        "spec": spec.model_dump(mode="json"),
-        "priority": priority,
-    }
-    job_id = idempotency.remember(session, owner, idempotency_key, request, fresh)
+    job_id = idempotency.remember(session, owner, idempotency_key, asked.request(), fresh)
     if job_id != fresh:
         return rows.get(session, Job, owner, job_id), False
-    dataset = rows.lock(session, Dataset, owner, dataset_id)
-    if dataset.state != "ready" or dataset.manifest is None or dataset.content_hash is None:
-        raise Conflict(
-            f"{dataset.id} is {dataset.state}: a job needs a data set that is ready",
-            code="dataset_not_ready",
-            dataset_state=dataset.state,
-        )
+    dataset = rows.lock(session, Dataset, owner, asked.dataset_id)
+    fitted = fit(session, owner, asked, dataset, settings)
     admit_job(session, owner, settings)
-    fitted = fitted_spec(spec, dataset.manifest, settings.max_ipc)
+    first = asked.kind.phases[0]
     job = Job(
         id=fresh,
         owner=owner,
-        name=name,
+        kind=asked.kind.name,
+        name=asked.name,
         dataset_id=dataset.id,
+        condensed_set_id=asked.condensed_set_id,
         data_hash=dataset.content_hash,
-        spec=fitted.model_dump(mode="json"),
+        spec=fitted.spec.model_dump(mode="json"),
         state="queued",
-        phase="condense",
-        priority=PRIORITIES.index(priority),
+        phase=first.name,
+        queue=first.queue,
+        priority=PRIORITIES.index(asked.priority),
         fence=0,
     )
     session.add(job)
-    first_event(session, job, {"dataset_id": dataset.id, "iterations": fitted.iterations})
+    data = {"dataset_id": dataset.id, "iterations": getattr(fitted.spec, "iterations", None)}
+    first_event(session, job, {name: value for name, value in data.items() if value is not None})
     session.flush()
-    queue.ring(session, job)
+    wake_ups.wake(session, job)
     session.refresh(job)
     return job, True
 
 
-def fitted_spec(spec: JobSpec, manifest: dict[str, object], max_ipc: int) -> JobSpec:
-    """The spec with everything filled in, if the data set can give what it asks for.
+def fit(session: Session, owner: str, asked: Asked, dataset: Dataset, settings: Settings) -> Fitted:
+    """What a job would be made of. Makes nothing.
 
     Raises:
-        InvalidRequest: it cannot.
+        NotFound, Conflict, InvalidRequest: as `create_job`.
     """
-    splits = manifest["splits"]
-    assert isinstance(splits, dict)
-    count, classes = splits["train"]["count"], len(splits["train"]["per_class"])
-    if not splits["test"]["count"]:
-        raise InvalidRequest(
-            "the data set has no test image, and a condensed set is evaluated on some: upload it with a test "
-            "split, or with at least two images in a class",
-            code="no_test_images",
-            pointer="/dataset_id",
+    if dataset.state != "ready" or dataset.manifest is None or dataset.content_hash is None:
+        raise Conflict(
+            f"{dataset.id} is {dataset.state}: choose a data set that is ready",
+            code="dataset_not_ready",
+            dataset_state=dataset.state,
         )
-    limit = min(max_ipc, count // classes)
-    if spec.ipc > limit:
-        raise InvalidRequest(
-            f"ipc is {spec.ipc}; at most {limit} for this data set: {classes} classes share {count} training "
-            f"images, and the server allows {max_ipc}",
-            code="ipc_too_large",
-            pointer="/ipc",
-            limit=limit,
-            value=spec.ipc,
-        )
-    size = manifest["image_size"]
-    assert isinstance(size, int)
-    resolved = spec.resolved(size, count, classes)
-    seen: set[str] = set()
-    for n, on in enumerate(resolved.architectures()):
-        pointer = f"/evaluation/cross_architecture/{n - 1}" if n else "/network"
-        _check_depth(on.network, size, pointer)
-        if on.network_name() in seen:
-            raise InvalidRequest(
-                f"{pointer[1:].replace('/', '.')} is {on.network_name()} in results, as is a network before "
-                "it: each needs a name of its own",
-                code="network_repeated",
-                pointer=pointer,
-                value=on.network_name(),
+    condensed = None
+    if asked.condensed_set_id is not None:
+        found = rows.lock(session, CondensedSet, owner, asked.condensed_set_id)
+        if found.state != "ready":
+            raise Conflict(
+                f"{found.id} is {found.state}: choose a condensed set that is ready",
+                code="condensed_set_not_ready",
+                condensed_set_state=found.state,
             )
-        seen.add(on.network_name())
-    return resolved
+        condensed = {
+            "id": found.id,
+            "classes": (found.manifest or {}).get("classes"),
+            "channels": found.channels,
+            "image_size": found.image_size,
+            "stored": found.stored,
+            "decoded": found.decoded,
+            "data_hash": found.data_hash,
+        }
+    data = DataFacts.of(dataset.manifest)
+    inputs = Inputs(
+        data=data,
+        class_names=tuple(dataset.manifest["classes"]),
+        max_ipc=settings.max_ipc,
+        condensed=condensed,
+    )
+    spec = asked.kind.fit(asked.spec, inputs)
+    return Fitted(spec=spec, cost=asked.kind.cost(spec, data), data=data)
 
 
-def _check_depth(network: NetworkSpec, size: int, pointer: str) -> None:
-    depth = network.depth
-    if depth is not None and network.pooling != "none" and size >> depth < 1:
-        raise InvalidRequest(
-            f"{pointer[1:].replace('/', '.')}.depth is {depth}; images of {size} px allow at most "
-            f"{size.bit_length() - 1}",
-            code="network_too_deep",
-            pointer=f"{pointer}/depth",
-            limit=size.bit_length() - 1,
-            value=depth,
-        )
+def kind_of(job: Job) -> Kind:
+    return KINDS[job.kind]

@@ -58,7 +58,7 @@ class PartialFiles:
             Locked: somebody else has it.
         """
         path = self._folder / name
-        gone = Gone(f"{name} is gone: nothing came for too long, or it was deleted; start anew")
+        gone = Gone(f"{name} is gone: nothing came for too long, or it was deleted: begin a new upload")
         try:
             file = FileIO(path, "r+")
         except FileNotFoundError as error:

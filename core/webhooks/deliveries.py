@@ -208,7 +208,7 @@ def redeliver(session: Session, webhook: Webhook, delivery: Delivery) -> Deliver
         .execution_options(synchronize_session=False)
     )  # fmt: skip
     if session.scalar(statement) is None:
-        raise Conflict(f"{delivery.id} is being sent at this moment: wait for what comes of it")
+        raise Conflict(f"{delivery.id} is being sent at this moment: wait until that attempt ends")
     session.refresh(delivery)
     return delivery
 

@@ -13,7 +13,7 @@ from core.db.types import db_now
 from core.errors import QuotaExceeded
 from core.ids import new_id
 from core.settings import Settings
-from core.webhooks.targets import AllowedHosts, parse_target
+from core.targets import AllowedHosts, parse_target
 
 _SECRET_BYTES: Final = 32
 #: Deliveries are signed with the secret before the last rotation, too, so that receivers can change over.

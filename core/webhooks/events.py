@@ -1,4 +1,4 @@
-"""What a webhook can be told, and the states of telling it."""
+"""What a webhook can be told."""
 
 from typing import Final, Literal, get_args
 
@@ -11,9 +11,9 @@ EventType = Literal[
     "job.cancelled",
     "dataset.ready",
     "dataset.invalid",
+    "condensed_set.ready",
+    "condensed_set.invalid",
 ]
 EVENT_TYPES: Final[tuple[str, ...]] = get_args(EventType)
 #: Sent on request, whatever events a webhook wants.
 TEST_EVENT: Final = "webhook.test"
-
-DELIVERY_STATES: Final = ("pending", "delivered", "failed")

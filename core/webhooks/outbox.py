@@ -4,24 +4,25 @@ So nothing is told that did not happen, and nothing that happened is forgotten. 
 """
 
 import json
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from core.db.models import Dataset, Delivery, Event, Job, Webhook
+from core.db.models import Base, CondensedSet, Dataset, Delivery, Event, Job, Webhook
 from core.db.types import db_now
 from core.ids import new_id
 from core.webhooks.events import EVENT_TYPES, TEST_EVENT
 
-_NOUNS: Final[dict[type[Job] | type[Dataset], str]] = {Job: "job", Dataset: "dataset"}
+_NOUNS: Final[Mapping[type[Base], str]] = {Job: "job", Dataset: "dataset", CondensedSet: "condensed_set"}
 _MAX_DETAIL = 500
 
 
-def announce(session: Session, model: type[Job] | type[Dataset], event: Event) -> None:
+def announce(session: Session, model: type[Base], event: Event) -> None:
     """Put an event into the outbox of every webhook of its owner that wants to hear of it."""
-    event_type = f"{_NOUNS[model]}.{event.type}"
+    event_type = f"{_NOUNS.get(model)}.{event.type}"
     if event_type not in EVENT_TYPES:
         return
     # The locks keep a webhook from being deleted before its delivery is there, which would fail the change.
@@ -34,7 +35,12 @@ def announce(session: Session, model: type[Job] | type[Dataset], event: Event) -
     wanting = [row.id for row in session.execute(statement) if row.events is None or event_type in row.events]
     if not wanting:
         return
-    data = _of_job(session, event) if model is Job else _of_dataset(session, event)
+    if model is Job:
+        data = _of_job(session, event)
+    elif model is Dataset:
+        data = _of_set(session, Dataset, "/v1/datasets", event)
+    else:
+        data = _of_set(session, CondensedSet, "/v1/condensed-sets", event)
     for webhook_id in wanting:
         session.add(_delivery(webhook_id, event.owner, event_type, event.created_at, data))
     session.flush()
@@ -66,21 +72,24 @@ def _delivery(
 
 
 def _of_job(session: Session, event: Event) -> dict[str, Any]:
-    columns = select(Job.name, Job.phase, Job.dataset_id, Job.problem).where(Job.id == event.subject_id)
+    columns = select(Job.kind, Job.name, Job.phase, Job.dataset_id, Job.problem).where(
+        Job.id == event.subject_id
+    )
     job = session.execute(columns).one()
     path = f"/v1/jobs/{event.subject_id}"
     links = {"self": path, "events": f"{path}/events"}
     if event.type == "succeeded":
         links["artifacts"] = f"{path}/artifacts"
-    facts = {"name": job.name, "phase": job.phase, "dataset_id": job.dataset_id}
+    facts = {"kind": job.kind, "name": job.name, "phase": job.phase, "dataset_id": job.dataset_id}
     return _facts(event, facts, job.problem, links)
 
 
-def _of_dataset(session: Session, event: Event) -> dict[str, Any]:
-    columns = select(Dataset.name, Dataset.problem).where(Dataset.id == event.subject_id)
-    dataset = session.execute(columns).one()
-    links = {"self": f"/v1/datasets/{event.subject_id}"}
-    return _facts(event, {"name": dataset.name}, dataset.problem, links)
+def _of_set(
+    session: Session, model: type[Dataset] | type[CondensedSet], path: str, event: Event
+) -> dict[str, Any]:
+    row = session.execute(select(model.name, model.problem).where(model.id == event.subject_id)).one()
+    links = {"self": f"{path}/{event.subject_id}"}
+    return _facts(event, {"name": row.name}, row.problem, links)
 
 
 def _facts(

@@ -45,7 +45,7 @@ def _carry_over(name: str) -> None:
 
 
 def _measure() -> None:
-    """Pixels of uint8 and labels of int64, as core/data/canonical.py writes them."""
+    """Pixels of uint8 and labels of int64, as core/data/canonical/split_writer.py writes them."""
     rows = sa.table("datasets", sa.column("id"), sa.column("size"), sa.column("manifest", Json))
     connection = op.get_bind()
     for row in connection.execute(sa.select(rows.c.id, rows.c.manifest)).all():
@@ -66,4 +66,6 @@ def downgrade() -> None:
         op.add_column(name, sa.Column("failures", sa.Integer(), nullable=False, server_default="0"))
         op.drop_column(name, "retry_at")
         op.drop_column(name, "setbacks")
-    op.drop_column("jobs", "priority")  # and its CHECK with it
+    with op.batch_alter_table("jobs") as jobs:
+        jobs.drop_constraint(op.f("ck_jobs_priority_known"), type_="check")
+        jobs.drop_column("priority")

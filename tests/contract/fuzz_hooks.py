@@ -19,12 +19,19 @@ RULES = {
     "no_test_images",
     "network_too_deep",
     "network_repeated",
+    "shape_mismatch",
+    "classes_differ",
     "upload_complete",
     "digest_mismatch",
     "import_disabled",
     "idempotency_key_reused",
     "too_large",
     "webhook_url_refused",
+    "classes_overlap",
+    "facts_unknown",
+    "form_differs",
+    "normalisation_differs",
+    "set_repeated",
 }
 
 

@@ -10,7 +10,7 @@ from sqlalchemy import MetaData, create_engine, inspect, select, text
 from sqlalchemy.orm import Session
 
 from core.db.migrate import alembic_config, is_current, upgrade
-from core.db.models import Base, Blob, Dataset, Evaluation, Upload
+from core.db.models import Base, Blob, Dataset, Trial, Upload
 from core.db.session import Database, make_engine
 from tests.support.api import token_of
 from tests.support.databases import empty_postgres, empty_sqlite
@@ -77,7 +77,7 @@ def test_what_was_evaluated_before_has_no_confusion_matrix(empty_url: str) -> No
         )  # fmt: skip
     upgrade(empty_url)
     with Session(engine) as session:
-        (kept,) = session.scalars(select(Evaluation))
+        (kept,) = session.scalars(select(Trial))
         assert (kept.id, kept.accuracy, kept.per_class, kept.confusion) == ("ev_1", 0.5, [0.5], None)
     engine.dispose()
 

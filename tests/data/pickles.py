@@ -58,9 +58,9 @@ def _encode_bomb() -> bytes:
         + _text("x" * MIB)
         + b"q\1"
         + _text("latin1")
-        + b"q\2("
+        + b"q\2]("
         + once * 4000
-        + b"l."
+        + b"e."
     )
 
 
@@ -98,6 +98,8 @@ def _persistent() -> bytes:
     return buffer.getvalue()
 
 
+#: Behind a tuple: it, twice, in a tuple, and that again, 200 times.
+DOUBLED = b"".join(b"q%ch%c\x86" % (i, i) for i in range(200))
 UNSAFE, BAD = "unsafe_pickle", "corrupt_pickle"
 MEMBER = f"{FOLDER}/data_batch_2"
 CALLING: tuple[tuple[str, str, bytes], ...] = (
@@ -111,13 +113,14 @@ CALLING: tuple[tuple[str, str, bytes], ...] = (
     ("dotted", "a dotted name under an allowed module", _reduced("numpy:ndarray.tofile", CANARY)),
     ("ndarray-called", "a call of an allowed name that is not to be called", _reduced("numpy:ndarray", CANARY)),
     ("codec", "an encoding other than latin-1", b"\x80\x02c_codecs\nencode\n" + _text("x") + _text("rot13") + b"\x86R."),
-    ("chain", "a call of what a call returned", b"\x80\x02cnumpy\ndtype\n" + _text("u1") + b"\x85R" + _text("x") + b"\x85R."),
     ("inst", "the instruction INST", b"(" + _text(CALL) + b"ios\nsystem\n."),
     ("obj", "the instruction OBJ", b"\x80\x02(cos\nsystem\n" + _text(CALL) + b"o."),
     ("newobj", "the instruction NEWOBJ", b"\x80\x02cos\nsystem\n" + _text(CALL) + b"\x85\x81."),
     ("extension", "an extension code", b"\x80\x02\x82\x01" + _text(CALL) + b"\x85R."),
     ("persistent", "a persistent id", _persistent()),
-    ("build", "a state for something that has none", b"\x80\x02}}b."),
+    ("laughs", "tuples of tuples, doubled 200 times", b"\x80\x02)" + DOUBLED + b"."),
+    ("laughs-key", "a dict with such a tuple for a key", b"\x80\x02})" + DOUBLED + b"Ns."),
+    ("name-state", "a state for a name", b"\x80\x02c_codecs\nencode\nN}\x86b."),
     ("objects", "an array of objects", _data(np.array([{}], object))),
     ("floats", "an array of floats", _data(np.zeros((2, 3072)))),
     ("int-keys", "20,000 dict keys of one hash", _colliding_keys()),
@@ -133,7 +136,9 @@ BROKEN: tuple[tuple[str, str, bytes], ...] = (
     ("marks", "100,000 marks and nothing else", b"\x80\x02" + b"(" * 100_000 + b"."),
     ("deep", "lists within lists, 100,000 deep", b"\x80\x02" + b"]" * 100_000 + b"a" * 99_999 + b"."),
     ("loop", "a list that holds itself", b"\x80\x02]q\0h\0a."),
-    ("laughs", "tuples of tuples, doubled 200 times", b"\x80\x02)" + b"".join(b"q%ch%c\x86" % (i, i) for i in range(200)) + b"."),
+    ("chain", "a call of what a call returned", b"\x80\x02cnumpy\ndtype\n" + _text("u1") + b"\x85R" + _text("x") + b"\x85R."),
+    ("build", "a state for something that has none", b"\x80\x02}}b."),
+    ("memo-far", "a memo entry for which Python would make room for 2**28", b"\x80\x02}r\0\0\0\x10."),
     ("no-dict", "a list for a batch", pickle.dumps([1, 2], 2)),
     ("no-data", "a batch without data", pickle.dumps({b"labels": [0, 1]}, 2)),
     ("no-labels", "a batch without labels", pickle.dumps({b"data": np.zeros((2, 3072), np.uint8)}, 2)),

@@ -15,13 +15,16 @@ from typing import Any
 import pyarrow.parquet  # noqa: F401 (or its loading would count as the first case's time and memory)
 
 from core.data.ingest import ingest
+from core.data.limits import GIB
+from core.data.process_limits import process_limits
 from core.errors import CondenseryError
 from tests.data.case import Case
 from tests.data.corpus import CASES
 
 MIB = 2**20
+#: As delivered, and less than that.
+MEMORY_BYTES, CPU_SECONDS = 4 * GIB, 60
 BOUNDS = (
-    (resource.RLIMIT_AS, 3072 * MIB),
     (resource.RLIMIT_FSIZE, 512 * MIB),
     (resource.RLIMIT_NOFILE, 64),
     (resource.RLIMIT_CPU, 300),
@@ -41,7 +44,8 @@ def _read(case: Case, folder: Path, out: Path) -> dict[str, Any]:
     before, start = _memory("VmRSS"), time.process_time()
     code, context, detail = "accepted", {}, ""
     try:
-        ingest(folder / case.name, out, limits=case.limits)
+        with process_limits(memory_bytes=MEMORY_BYTES, cpu_seconds=CPU_SECONDS):
+            ingest(folder / case.name, out, limits=case.limits)
     except CondenseryError as error:
         code, context, detail = error.code, error.context, error.detail
     except Exception:

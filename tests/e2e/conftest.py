@@ -13,7 +13,7 @@ from examples.digits import write_zip
 from tests.support.databases import empty_postgres
 from tests.support.service import Service
 
-KINDS = ["embedded", "production"]
+KINDS = ["embedded", pytest.param("production", marks=pytest.mark.postgres)]
 
 
 @pytest.fixture(scope="session")

@@ -81,7 +81,7 @@ def test_empty_file_is_refused_at_once(service: Service, client: Client, tmp_pat
 
 
 def test_a_job_on_a_data_set_that_is_still_read_is_refused(own_service: Service, digits_zip: Path) -> None:
-    own_service.run("core.db.migrate")
+    own_service.migrate()
     own_service.start_api()  # and no worker
     with own_service.client() as client:
         upload = client.upload(digits_zip)
@@ -92,7 +92,7 @@ def test_a_job_on_a_data_set_that_is_still_read_is_refused(own_service: Service,
 
 def test_a_body_over_the_limit_is_refused_and_gone(own_service: Service, tmp_path: Path) -> None:
     own_service.environment["CONDENSERY_MAX_UPLOAD_BYTES"] = "1000000"
-    own_service.run("core.db.migrate")
+    own_service.migrate()
     own_service.start_api()
     (tmp_path / "large").write_bytes(bytes(1_000_001))
     with own_service.client() as client, pytest.raises(ApiError, match=r"413 too_large: .*limit.* 1000000"):

@@ -25,7 +25,7 @@ from tests.support.service import ROOT, Service
 
 MB = 1_000_000
 #: Seconds that anything may take on a busy machine.
-PATIENCE = 60
+TIMEOUT = 60
 #: Some seconds of condensation.
 TINY = ["--ipc", "1", "--recipe", "fast", "--iterations", "600", "--seed", "5"]
 for _setting in ("network.width=8", "network.depth=2", "batch_real=16", "evaluation.networks=1",
@@ -63,7 +63,7 @@ class Terminal:
         """The running command `condensery …`."""
         return pexpect.spawn(
             sys.executable, ["-m", "condensery.cli", *words], cwd=self.folder, encoding="utf-8",
-            env=self._environment | {"CONDENSERY_SERVER": server}, timeout=PATIENCE, dimensions=(40, 240),
+            env=self._environment | {"CONDENSERY_SERVER": server}, timeout=TIMEOUT, dimensions=(40, 240),
             preexec_fn=_heed_ctrl_c,
         )  # fmt: skip
 
@@ -138,11 +138,11 @@ def test_what_is_refused_after_the_upload_need_not_be_sent_again(
     service: Service, terminal: Terminal, tmp_path: Path
 ) -> None:
     set_of_two_classes(tmp_path / "set.npz")
-    running = terminal.type(service.url, "submit", "set.npz", "--ipc", "1", "--set", "widht=2")
-    running.expect(r"(ds_\w+) is ready. With other settings:\s+condensery submit (ds_\w+) --ipc 1 --set")
+    running = terminal.type(service.url, "submit", "set.npz", "--ipc", "2000")  # more than a class has
+    running.expect(r"(ds_\w+) is ready. With other settings:\s+condensery submit (ds_\w+) --ipc 2000")
     assert running.match[1] == running.match[2]
     status, text = end(running)
-    assert (status, "there is no such field" in text) == (1, True)
+    assert (status, "ipc is 2000; the limit" in text) == (1, True)
 
 
 def test_download_is_interrupted_and_goes_on(service: Service, terminal: Terminal, tmp_path: Path) -> None:
@@ -162,6 +162,7 @@ def test_download_is_interrupted_and_goes_on(service: Service, terminal: Termina
         again = interrupt(running)
         assert again == ["download", job_id, "--format", "npz", "--output", "out"]
         assert not (tmp_path / "out" / "large.npz").exists()
+        proxy.wait_until_at_rest()
         proxy.cuts, came = [], proxy.received
         status, text = end(terminal.type(proxy.url, *again))
         assert status == 0, text

@@ -17,7 +17,7 @@ SERVER = "http://127.0.0.1:8000"
 def test_every_example(tmp_path: Path, digits_zip: Path) -> None:
     service = Service(tmp_path / "data").start()
     blocks = re.findall(r"```(sh|python)\n(.*?)```", DOC, re.DOTALL)
-    assert len(blocks) == 9
+    assert len(blocks) == 10
     (tmp_path / "digits.zip").write_bytes(digits_zip.read_bytes())
     environment = {name: value for name, value in os.environ.items() if not name.startswith("CONDENSERY_")}
     environment |= {"CONDENSERY_SERVER": service.url, "PYTHONPATH": str(ROOT), "HOME": str(tmp_path)}
@@ -27,12 +27,13 @@ def test_every_example(tmp_path: Path, digits_zip: Path) -> None:
             command = ["bash", "-c", shell + block] if language == "sh" else [service.python, "-c", block]
             command = [word.replace(SERVER, service.url) for word in command]
             done = subprocess.run(
-                command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300
+                command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=800
             )
             assert done.returncode == 0, block + done.stdout[-2000:] + done.stderr[-2000:]
     finally:
         service.stop()
     made = ["first/condensed.safetensors", "second/condensed.npz", "second/preview.png", "manifest.json"]
+    made += ["both/preview.png", "both/results.json"]
     for name in made:
         assert (tmp_path / name).stat().st_size > 1000
     assert "condensery" in (tmp_path / ".bashrc").read_text(), "bash was taught to complete"

@@ -3,7 +3,7 @@
 import subprocess
 from pathlib import Path
 
-from tests.faults.checker import processes_of
+from tests.faults.evidence import processes_of
 from tests.support.service import Service, upload_dataset, wait_for_dataset, wait_for_event
 
 JOB = {
@@ -51,7 +51,7 @@ def test_ctrl_c_stops_both_processes_cleanly(tmp_path: Path) -> None:
 
 
 def test_up_says_why_it_cannot_start(own_service: Service) -> None:
-    own_service.run("core.db.migrate")
+    own_service.migrate()
     own_service.start_api()
     second = subprocess.run(
         own_service.up_command, env=own_service.environment, capture_output=True, text=True, timeout=60

@@ -69,8 +69,8 @@ def test_the_demo_shows_every_step_and_what_the_set_is_worth(place: Place, demo:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     for name, images in (
-        ("condensed set", "100"), ("condensed set as PNG files", "100"), ("random images", "100"),
-        ("whole set", "1,528"),
+        ("condensed", "100"), ("png", "100"), ("random", "100"),
+        ("whole", "1,528"),
     ):  # fmt: skip
         assert re.search(ACCURACY.format(name=name, images=images), done.stdout), done.stdout
     made = place.folder / "data" / "demo"

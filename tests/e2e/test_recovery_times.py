@@ -7,22 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from core.settings import Settings
 from tests.e2e.conftest import settings_of
 from tests.support.processes import lives, runner_of, wait_for
-from tests.support.service import Service, upload_dataset, wait_for_event
-
-DELIVERED = {
-    f"CONDENSERY_{name.upper()}": str(Settings.model_fields[name].default)
-    for name in (
-        "lease_seconds",
-        "heartbeat_seconds",
-        "reap_seconds",
-        "redispatch_seconds",
-        "checkpoint_seconds",
-        "progress_seconds",
-    )
-}
+from tests.support.service import DELIVERED, Service, upload_dataset, wait_for_event
 
 #: Far more than the test waits for.
 ENDLESS = {

@@ -51,7 +51,7 @@ def wait_until_refused(service: Service) -> bool:
 @pytest.fixture
 def api(tmp_path: Path) -> Service:
     service = Service(tmp_path / "data")
-    service.run("core.db.migrate")
+    service.migrate()
     service.start_api()
     return service
 

@@ -24,7 +24,7 @@ def unreadable(folder: Path) -> Iterator[None]:
 
 def test_api_forgets_expired_uploads_once_it_can(tmp_path: Path) -> None:
     service = Service(tmp_path, CONDENSERY_REAP_SECONDS="0.2", CONDENSERY_UPLOAD_EXPIRY_SECONDS="1")
-    service.run("core.db.migrate")
+    service.migrate()
     service.start_api()
     try:
         headers = {"Tus-Resumable": "1.0.0", "Upload-Length": "100"}
@@ -38,7 +38,7 @@ def test_api_forgets_expired_uploads_once_it_can(tmp_path: Path) -> None:
 
 def test_worker_sweeps_what_was_left_once_it_can(tmp_path: Path) -> None:
     service = Service(tmp_path, CONDENSERY_REAP_SECONDS="0.2")
-    service.run("core.db.migrate")
+    service.migrate()
     left = tmp_path / "tmp" / "receive-left"
     left.parent.mkdir(exist_ok=True)
     service.start_worker()

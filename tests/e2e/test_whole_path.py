@@ -83,12 +83,12 @@ def test_events_are_gapless_and_tell_the_story(client: Client, job: dict[str, ob
 
 
 def test_the_webhook_was_told(job: dict[str, object], webhook: dict[str, Any], target: Receiver) -> None:
-    def told() -> list[dict[str, Any]]:
+    def deliveries() -> list[dict[str, Any]]:
         every = [one.verified(webhook["secret"]) for one in target.received]
         return [one for one in every if one["data"]["id"] == job["id"]]
 
-    wait_for(lambda: len(told()) >= 3)
-    in_order = sorted(told(), key=lambda one: one["data"]["seq"])
+    wait_for(lambda: len(deliveries()) >= 3)
+    in_order = sorted(deliveries(), key=lambda one: one["data"]["seq"])
     assert [one["type"] for one in in_order] == ["job.running", "job.running", "job.succeeded"]
 
 

@@ -14,7 +14,7 @@ def healthy(service: Service) -> bool:
 
 def test_a_worker_is_healthy_until_it_has_stopped(tmp_path: Path) -> None:
     service = Service(tmp_path)
-    service.run("core.db.migrate")
+    service.migrate()
     assert not healthy(service)
     service.start_worker()
     try:

@@ -2,7 +2,6 @@
 
 import faulthandler
 import os
-import resource
 import sys
 import time
 import traceback
@@ -12,13 +11,18 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
 
+from core.data.process_limits import process_limits
+from core.errors import DataError
 from tests.fuzz.inputs import generate
 from tests.fuzz.seeds import PACKERS, TARGETS
 from tests.fuzz.target import Read
 
+#: Of CPU time, which other work on the machine does not lengthen.
 SECONDS = 2.0
 GROWTH_BYTES = 256 * 2**20
-ADDRESS_SPACE_BYTES = 8 * 2**30
+#: What reading an input may take over what is held before; less than the growth that is a finding.
+MEMORY_BYTES = 192 * 2**20
+CPU_SECONDS = 60
 REPORT_SECONDS = 0.5
 INPUT, INDEX, ERRORS = "input", "index", "errors"
 
@@ -37,7 +41,7 @@ class Tally:
     """What came of the inputs since the last report.
 
     Attributes:
-        slowest: seconds, and the number of the input.
+        slowest: seconds of CPU time, and the number of the input.
         growth: bytes of memory over what the seeds needed.
     """
 
@@ -54,7 +58,6 @@ def run(name: str, seed: int, first: int, last: int, folder: Path, reports: Conn
     os.dup2(errors, sys.stderr.fileno())  # libraries complain of each broken input
     faulthandler.enable()
     warnings.simplefilter("ignore")
-    resource.setrlimit(resource.RLIMIT_AS, (ADDRESS_SPACE_BYTES, ADDRESS_SPACE_BYTES))
     target = TARGETS[name]
     work = folder / "work"
     work.mkdir(exist_ok=True)
@@ -64,7 +67,8 @@ def run(name: str, seed: int, first: int, last: int, folder: Path, reports: Conn
         found = read(path, work, single_image=target.single_image)
         assert found == "accepted", f"a seed of {name} is refused: {found}"
     # Reading leaves no descriptor open, so their number stays what it is now.
-    descriptors, memory = len(list(Path("/proc/self/fd").iterdir())), _peak()
+    descriptors, memory = len(list(Path("/proc/self/fd").iterdir())), _memory("VmHWM")
+    limit = _memory("VmData") + MEMORY_BYTES
     index_file = os.open(folder / INDEX, os.O_WRONLY | os.O_CREAT)
     descriptors += 1
 
@@ -74,15 +78,18 @@ def run(name: str, seed: int, first: int, last: int, folder: Path, reports: Conn
         data = generate(name, seed, index)
         os.pwrite(index_file, index.to_bytes(8, "little"), 0)
         path.write_bytes(data)
-        start = time.perf_counter()
+        start = time.process_time()
         try:
-            tally.outcomes[read(path, work, single_image=target.single_image)] += 1
+            with process_limits(memory_bytes=limit, cpu_seconds=CPU_SECONDS):
+                tally.outcomes[read(path, work, single_image=target.single_image)] += 1
+        except DataError as error:
+            tally.outcomes[error.code] += 1
         except Exception as error:
             tally.findings.append(_raised(index, error))
-        seconds = time.perf_counter() - start
+        seconds = time.process_time() - start
         tally.inputs += 1
         tally.slowest = max(tally.slowest, (seconds, index))
-        tally.growth = _peak() - memory
+        tally.growth = _memory("VmHWM") - memory
         if seconds > SECONDS:
             tally.findings.append(Finding(index, "slow", f"took {seconds:.1f} s; the limit is {SECONDS:g}"))
         if tally.growth > GROWTH_BYTES:
@@ -99,10 +106,10 @@ def run(name: str, seed: int, first: int, last: int, folder: Path, reports: Conn
     reports.send(None)
 
 
-def _peak() -> int:
+def _memory(name: str) -> int:
     # Not getrusage: its peak begins with that of the process which started this one.
     status = Path("/proc/self/status").read_text()
-    return int(status.partition("VmHWM:")[2].split(maxsplit=1)[0]) * 1024
+    return int(status.partition(f"{name}:")[2].split(maxsplit=1)[0]) * 1024
 
 
 def _raised(index: int, error: Exception) -> Finding:

@@ -1,6 +1,7 @@
 """Runs a target's inputs in children, one after the other, and keeps what goes wrong."""
 
 import multiprocessing
+import os
 import shutil
 import tempfile
 import time
@@ -8,10 +9,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
+from unittest.mock import patch
 
 from tests.fuzz.child import ERRORS, INDEX, INPUT, Finding, Tally, run
 from tests.fuzz.inputs import generate
 from tests.fuzz.target import Read, outcome
+from worker.runner_environment import RUNNER_ENVIRONMENT
 
 #: A child that says nothing for so long hangs inside a library.
 SILENCE_SECONDS = 30.0
@@ -52,7 +55,7 @@ def fuzz(
     seed: int = 0,
     seconds: float | None = None,
     findings: Path,
-    tell: Callable[[str], None] = print,
+    log: Callable[[str], None] = print,
     read: Read = outcome,
     silence: float = SILENCE_SECONDS,
 ) -> Report:
@@ -60,7 +63,7 @@ def fuzz(
 
     Args:
         findings: the folder for inputs that went wrong; made when there is one.
-        tell: is told of each finding, with the line that reproduces it.
+        log: called for each finding, with the line that reproduces it.
         read: a function of a module, because another process calls it.
         silence: seconds that a child may hang.
     """
@@ -70,7 +73,7 @@ def fuzz(
     try:
         while first < inputs and (seconds is None or time.monotonic() - start < seconds):
             left = None if seconds is None else seconds - (time.monotonic() - start)
-            first = _one_child(report, seed, first, inputs, folder, left, findings, tell, read, silence)
+            first = _one_child(report, seed, first, inputs, folder, left, findings, log, read, silence)
     finally:
         shutil.rmtree(folder)
     report.seconds = time.monotonic() - start
@@ -85,7 +88,7 @@ def _one_child(
     folder: Path,
     seconds: float | None,
     findings: Path,
-    tell: Callable[[str], None],
+    log: Callable[[str], None],
     read: Read,
     silence: float,
 ) -> int:
@@ -94,20 +97,21 @@ def _one_child(
     reports, sender = context.Pipe(duplex=False)
     (folder / INDEX).write_bytes(first.to_bytes(8, "little"))
     child = context.Process(target=run, args=(report.target, seed, first, last, folder, sender, read))
-    child.start()
+    with patch.dict(os.environ, ARROW_DEFAULT_MEMORY_POOL=RUNNER_ENVIRONMENT["ARROW_DEFAULT_MEMORY_POOL"]):
+        child.start()
     sender.close()
     start = time.monotonic()
-    done, died, patience = 0, None, START_SECONDS
+    done, died, timeout = 0, None, START_SECONDS
     try:
         while True:
-            tally, died = _next(reports, patience)
-            patience = silence
+            tally, died = _next(reports, timeout)
+            timeout = silence
             if tally is None:
                 break
             done += tally.inputs
             _add(report, tally)
             for finding in tally.findings:
-                _keep(report, finding, generate(report.target, seed, finding.index), findings, tell)
+                _keep(report, finding, generate(report.target, seed, finding.index), findings, log)
             if seconds is not None and time.monotonic() - start > seconds:
                 break
         child.join(0.0 if died is None else 5.0)
@@ -124,7 +128,7 @@ def _one_child(
     # Input `index` was being read; those since the last report count too, but what came of them is lost.
     report.total.inputs += index + 1 - first - done
     text = f"{died} (exit status {child.exitcode})\n{(folder / ERRORS).read_text(errors='replace')[-4000:]}"
-    _keep(report, Finding(index, died, text), (folder / INPUT).read_bytes(), findings, tell)
+    _keep(report, Finding(index, died, text), (folder / INPUT).read_bytes(), findings, log)
     return index + 1
 
 
@@ -147,12 +151,12 @@ def _add(report: Report, tally: Tally) -> None:
     total.growth = max(total.growth, tally.growth)
 
 
-def _keep(report: Report, finding: Finding, data: bytes, folder: Path, tell: Callable[[str], None]) -> None:
+def _keep(report: Report, finding: Finding, data: bytes, folder: Path, log: Callable[[str], None]) -> None:
     if finding.place in report.findings:
         return
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{report.target}-{finding.index}"
     path.write_bytes(data)
     report.findings[finding.place] = finding, path
-    tell(f"{report.target}: {finding.place}\n{finding.text}\n  python -m tests.fuzz --reader {report.target} "
+    log(f"{report.target}: {finding.place}\n{finding.text}\n  python -m tests.fuzz --reader {report.target} "
          f"--replay {path}")  # fmt: skip

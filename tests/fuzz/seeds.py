@@ -276,7 +276,7 @@ def _targets() -> dict[str, Target]:
 
 
 TARGETS = _targets()
-READER_NAMES = tuple(read.__module__.rpartition(".")[2] for _, read in READERS)
+READER_NAMES = tuple(reader.__name__.rpartition(".")[2] for reader in READERS)
 
 
 def check_every_reader_has_seeds() -> None:

@@ -6,14 +6,14 @@ from typing import Protocol
 
 import numpy as np
 
+from core.data.canonical.decode import UndecodableImage, decode, read_header
+from core.data.canonical.pixels import square_batches
+from core.data.canonical.sizing import choose_size
+from core.data.canonical.splits import assign
 from core.data.containers.archive import Archive
 from core.data.containers.opening import open_source
-from core.data.decode import UndecodableImage, decode, read_header
 from core.data.detect import read_archive
 from core.data.limits import Limits
-from core.data.pixels import square_batches
-from core.data.sizing import choose_size
-from core.data.splits import assign
 from core.errors import CondenseryError, DataError
 
 #: As delivered, but for the pixels of one image: they cost time and memory in proportion, and nothing else.

@@ -1,33 +1,40 @@
 """Accuracy while the images form: what is evaluated, when, and that what is condensed does not notice."""
 
 from dataclasses import replace
+from itertools import pairwise
 from statistics import fmean, stdev
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
-from sqlalchemy import select
+from sqlalchemy import delete, select
 from starlette.testclient import TestClient
 
-from core.db.models import AccuracyPoint, Job, Metric
+from core.db.models import Job, Metric, Trial
 from core.db.session import Database
 from core.engine.condense import condense
 from core.engine.evaluate import train_and_score
 from core.engine.state import CondenseState, synthetic_labels
 from core.errors import LeaseLost
-from core.jobs.spec import JobSpec
-from core.jobs.transitions import move
+from core.kinds.condense import curves as accuracies
+from core.kinds.condense import progress as loss_curve
+from core.kinds.condense import run as condensing
+from core.kinds.condense.spec import CondenseSpec
 from core.settings import Settings
 from core.storage.local import LocalStorage
+from core.trials.results import CURVE
+from core.trials.training import finish
+from core.work.transitions import move
 from tests.support.leased import TINY, event_types, events_of, job_of, new_row, take
 from tests.support.limited import limit_convnet
+from tests.support.works import WorkOn, condense_phase
 from tests.unit.engine.problems import random_images
-from worker import accuracies, condensing, loss_curve
 from worker.attempt import Attempt, StopRequested
-from worker.training import finish
+from worker.whole_job import WholeJob
 
-CPU = torch.device("cpu")
+pytestmark = pytest.mark.one_database
+
 REAL = random_images((20, 20))
 TEST = random_images((30, 30), seed=1)
 EVALUATION = {"networks": 2, "epochs": 3, "whole_epochs": 2, "points": 3, "baselines": []}
@@ -36,7 +43,7 @@ AT = [3, 6, 9]
 
 
 def new_attempt(database: Database, storage: LocalStorage, settings: Settings, **spec: Any) -> Attempt:
-    job_id = new_row(database, Job, spec=JobSpec.model_validate(SPEC | spec))
+    job_id = new_row(database, Job, spec=CondenseSpec.model_validate(SPEC | spec))
     often = settings.model_copy(update={"progress_seconds": 0, "checkpoint_seconds": 1e9})
     return Attempt(lease=take(database, job_id), settings=often, database=database, storage=storage)
 
@@ -47,7 +54,7 @@ def attempt(database: Database, storage: LocalStorage, settings: Settings) -> At
 
 
 def run(attempt: Attempt) -> CondenseState:
-    return condensing.run(attempt, job_of(attempt.database, attempt.lease.row_id), REAL, TEST, CPU)
+    return condense_phase(attempt, REAL, TEST)
 
 
 def later(attempt: Attempt) -> Attempt:
@@ -57,31 +64,31 @@ def later(attempt: Attempt) -> Attempt:
     return replace(attempt, lease=take(attempt.database, attempt.lease.row_id))
 
 
-def rows_of(database: Database, job_id: str) -> list[AccuracyPoint]:
-    by_iteration = (AccuracyPoint.iteration, AccuracyPoint.repeat)
+def rows_of(database: Database, job_id: str) -> list[Trial]:
     with database.reading() as session:
-        found = select(AccuracyPoint).where(AccuracyPoint.job_id == job_id).order_by(*by_iteration)
-        return list(session.scalars(found))
+        found = select(Trial).where(Trial.job_id == job_id, Trial.group == CURVE)
+        return list(session.scalars(found.order_by(Trial.step, Trial.repeat)))
 
 
-def found_in(attempt: Attempt) -> list[tuple[int, int, float]]:
+def found_in(attempt: Attempt) -> list[tuple[int, int, float | None]]:
     rows = rows_of(attempt.database, attempt.lease.row_id)
-    return [(row.iteration, row.repeat, row.accuracy) for row in rows]
+    return [(row.step, row.repeat, row.accuracy) for row in rows]
 
 
-def told(attempt: Attempt, kind: str) -> list[dict[str, Any]]:
+def data_of(attempt: Attempt, kind: str) -> list[dict[str, Any]]:
     return [one.data for one in events_of(attempt.database, attempt.lease.row_id) if one.type == kind]
 
 
 def expected_of(attempt: Attempt) -> tuple[list[tuple[int, int, float]], CondenseState]:
     """By the engine alone: the accuracies, and the finished state."""
-    spec = JobSpec.model_validate(job_of(attempt.database, attempt.lease.row_id).spec)
+    spec = CondenseSpec.model_validate(job_of(attempt.database, attempt.lease.row_id).spec)
+    config = spec.trial_plan().config(spec.network)
     found = []
     for step in condense(REAL, spec.condense_config()):
         if step.iteration in AT:
-            training = step.state.images_NCHW, synthetic_labels(REAL, spec.ipc)
+            training = step.state.tensors["images_NCHW"], synthetic_labels(REAL, spec.ipc)
             for repeat in range(2):
-                trained = train_and_score(training, TEST, spec.evaluate_config(), repeat)
+                trained = train_and_score(training, TEST, config, repeat)
                 found.append((step.iteration, repeat, finish(trained, lambda at: None).accuracy))
     return found, step.state
 
@@ -100,7 +107,7 @@ def stop_at(monkeypatch: pytest.MonkeyPatch, attempt: Attempt, iteration: int, n
                 return end.value
             reached = job_of(attempt.database, attempt.lease.row_id).iteration
             if (reached, repeat + 1, at.epoch) == (iteration, network, 2):
-                attempt._told_to_stop = True
+                attempt._asked_to_stop = True
             yield at
 
     monkeypatch.setattr(accuracies, "train_and_score", watched)
@@ -111,13 +118,13 @@ def test_by_the_protocol_of_the_finished_set_and_the_images_do_not_notice(attemp
     assert len({accuracy for *_, accuracy in accuracies_found}) > 1, "or anything would do"
     state = run(attempt)
     assert found_in(attempt) == accuracies_found
-    assert told(attempt, "accuracy") == [
+    assert data_of(attempt, "accuracy") == [
         {"iteration": iteration, "repeat": repeat, "accuracy": accuracy}
         for iteration, repeat, accuracy in accuracies_found
     ]
-    assert torch.equal(state.images_NCHW, finished.images_NCHW)
-    assert torch.equal(state.velocity_NCHW, finished.velocity_NCHW)
-    assert [one["iteration"] for one in told(attempt, "checkpoint")] == [*AT, 12]
+    assert torch.equal(state.tensors["images_NCHW"], finished.tensors["images_NCHW"])
+    assert torch.equal(state.tensors["velocity_NCHW"], finished.tensors["velocity_NCHW"])
+    assert [one["iteration"] for one in data_of(attempt, "checkpoint")] == [*AT, 12]
 
 
 def test_who_does_not_ask_gets_none(database: Database, storage: LocalStorage, settings: Settings) -> None:
@@ -129,9 +136,9 @@ def test_who_does_not_ask_gets_none(database: Database, storage: LocalStorage, s
     for one in (attempt, default):
         assert found_in(one) == []
         assert "accuracy" not in event_types(database, one.lease.row_id)
-        assert [event["iteration"] for event in told(one, "checkpoint")] == [12]
-        assert not any("evaluating" in event for event in told(one, "progress"))
-    assert all(torch.equal(one.images_NCHW, states[0].images_NCHW) for one in states)
+        assert [event["iteration"] for event in data_of(one, "checkpoint")] == [12]
+        assert not any("evaluating" in event for event in data_of(one, "progress"))
+    assert all(torch.equal(one.tensors["images_NCHW"], states[0].tensors["images_NCHW"]) for one in states)
 
 
 def test_stopped_in_the_middle_it_goes_on_there(attempt: Attempt, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -140,20 +147,20 @@ def test_stopped_in_the_middle_it_goes_on_there(attempt: Attempt, monkeypatch: p
         stop_at(patched, attempt, iteration=6, network=2)
         run(attempt)
     assert found_in(attempt) == expected[:3]
-    before = told(attempt, "progress")[-1]["evaluating"]
+    before = data_of(attempt, "progress")[-1]["evaluating"]
     assert before == {"network": 2, "networks": 2, "epoch": 2, "epochs": 3}, "and not an epoch later"
-    assert told(attempt, "checkpoint")[-1]["iteration"] == 6, "nothing condensed is lost"
+    assert data_of(attempt, "checkpoint")[-1]["iteration"] == 6, "nothing condensed is lost"
 
     second = later(attempt)
     state = run(second)
-    assert told(second, "resumed") == [{"iteration": 6}]
+    assert data_of(second, "resumed") == [{"iteration": 6}]
     assert found_in(second) == expected
     assert [row.fence for row in rows_of(second.database, second.lease.row_id)] == [1] * 3 + [2] * 3
-    trained = [(one["iteration"], one["repeat"]) for one in told(second, "accuracy")]
+    trained = [(one["iteration"], one["repeat"]) for one in data_of(second, "accuracy")]
     assert trained == [(iteration, repeat) for iteration in AT for repeat in (0, 1)], "none twice"
-    assert torch.equal(state.images_NCHW, finished.images_NCHW)
+    assert torch.equal(state.tensors["images_NCHW"], finished.tensors["images_NCHW"])
     progress = job_of(second.database, second.lease.row_id).progress
-    assert progress is not None and progress["estimate"] == told(second, "estimate")[0]
+    assert progress is not None and progress["estimate"] == data_of(second, "estimate")[0]
 
 
 def test_who_has_lost_the_lease_writes_nothing(attempt: Attempt, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -168,7 +175,15 @@ def test_who_has_lost_the_lease_writes_nothing(attempt: Attempt, monkeypatch: py
     with pytest.raises(LeaseLost):
         run(attempt)
     assert found_in(attempt) == []
-    assert told(attempt, "accuracy") == []
+    assert data_of(attempt, "accuracy") == []
+
+
+def scale(attempt: Attempt, iteration: int) -> float:
+    """How much longer the whole job takes than its phase, as is said after so many iterations."""
+    work = WorkOn(attempt, REAL, TEST)
+    whole = WholeJob.of(work.kind, work.spec, work.facts, "condense")
+    found: float = whole.progress(iteration / 12, 1.0)["seconds_left"]
+    return found
 
 
 def test_its_time_is_none_of_the_iterations(attempt: Attempt, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -198,15 +213,17 @@ def test_its_time_is_none_of_the_iterations(attempt: Attempt, monkeypatch: pytes
     monkeypatch.setattr(accuracies, "train_and_score", epoch_by_epoch)
     run(attempt)
     with attempt.database.reading() as session:
-        curve = session.scalars(select(Metric).order_by(Metric.iteration)).all()
+        curve = session.scalars(select(Metric).order_by(Metric.x)).all()
     assert [point.seconds for point in curve] == list(range(1, 13))
-    progress = told(attempt, "progress")
+    dry_run, *progress = data_of(attempt, "progress")
+    assert dry_run["iteration"] == 0
     assert {one["seconds_per_iteration"] for one in progress} == {1}
-    left = [one["seconds_left"] for one in progress]
+    left = [one["seconds_left"] / scale(attempt, one["iteration"]) for one in progress]
     first = next(n for n, one in enumerate(progress) if "evaluating" in one)
-    assert set(left[:first]) == {11, 10, 9}, "how long a training takes is not known before"
+    # How long a training takes is not known before.
+    assert sorted({round(one, 6) for one in left[:first]}) == [9, 10, 11]
     assert left[first] == pytest.approx(9 + 6 * 3600 - 1200)
-    assert left[first:] == sorted(left[first:], reverse=True)
+    assert all(after <= before + 1e-6 for before, after in pairwise(left[first:]))
     assert left[-1] == 0
 
 
@@ -217,11 +234,11 @@ def test_memory_that_runs_out_in_an_evaluation_is_told(
     settings: Settings,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    undisturbed = run(attempt).images_NCHW
+    undisturbed = run(attempt).tensors["images_NCHW"]
     limit_convnet(monkeypatch, 40)
     other = new_attempt(database, storage, settings)
-    assert torch.equal(run(other).images_NCHW, undisturbed)
-    halved = told(other, "micro_batch_halved")
+    assert torch.equal(run(other).tensors["images_NCHW"], undisturbed)
+    halved = data_of(other, "micro_batch_halved")
     # The 60 test images of each network: 256, 128, 64, 32.
     assert [(one["iteration"], one["network"], one["micro_batch"]) for one in halved] == [
         (at, network, 32) for at in AT for network in (1, 2)
@@ -232,7 +249,7 @@ def test_memory_that_runs_out_in_an_evaluation_is_told(
 def test_the_api_tells_mean_and_spread(http: TestClient, attempt: Attempt) -> None:
     run(attempt)
     job_id = attempt.lease.row_id
-    by_iteration = {at: [accuracy for one, _, accuracy in found_in(attempt) if one == at] for at in AT}
+    by_iteration = {at: [accuracy or 0.0 for one, _, accuracy in found_in(attempt) if one == at] for at in AT}
     job = http.get(f"/v1/jobs/{job_id}").json()
     assert job["accuracies"] == [
         {"iteration": at, "mean": fmean(found), "std": stdev(found), "n": 2}
@@ -242,7 +259,8 @@ def test_the_api_tells_mean_and_spread(http: TestClient, attempt: Attempt) -> No
     (listed,) = http.get("/v1/jobs").json()["data"]
     assert listed["accuracies"] == []
     with attempt.writing() as session:
-        session.delete(session.get_one(AccuracyPoint, (job_id, AT[0], 1)))
+        second = (Trial.job_id == job_id, Trial.step == AT[0], Trial.repeat == 1)
+        session.execute(delete(Trial).where(*second))
     first = http.get(f"/v1/jobs/{job_id}").json()["accuracies"][0]
     assert (first["std"], first["n"], first["mean"]) == (None, 1, by_iteration[AT[0]][0])
 

@@ -10,17 +10,17 @@ from safetensors.torch import load_file
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from core.db.models import AccuracyPoint, Artifact, Job
+from core.db.models import Artifact, Job, Trial
 from core.jobs.control import cancel_job, pause_job, resume_job
-from core.jobs.results import accuracy_points_of, evaluations_of
+from core.trials.results import CURVE, FINAL, done_trials
 from tests.support.leased import event_types, events_of, job_of
 from tests.support.processes import runner_of, wait_for
 from tests.support.workplace import Workplace, embedded_workplace
 
 
-def rows_of(place: Workplace, job_id: str) -> list[AccuracyPoint]:
+def rows_of(place: Workplace, job_id: str) -> list[Trial]:
     with place.database.reading() as session:
-        return accuracy_points_of(session, session.get_one(Job, job_id))
+        return done_trials(session, session.get_one(Job, job_id), CURVE)
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ def test_killed_in_the_middle_the_files_hold_the_same_pixels(embedded: Workplace
             embedded.attempt(job_id)
         assert job_of(embedded.database, job_id).state == "succeeded"
     rows = rows_of(embedded, killed)
-    assert [(row.iteration, row.repeat) for row in rows] == [(3, 0), (3, 1), (6, 0), (6, 1)]
+    assert [(row.step, row.repeat) for row in rows] == [(3, 0), (3, 1), (6, 0), (6, 1)]
     assert [row.created_at for row in rows[: len(before)]] == [row.created_at for row in before]
     assert rows[-1].fence == 2
     assert event_types(embedded.database, killed).count("accuracy") == 4
@@ -65,7 +65,7 @@ def test_killed_in_the_middle_the_files_hold_the_same_pixels(embedded: Workplace
         scores = [
             [
                 (one.method, one.repeat, one.accuracy)
-                for one in evaluations_of(session, session.get_one(Job, job_id))
+                for one in done_trials(session, session.get_one(Job, job_id), FINAL)
             ]
             for job_id in (plain, killed)
         ]

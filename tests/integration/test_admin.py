@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +15,18 @@ from typer.testing import CliRunner, Result
 from core import logs
 from core.admin.__main__ import app
 from core.catalogue.keys import authenticate
+from core.catalogue.sweep import check_files
 from core.db.models import ApiKey, Job
 from core.db.session import Database, get_database
 from core.errors import Unauthenticated
 from core.settings import Settings
 from core.storage import get_storage
-from tests.support.api import bring, queued_job
-from tests.support.databases import empty_sqlite
+from core.storage.local import LocalStorage
+from tests.support.api import bring, queued_job, upload
+from tests.support.databases import empty_sqlite, migrated_sqlite
 from tests.support.leased import expire, process_settings
 from tests.support.servers import free_port
+from tests.support.sweeping import seen_before
 
 CREATE = ("create", "--owner", "team-a", "--scope", "write")
 
@@ -87,11 +91,12 @@ def test_create_list_revoke(admin: Admin, database: Database, database_url: str)
         (("--owner", "a", "--scope", "read", "--name", ""), "1 to 200"),
     ],
 )
-def test_faulty_arguments(admin: Admin, sqlite_template: str, arguments: tuple[str, ...], named: str) -> None:
-    refused = admin(sqlite_template, "create", *arguments)
+def test_faulty_arguments(admin: Admin, tmp_path: Path, arguments: tuple[str, ...], named: str) -> None:
+    url = migrated_sqlite(tmp_path)
+    refused = admin(url, "create", *arguments)
     assert (refused.exit_code, refused.stdout) == (2, "")
     assert named in refused.stderr
-    database = Database(sqlite_template)
+    database = Database(url)
     with database.reading() as session:
         assert session.scalars(select(ApiKey)).all() == []
     database.engine.dispose()
@@ -147,13 +152,58 @@ def test_jobs_reap_retention_and_storage(
     for listed in (run("retention", "--dry-run"), run("retention")):
         assert [(one["kind"], one["id"]) for one in listed] == [("job", waiting)]
     assert run("retention", "--dry-run") == []
-    damaged = run("storage", "check", "--hashes", "--delete-orphans", status=1)
+    damaged = run("storage", "check", "--hashes", status=1)
     dataset = run("jobs", "show", lost)["dataset_id"]
     assert dataset in {one["row"] for one in damaged["findings"]}, "it was made ready without files"
     assert {one["fault"] for one in damaged["findings"]} == {"missing"}
     stray = settings.data_dir / "blobs" / "elsewhere" / "notes.txt"
     stray.parent.mkdir()
     stray.write_bytes(b"somebody's own")
-    found = run("storage", "check", "--delete-orphans", status=1)["findings"]
+    found = run("storage", "check", status=1)["findings"]
     assert [one["key"] for one in found if one["fault"] == "orphan"] == ["elsewhere/notes.txt"]
+    assert run("storage", "sweep", "--yes") == []
     assert stray.exists(), "it is named, and left to whoever put it there"
+
+
+def test_sweep(
+    http: TestClient,
+    database: Database,
+    database_url: str,
+    settings: Settings,
+    storage: LocalStorage,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Above a tenth, by hand: it says of how many files and which database, and asks."""
+    monkeypatch.setattr(logs, "configure", lambda *_arguments, **_named: None)
+    monkeypatch.setattr("core.admin.storage.check_files", partial(check_files, older_than_seconds=0))
+    sent = upload(http)["id"]
+    lost = [f"uploads/up_{number}" for number in range(3)]
+    for key in lost:
+        with storage.receive() as receiver:
+            receiver.write(b"left behind")
+            receiver.store(key)
+
+    def run(*arguments: str, answer: str = "", status: int = 0) -> Result:
+        with process_settings(monkeypatch, data_dir=settings.data_dir, database_url=database_url):
+            get_database.cache_clear()
+            get_storage.cache_clear()
+            with capture_logs():
+                ran = CliRunner().invoke(app, ["storage", "sweep", *arguments], input=answer)
+            get_database().engine.dispose()
+            get_database.cache_clear()
+            get_storage.cache_clear()
+        assert ran.exit_code == status, ran.output
+        return ran
+
+    early = run("--yes")
+    assert "3 of 4 files belong to nothing in " in early.stderr
+    assert "3 of them are kept for a day: the first until 2" in early.stderr
+    assert "0 files deleted" in early.stderr
+    seen_before(database, 25)
+    for answer in ("n\n", ""):
+        kept = run(answer=answer, status=1)
+        assert "3 already did a day ago: 75% of all files.\nDelete them?" in kept.stderr
+        assert set(lost) <= set(storage.keys())
+    assert run(answer="y\n").stdout.splitlines()[-4:] == ["key", *lost]
+    assert list(storage.keys()) == [f"uploads/{sent}"]
+    assert json.loads(run("--yes", "--json").stdout) == []

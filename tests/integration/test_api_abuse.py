@@ -2,7 +2,6 @@
 
 import json
 import re
-import shutil
 import socket
 import sys
 import time
@@ -13,7 +12,6 @@ from pathlib import Path
 
 import httpx2
 import pytest
-from sqlalchemy import make_url
 
 from tests.support.api import offer
 from tests.support.service import Service
@@ -22,13 +20,14 @@ MiB = 1 << 20
 HEAD_SECONDS = 1.0
 IDLE_SECONDS = 1.5
 RATE = 500
-#: A deadline is looked at ten times as often as it is long; the machine may be busy besides.
-LATE_SECONDS = 2.0
+#: A deadline is looked at ten times as often as it is long; the machine may be busy besides. The code of the
+#: answer says which deadline it was; who is not cut at all is held for a minute.
+LATE_SECONDS = 15.0
 CONNECTIONS = 60
 
 
 @pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory, sqlite_template: str) -> Iterator[Service]:
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """An API without a worker, and with short deadlines."""
     running = Service(
         tmp_path_factory.mktemp("api") / "data",
@@ -37,7 +36,7 @@ def service(tmp_path_factory: pytest.TempPathFactory, sqlite_template: str) -> I
         CONDENSERY_MIN_BYTES_PER_SECOND=str(RATE),
         CONDENSERY_MAX_CONNECTIONS=str(CONNECTIONS),
     )
-    shutil.copyfile(str(make_url(sqlite_template).database), running.data_dir / "condensery.db")
+    running.migrate()
     running.start_api()
     yield running
     running.stop()
@@ -252,7 +251,7 @@ def test_reader_that_does_not_read_is_cut(service: Service, artifact: str, bytes
         for one in readers:
             one.send(f"GET {artifact} HTTP/1.1\r\n".encode() + HOST + b"\r\n")
         cut: set[socket.socket] = set()
-        while len(cut) < len(readers) and time.monotonic() < started + 30:
+        while len(cut) < len(readers) and time.monotonic() < started + 60:
             for one in set(readers) - cut:
                 if bytes_at_a_time:
                     with suppress(BlockingIOError, ConnectionResetError):

@@ -9,7 +9,9 @@ from core.db.session import Database
 from tests.support.api import problem_of
 from tests.support.calls import content_of
 
-KINDS = ("upload", "dataset", "job", "artifact", "key", "webhook", "delivery")
+pytestmark = pytest.mark.one_database
+
+KINDS = ("upload", "dataset", "job", "artifact", "condensed_set", "key", "webhook", "delivery")
 IDS = {f"{kind}_id": f"{kind}_0" for kind in KINDS} | {"iteration": "5"}
 
 
@@ -32,9 +34,9 @@ def test_unknown_parameter_is_named_with_the_known_ones(app: FastAPI, http: Test
             problem = problem_of(refused, 422, "unknown_parameter")
             assert problem["errors"][0]["pointer"] == "?lmit"
     problem = problem_of(http.get("/v1/jobs?lmit=1"), 422, "unknown_parameter")
-    assert problem["known"] == ["state", "dataset_id", "limit", "after"]
+    assert problem["known"] == ["state", "kind", "dataset_id", "limit", "after"]
     assert "'lmit'" in problem["detail"]
-    assert "state, dataset_id, limit, after" in problem["detail"]
+    assert "state, kind, dataset_id, limit, after" in problem["detail"]
 
 
 def test_parameter_that_is_given_twice(http: TestClient) -> None:

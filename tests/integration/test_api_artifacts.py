@@ -12,6 +12,8 @@ from core.settings import Settings
 from core.storage import Storage, storage_of
 from tests.support.api import add_artifact, problem_of, queued_job
 
+pytestmark = pytest.mark.one_database
+
 CONTENT = bytes(range(256)) * 9000  # more than two chunks
 
 

@@ -17,8 +17,9 @@ from core.storage.local import LocalStorage
 from tests.faults.daemons import Postgres
 from tests.support.api import client_of, problem_of, token_of
 from tests.support.calls import content_of
+from tests.support.databases import migrated_sqlite
 
-KINDS = ("upload", "dataset", "job", "artifact", "key", "webhook", "delivery")
+KINDS = ("upload", "dataset", "job", "artifact", "condensed_set", "key", "webhook", "delivery")
 IDS = {f"{kind}_id": f"{kind}_0" for kind in KINDS} | {"iteration": "5"}
 
 
@@ -104,10 +105,9 @@ def test_database_that_cannot_be_written_to(
     assert not [*storage.keys("uploads")]
 
 
-def test_sqlite_that_cannot_be_written_to(
-    settings: Settings, storage: LocalStorage, sqlite_template: str, tmp_path: Path
-) -> None:
-    read_only = Database(f"{sqlite_template.replace(':///', ':///file:')}?mode=ro&uri=true")
+def test_sqlite_that_cannot_be_written_to(settings: Settings, storage: LocalStorage, tmp_path: Path) -> None:
+    url = migrated_sqlite(tmp_path)
+    read_only = Database(f"{url.replace(':///', ':///file:')}?mode=ro&uri=true")
     with client_of(create_app(settings, read_only, storage)) as http:
         assert http.get("/v1/jobs").status_code == 200
         problem_of(http.put("/v1/uploads", content=b"x"), 503, "database_unavailable")

@@ -11,8 +11,8 @@ from tenacity import retry, retry_if_result, stop_after_delay, wait_fixed
 from core.catalogue.datasets import delete_dataset
 from core.db.models import Dataset, Job
 from core.db.session import Database
-from core.jobs.transitions import move
 from core.storage.local import LocalStorage
+from core.work.transitions import move
 from tests.support.api import (
     SMALL,
     bring,
@@ -234,7 +234,7 @@ def test_job_made_while_its_data_set_is_deleted(
     assert http.get("/v1/jobs").json()["data"] == []
 
 
-@retry(stop=stop_after_delay(5), wait=wait_fixed(0.02), retry=retry_if_result(lambda waits: not waits))
+@retry(stop=stop_after_delay(60), wait=wait_fixed(0.02), retry=retry_if_result(lambda waits: not waits))
 def somebody_waits(database: Database) -> bool:
     statement = text(
         "SELECT count(*) FROM pg_stat_activity "

@@ -18,6 +18,8 @@ from core.storage.local import LocalStorage
 from tests.support.api import client_of, problem_of
 from tests.support.servers import free_port
 
+pytestmark = pytest.mark.one_database
+
 #: Bodies that would do, but for the test's own fault.
 POSTS: dict[str, dict[str, Any]] = {
     "/v1/jobs": {"dataset_id": "ds_0", "ipc": 1},

@@ -4,7 +4,7 @@ from starlette.testclient import TestClient
 
 from core.db.models import Event, Job, Metric
 from core.db.session import Database
-from core.jobs.transitions import record
+from core.work.transitions import record
 from tests.support.api import (
     bring,
     problem_of,
@@ -79,9 +79,7 @@ def test_metrics_are_paged_and_the_later_attempt_counts(http: TestClient, databa
         for fence, iterations in ((1, range(1, 6)), (2, range(4, 8))):
             for iteration in iterations:
                 session.add(
-                    Metric(
-                        job_id=job_id, owner="local", fence=fence, iteration=iteration, loss=fence, seconds=1
-                    )
+                    Metric(job_id=job_id, owner="local", fence=fence, x=iteration, value=fence, seconds=1)
                 )
     path = f"/v1/jobs/{job_id}/metrics"
     first = http.get(path, params={"limit": 4}).json()

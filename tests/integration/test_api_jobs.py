@@ -9,10 +9,9 @@ import pytest
 from sqlalchemy import func, select
 from starlette.testclient import TestClient
 
-from core.db.models import Evaluation, Event, IdempotencyKey, Job
+from core.db.models import Event, IdempotencyKey, Job
 from core.db.session import Database
 from core.engine.recipes import RECIPES
-from core.ids import new_id
 from tests.support.api import (
     SMALL,
     bring,
@@ -21,6 +20,7 @@ from tests.support.api import (
     queued_job,
     ready_dataset,
 )
+from tests.support.leased import done_trial
 
 
 def counted(database: Database) -> tuple[int, int]:
@@ -161,6 +161,7 @@ def test_further_networks_fit_the_images_and_have_names_of_their_own(
         repeated = problem_of(post(*networks), 422, "network_repeated")
         pointer = f"/evaluation/cross_architecture/{len(networks) - 1}"
         assert repeated["errors"][0]["pointer"] == pointer
+        assert "is listed twice: remove one or change an option" in repeated["detail"]
     accepted = post({"width": 8}, {"width": 8, "norm": "batch"})
     assert accepted.status_code == 202
     found = accepted.json()["spec"]["evaluation"]["cross_architecture"]
@@ -184,12 +185,8 @@ def test_evaluations_are_summed_up_with_their_confusion_matrix(http: TestClient,
             (own, "condensed", 1, [[1, 1], [1, 1]]),
         ):
             session.add(
-                Evaluation(
-                    id=new_id("ev"), job_id=job_id, owner="local", fence=1, method=method, network=network,
-                    repeat=repeat, epochs=1, train_images=2, accuracy=0.5, per_class=[0.5, 0.5],
-                    confusion=confusion, seconds=1.0,
-                )
-            )  # fmt: skip
+                done_trial(job_id, method, repeat, network=network, per_class=[0.5, 0.5], confusion=confusion)
+            )
     found = http.get(f"/v1/jobs/{job_id}").json()["evaluations"]
     assert [(one["network"], one["method"], one["n"], one["confusion"]) for one in found] == [
         (own, "condensed", 2, [[3, 1], [2, 2]]),

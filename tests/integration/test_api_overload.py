@@ -24,7 +24,7 @@ from tests.support.service import Service
 #: Several times the API's threads (40), and of PostgreSQL's connections (30).
 AT_ONCE = 200
 #: Half a second's work, and what a machine that is busy besides makes of it.
-PATIENCE_SECONDS = 60
+TIMEOUT_SECONDS = 60
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def test_everybody_is_answered(service: Service, database: Database) -> None:
         limits = httpx2.Limits(max_connections=AT_ONCE)
         headers = {"Authorization": f"Bearer {token}"}
         async with httpx2.AsyncClient(
-            base_url=service.url, headers=headers, limits=limits, timeout=PATIENCE_SECONDS
+            base_url=service.url, headers=headers, limits=limits, timeout=TIMEOUT_SECONDS
         ) as http:
             made = await http.post("/v1/jobs", json=body, headers={"Idempotency-Key": "the same"})
 
@@ -68,7 +68,7 @@ def test_everybody_is_answered(service: Service, database: Database) -> None:
 def test_who_waits_too_long_is_told_to_come_again(
     app: FastAPI, http: TestClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(deps, "PATIENCE_SECONDS", 0.05)
+    monkeypatch.setattr(deps, "WAIT_SECONDS", 0.05)
     app.state.reads = asyncio.Semaphore(0)
     refused = http.get("/v1/jobs")
     problem_of(refused, 503, "overloaded")

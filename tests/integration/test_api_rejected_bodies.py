@@ -13,8 +13,8 @@ import uvicorn
 from fastapi import FastAPI, HTTPException
 from starlette.testclient import TestClient
 
-from api.connections import HEAD_BYTES, Connection
-from api.streaming import OWN_LIMIT
+from api.server.connections import HEAD_BYTES, Connection
+from api.server.streaming import OWN_LIMIT
 from core.db.session import Database
 from core.settings import Settings
 from tests.support.api import token_of
@@ -144,6 +144,6 @@ def test_small_body_that_nobody_asked_for_keeps_the_connection(server: Server) -
         one.sendall(body)
         return answer
 
-    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as one:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=120) as one:
         for _ in range(3):
             assert ask(one, b"123456789").startswith(b"HTTP/1.1 401 ")

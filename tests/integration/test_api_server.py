@@ -3,7 +3,6 @@
 import hashlib
 import json
 import re
-import shutil
 import socket
 import subprocess
 import sys
@@ -15,7 +14,6 @@ from pathlib import Path
 
 import httpx2
 import pytest
-from sqlalchemy import make_url
 
 from core.db.models import Upload
 from core.db.session import Database
@@ -28,10 +26,10 @@ IDLE_SECONDS = 0.5
 
 
 @pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory, sqlite_template: str) -> Iterator[Service]:
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """An API without a worker."""
     running = Service(tmp_path_factory.mktemp("api") / "data", CONDENSERY_IDLE_SECONDS=str(IDLE_SECONDS))
-    shutil.copyfile(str(make_url(sqlite_template).database), running.data_dir / "condensery.db")
+    running.migrate()
     running.start_api()
     yield running
     running.stop()
@@ -85,7 +83,7 @@ def put(service: Service, *headers: str, body: bytes = b"", hang_up: bool = Fals
 
 
 def raw(service: Service, what: str, *headers: str, body: bytes, hang_up: bool) -> bytes:
-    with socket.create_connection(("127.0.0.1", service.port), timeout=20) as connection:
+    with socket.create_connection(("127.0.0.1", service.port), timeout=120) as connection:
         close = (f"Host: localhost:{service.port}", "Connection: close")
         head = [f"{what} HTTP/1.1", *close, *headers, "", ""]
         connection.sendall("\r\n".join(head).encode() + body)
@@ -124,7 +122,7 @@ def test_client_that_falls_silent_is_cut(service: Service, database: Database) -
         assert answer.startswith(b"HTTP/1.1 408")
         problem = json.loads(answer.partition(b"\r\n\r\n")[2])
         assert problem["code"] == "body_too_slow"
-        assert f"{IDLE_SECONDS:g} s, after {len(body)} bytes" in problem["detail"]
+        assert f"{IDLE_SECONDS:g} s after its first {len(body)} bytes" in problem["detail"]
     assert (uploads(database), service.blobs(), service.temporary()) == (rows, blobs, [])
 
 
@@ -136,7 +134,7 @@ def test_what_came_of_a_piece_that_broke_off_is_kept(service: Service, hang_up: 
     piece = {"Content-Type": "application/offset+octet-stream", "Upload-Offset": "0"}
     if checksum:
         piece["Upload-Checksum"] = f"sha256 {b64encode(hashlib.sha256(whole).digest()).decode()}"
-    with httpx2.Client(base_url=service.url, timeout=10) as http:
+    with httpx2.Client(base_url=service.url, timeout=120) as http:
         made = http.post("/v1/uploads", headers={**tus, "Upload-Length": str(len(whole))})
         path = made.headers["location"]
         headers = [f"{k}: {v}" for k, v in {**tus, **piece, "Content-Length": str(len(whole))}.items()]
@@ -164,7 +162,7 @@ def test_open_streams_hold_no_connection_to_the_database(service: Service, datab
     path = f"/v1/jobs/{queued_job(service, database)}"
     streams = 40
     limits = httpx2.Limits(max_connections=streams + 1)
-    with httpx2.Client(base_url=service.url, timeout=10, limits=limits) as http, ExitStack() as stack:
+    with httpx2.Client(base_url=service.url, timeout=120, limits=limits) as http, ExitStack() as stack:
         bodies = []
         for _ in range(streams):
             response = stack.enter_context(http.stream("GET", f"{path}/events/stream"))
@@ -180,7 +178,7 @@ def test_open_streams_hold_no_connection_to_the_database(service: Service, datab
 
 
 def test_stream_of_a_data_set_that_is_deleted_ends(service: Service) -> None:
-    with httpx2.Client(base_url=service.url, timeout=10) as http:
+    with httpx2.Client(base_url=service.url, timeout=120) as http:
         upload_id = http.put("/v1/uploads", content=b"x").json()["id"]
         path = f"/v1/datasets/{http.post('/v1/datasets', json={'upload_id': upload_id}).json()['id']}"
         with http.stream("GET", f"{path}/events/stream") as response:
@@ -198,15 +196,15 @@ def test_other_requests_are_served_while_one_uploads(service: Service) -> None:
     def body() -> Iterator[bytes]:
         yield b"x" * MiB
         asked.set()
-        assert answered.wait(10)
+        assert answered.wait(120)
         yield b"x"
 
     def send() -> None:
-        httpx2.put(f"{service.url}/v1/uploads", content=body(), timeout=20)
+        httpx2.put(f"{service.url}/v1/uploads", content=body(), timeout=120)
 
     sender = threading.Thread(target=send)
     sender.start()
-    assert asked.wait(10)
+    assert asked.wait(120)
     try:
         assert httpx2.get(f"{service.url}/v1/uploads").status_code == 200
     finally:
@@ -214,12 +212,12 @@ def test_other_requests_are_served_while_one_uploads(service: Service) -> None:
         sender.join()
 
 
-def test_open_to_the_network_only_with_keys(tmp_path: Path, sqlite_template: str) -> None:
+def test_open_to_the_network_only_with_keys(tmp_path: Path) -> None:
     service = Service(tmp_path / "data", CONDENSERY_HOST="0.0.0.0")
-    shutil.copyfile(str(make_url(sqlite_template).database), service.data_dir / "condensery.db")
+    service.migrate()
     refused = subprocess.run(
         [sys.executable, "-m", "api"],
-        env=service.environment, cwd=ROOT, check=False, capture_output=True, text=True, timeout=30,
+        env=service.environment, cwd=ROOT, check=False, capture_output=True, text=True, timeout=120,
     )  # fmt: skip
     assert refused.returncode == 2
     assert "refusing to listen on 0.0.0.0: there are no API keys" in refused.stderr
@@ -242,7 +240,7 @@ def test_an_upload_on_the_heels_of_another_request(service: Service) -> None:
     """A client may send its next request before the end of an answer is noted, as after a download."""
     body = bytes(range(256)) * (4 * MiB // 256)
     head = f"PUT /v1/uploads HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n\r\n".encode()
-    with socket.create_connection(("127.0.0.1", service.port), timeout=30) as connection:
+    with socket.create_connection(("127.0.0.1", service.port), timeout=120) as connection:
         connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n" + head + body)
         answers = b""
         while hashlib.sha256(body).hexdigest().encode() not in answers:

@@ -14,16 +14,19 @@ import torch
 from sqlalchemy import select
 from torchvision.datasets import ImageFolder  # type: ignore[import-untyped, unused-ignore]
 
-from core.data.canonical import CanonicalSet
-from core.db.models import Artifact, Checkpoint, Dataset, Evaluation, Job
+from core.data.canonical.canonical_set import CanonicalSet
+from core.db.models import Artifact, Checkpoint, Dataset, Job, Trial
 from core.engine.evaluate import train_and_score
 from core.engine.images import LabelledImages
-from core.jobs.files import checkpoints_of
-from core.jobs.results import METHODS
-from core.jobs.spec import JobSpec
+from core.kinds.condense.spec import CondenseSpec
+from core.trials.methods import METHODS
+from core.trials.results import FINAL, done_trials
+from core.work.files import checkpoints_of
 from tests.support.leased import events_of, job_of
 from tests.support.processes import runner_of, wait_for
 from tests.support.workplace import Workplace, embedded_workplace
+
+pytestmark = pytest.mark.one_database
 
 OWN, WIDER = "convnet-d2-w4-instance", "convnet-d2-w8-instance"
 WANTED: dict[str, Any] = {
@@ -37,7 +40,7 @@ WANTED: dict[str, Any] = {
         "cross_architecture": [{"width": 8}],
     },
 }
-SMALL_SETS = METHODS[:-1]
+SMALL_SETS = [name for name, one in METHODS.items() if one.of != "whole"]
 ORDER = [
     *[(method, network, repeat) for repeat in (0, 1) for network in (OWN, WIDER) for method in SMALL_SETS],
     *[("whole", OWN, repeat) for repeat in (0, 1)],
@@ -56,9 +59,9 @@ def evaluated(place: Workplace, job_id: str) -> list[tuple[str, str, int]]:
     return [(data["method"], data["network"], data["repeat"]) for data in events]
 
 
-def rows_of(place: Workplace, job_id: str) -> dict[tuple[str, str, int], Evaluation]:
+def rows_of(place: Workplace, job_id: str) -> dict[tuple[str, str, int], Trial]:
     with place.database.reading() as session:
-        rows = session.scalars(select(Evaluation).where(Evaluation.job_id == job_id))
+        rows = done_trials(session, session.get_one(Job, job_id), FINAL)
         return {(row.method, row.network, row.repeat): row for row in rows}
 
 
@@ -139,7 +142,7 @@ def test_killed_in_between_it_goes_on_as_if_undisturbed(embedded: Workplace) -> 
     assert not any("Evaluated on the network" in limit for limit in card["limits"])
 
     def mean(method: str) -> float:
-        return sum(after[method, OWN, repeat].accuracy for repeat in (0, 1)) / 2
+        return sum(after[method, OWN, repeat].accuracy or 0.0 for repeat in (0, 1)) / 2
 
     assert job.result["hlr"] == pytest.approx(mean("whole") - mean("condensed")), "on its own network"
     assert job.result["ior"] == pytest.approx(mean("condensed") - mean("random"))
@@ -175,7 +178,8 @@ def test_png_is_what_the_png_files_hold(embedded: Workplace, tmp_path: Path) -> 
     )
     test = LabelledImages(images_NHWC=canonical.test.images_NHWC, labels_N=canonical.test.labels_N, **known)
     x_NCHW = downloaded.normalised(torch.arange(len(files)), "cpu")
-    config = JobSpec.model_validate(job.spec).evaluate_config()
+    spec = CondenseSpec.model_validate(job.spec)
+    config = spec.trial_plan().config(spec.network)
     rows = rows_of(embedded, job_id)
     for repeat in (0, 1):
         steps = train_and_score((x_NCHW, torch.tensor(files.targets)), test, config, repeat)
@@ -202,7 +206,7 @@ def test_images_whose_last_checkpoint_is_damaged_are_finished_again_before_they_
     embedded.path(finished.blob_key).write_bytes(images[:-1])
     with embedded.database.writing() as session:
         session.get_one(Job, job_id).phase = "evaluate"
-        session.delete(session.get_one(Evaluation, before["png", OWN, 0].id))
+        session.delete(session.get_one(Trial, before["png", OWN, 0].id))
     embedded.attempt(job_id)
 
     events = events_of(embedded.database, job_id)

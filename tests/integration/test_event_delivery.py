@@ -1,19 +1,17 @@
 """Event streams of the real server: what goes at once to who waits, and what waits for who is slow."""
 
 import re
-import shutil
 import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
 import pytest
-from sqlalchemy import make_url
 
 from bench.upload import resident
 from core.db.models import Job
 from core.db.session import Database
-from core.jobs.transitions import record
+from core.work.transitions import record
 from tests.support.api import bring
 from tests.support.leased import add_job
 from tests.support.service import Service
@@ -23,9 +21,9 @@ COUNT, FILLING = 50, "x" * 1_000_000
 
 
 @pytest.fixture
-def service(tmp_path: Path, sqlite_template: str) -> Iterator[Service]:
+def service(tmp_path: Path) -> Iterator[Service]:
     running = Service(tmp_path / "data")
-    shutil.copyfile(str(make_url(sqlite_template).database), running.data_dir / "condensery.db")
+    running.migrate()
     running.start_api()
     yield running
     running.stop()

@@ -18,6 +18,8 @@ from tests.support.api import client_of, problem_of, token_of, upload
 from tests.support.workplace import Workplace, workplace
 from tests.unit.data.builders import Files, folder, make_folder, make_zip
 
+pytestmark = pytest.mark.one_database
+
 
 @pytest.fixture
 def sets(tmp_path: Path) -> Path:

@@ -11,10 +11,10 @@ from starlette.testclient import TestClient
 from core.db.models import Artifact, Event, Job, Metric
 from core.db.session import Database
 from core.jobs.control import cancel_job, pause_job, resume_job
-from core.jobs.states import JOB_HELD, JOB_STATES, JOB_TERMINAL, JOB_TRANSITIONS
-from core.jobs.transitions import move
 from core.settings import Settings
 from core.storage.local import LocalStorage
+from core.vocabulary import JOB_HELD, JOB_STATES, JOB_TERMINAL, JOB_TRANSITIONS
+from core.work.transitions import move
 from tests.support.api import SMALL, add_artifact, bring, problem_of, queued_job, ready_dataset
 from tests.support.leased import event_types, job_of, new_row, take
 

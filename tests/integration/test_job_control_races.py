@@ -12,9 +12,9 @@ from core.db.session import Database
 from core.db.types import db_now
 from core.errors import Conflict, NotFound
 from core.jobs.control import cancel_job, delete_job, pause_job
-from core.jobs.reaper import wait_again
-from core.jobs.transitions import held_by, move
 from core.storage import Storage
+from core.work.reaper import wait_again
+from core.work.transitions import held_by, move
 from tests.support.leased import event_types, job_of, new_row, take
 from tests.support.processes import wait_for
 

@@ -26,14 +26,14 @@ from core.db.session import Database
 from core.db.types import db_now
 from core.errors import Conflict
 from core.jobs.control import cancel_job, delete_job, pause_job, resume_job
-from core.jobs.reaper import reap, release, wait_again
-from core.jobs.setbacks import PATIENCE
-from core.jobs.states import JOB_TERMINAL, PHASES, PRIORITIES
-from core.jobs.transitions import held_by, move, record
 from core.settings import Settings
 from core.storage.local import LocalStorage
+from core.vocabulary import JOB_TERMINAL, PRIORITIES, QUEUES
+from core.work.leases import Heartbeat, Lease, claim_next
+from core.work.reaper import reap, release, wait_again
+from core.work.retries import RETRY_POLICIES
+from core.work.transitions import held_by, move, record
 from tests.support.leased import add_job, process_settings
-from worker.lease import Heartbeat, Lease, claim_next
 
 RUNNING_LIMIT = 2
 MAX_ATTEMPTS = 3
@@ -48,6 +48,7 @@ class Model:
     priority: int
     state: str = "queued"
     phase: str = "condense"
+    queue: str = "gpu"
     fence: int = 0
     lost: int = 0
     """Attempts in a row that were lost."""
@@ -131,18 +132,15 @@ class Machine(RuleBasedStateMachine):
 
     # Workers.
 
-    @rule(queue=st.sampled_from(["gpu", "cpu"]))
+    @rule(queue=st.sampled_from(QUEUES))
     def claim(self, queue: str) -> None:
-        phases = ("export",) if queue == "cpu" else ("condense", "evaluate")
         with self.database.writing() as session:
-            lease = claim_next(
-                session, Job, worker=queue, seconds=60, phases=phases, running_limit=RUNNING_LIMIT
-            )
+            lease = claim_next(session, queue, worker=queue, seconds=60, running_limit=RUNNING_LIMIT)
         in_work = {owner: sum(m.held and m.owner == owner for m in self.jobs.values()) for owner in OWNERS}
         waiting = {
             job_id: model
             for job_id, model in self.jobs.items()
-            if model.state == "queued" and model.phase in phases and in_work[model.owner] < RUNNING_LIMIT
+            if model.state == "queued" and model.queue == queue and in_work[model.owner] < RUNNING_LIMIT
         }
         if lease is None:
             assert not waiting
@@ -186,7 +184,7 @@ class Machine(RuleBasedStateMachine):
                 done = record(session, Job, job.id, "checkpoint", {}, *mine, setbacks={})
             elif deed == "hand over":
                 target = "paused" if job.state == "pausing" else "queued"
-                done = move(session, Job, job.id, target, *mine, phase="export", setbacks={})
+                done = move(session, Job, job.id, target, *mine, phase="export", queue="cpu", setbacks={})
             elif deed == "publish":
                 done = move(session, Job, job.id, "succeeded", *mine)
             elif deed == "fail":
@@ -214,7 +212,7 @@ class Machine(RuleBasedStateMachine):
             model.lost = 0
         elif deed == "hand over":
             model.enter("paused" if model.state == "pausing" else "queued")
-            model.phase, model.lost = "export", 0
+            model.phase, model.queue, model.lost = "export", "cpu", 0
         elif deed == "stop":
             model.enter({"cancelling": "cancelled", "pausing": "paused"}.get(model.state, "queued"))
         elif deed == "die":
@@ -258,7 +256,8 @@ class Machine(RuleBasedStateMachine):
         assert rows.keys() == events.keys() == self.jobs.keys()
         for job_id, model in self.jobs.items():
             row, history = rows[job_id], events[job_id]
-            assert (row.state, row.phase, row.fence) == (model.state, model.phase, model.fence)
+            assert (row.state, row.phase, row.queue) == (model.state, model.phase, model.queue)
+            assert row.fence == model.fence
             assert (row.lease_until is not None) == model.held
             assert (row.finished_at is not None) == (model.state in JOB_TERMINAL)
             assert row.setbacks.get("worker_lost", 0) == model.lost or model.state in JOB_TERMINAL
@@ -269,7 +268,7 @@ class Machine(RuleBasedStateMachine):
 def test_random_interleavings(
     database: Database, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert PATIENCE["worker_lost"].attempts is None and set(PHASES) == {"condense", "evaluate", "export"}
+    assert RETRY_POLICIES["worker_lost"].attempts is None
     folder = tmp_path_factory.mktemp("machine")
     with process_settings(monkeypatch, data_dir=folder, max_attempts=MAX_ATTEMPTS) as chosen:
         Machine.database, Machine.storage, Machine.settings = database, LocalStorage(folder), chosen

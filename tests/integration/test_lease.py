@@ -1,26 +1,23 @@
-"""Who may work on a row: claims, heartbeats, fences, and the one clock that decides."""
+"""Who may work on a row: claims and heartbeats."""
 
 import threading
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
-from sqlalchemy import func, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy import select, update
+from sqlalchemy.exc import DBAPIError
 
-from core.db.models import Checkpoint, Dataset, Evaluation, Job, Metric
-from core.db.session import Database
+from core.db import session as session_module
+from core.db.locks import serialise
+from core.db.models import Dataset, Job
+from core.db.session import Database, is_unavailable
 from core.db.types import db_now
-from core.errors import LeaseLost
-from core.jobs.transitions import Leased, held_by, move, require
-from core.settings import Settings
-from core.storage.local import LocalStorage
+from core.work.leases import Heartbeat, Lease, claim
+from core.work.transitions import Leased, move
 from tests.support.leased import (
-    OWNER,
     WORKER,
     add_job,
     dataset_of,
@@ -30,21 +27,13 @@ from tests.support.leased import (
     new_row,
     take,
 )
-from worker.attempt import Attempt
-from worker.lease import Heartbeat, Lease, claim
 
-CONDENSE = ("condense", "evaluate")
 LEASED = [pytest.param(Job, id="job"), pytest.param(Dataset, id="dataset")]
 
 
 def try_claim(database: Database, model: Leased, row_id: str, fence: int = 0) -> Lease | None:
     with database.writing() as session:
-        return claim(session, model, row_id, fence, worker=WORKER, seconds=60, phases=CONDENSE)
-
-
-def attempt_of(database: Database, lease: Lease, folder: Path) -> Attempt:
-    storage = LocalStorage(folder / "storage")
-    return Attempt(lease=lease, settings=Settings(data_dir=folder), database=database, storage=storage)
+        return claim(session, model, row_id, fence, worker=WORKER, seconds=60, queue="gpu")
 
 
 def test_a_claim_takes_the_row(database: Database) -> None:
@@ -104,11 +93,11 @@ def test_old_and_doubled_messages_claim_nothing(database: Database) -> None:
     assert take(database, job_id).fence == 2
 
 
-def test_a_task_claims_only_the_phases_that_it_serves(database: Database) -> None:
+def test_a_worker_claims_only_what_its_queue_serves(database: Database) -> None:
     job_id = new_row(database, Job, phase="export")
     assert try_claim(database, Job, job_id) is None
     with database.writing() as session:
-        assert claim(session, Job, job_id, 0, worker=WORKER, seconds=60, phases=("export",))
+        assert claim(session, Job, job_id, 0, worker=WORKER, seconds=60, queue="cpu")
 
 
 def test_racing_claims_have_exactly_one_winner_a_row(database: Database) -> None:
@@ -208,108 +197,24 @@ def test_a_renewal_whose_commit_is_lost_renews_nothing(
     assert heartbeat.overdue
 
 
-def _record(attempt: Attempt, session: Session) -> None:
-    attempt.record(session, "note", {}, iteration=99)
-
-
-def _progress(attempt: Attempt, session: Session) -> None:
-    attempt.progress(session, {"iteration": 99}, iteration=99)
-    row = {"job_id": attempt.lease.row_id, "owner": OWNER, "fence": attempt.lease.fence}
-    session.add(Metric(**row, iteration=99, loss=1.0, seconds=1.0))
-
-
-def _checkpoint(attempt: Attempt, session: Session) -> None:
-    row = {"job_id": attempt.lease.row_id, "owner": OWNER, "fence": attempt.lease.fence}
-    session.add(Checkpoint(**row, iteration=99, blob_key="k", size=1, sha256="0" * 64))
-    session.flush()
-    attempt.record(session, "checkpoint", {}, iteration=99, setbacks={})
-
-
-def _publish(attempt: Attempt, session: Session) -> None:
-    lease = attempt.lease
-    done = move(session, Job, lease.row_id, "succeeded", *held_by(Job, lease.fence), result={"hlr": 0})
-    require(done, lease.row_id, lease.fence)
-
-
-def _read(attempt: Attempt, session: Session) -> None:
-    attempt.job(session)
-
-
-@pytest.mark.parametrize("write", [_record, _progress, _checkpoint, _publish, _read])
-@pytest.mark.parametrize("fate", ["requeued", "claimed by another", "cancelled"])
-def test_a_fenced_attempt_writes_nothing(
-    database: Database, tmp_path: Path, write: Callable[[Attempt, Session], None], fate: str
+@pytest.mark.parametrize(
+    "database_url", [pytest.param("postgresql", marks=pytest.mark.postgres)], indirect=True
+)
+def test_who_is_frozen_in_the_middle_of_a_claim_stops_nobody_for_long(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    job_id = new_row(database, Job)
-    old = attempt_of(database, take(database, job_id), tmp_path)
-    with database.writing() as session:
-        if fate == "cancelled":
-            move(session, Job, job_id, "cancelling")
-        move(session, Job, job_id, "cancelled" if fate == "cancelled" else "queued")
-    if fate == "claimed by another":
-        take(database, job_id)
-    before = {k: v for k, v in vars(job_of(database, job_id)).items() if not k.startswith("_")}
-    events = event_types(database, job_id)
-    with pytest.raises(LeaseLost, match="attempt 1 no longer holds"), old.writing() as session:
-        write(old, session)
-    after = {k: v for k, v in vars(job_of(database, job_id)).items() if not k.startswith("_")}
-    assert after == before
-    assert event_types(database, job_id) == events
-    with database.reading() as session:
-        for table in (Metric, Checkpoint, Evaluation):
-            assert session.scalar(select(func.count()).select_from(table)) == 0
-
-
-def test_the_attempt_that_holds_the_row_does_write(database: Database, tmp_path: Path) -> None:
-    job_id = new_row(database, Job)
-    attempt = attempt_of(database, take(database, job_id), tmp_path)
-    for write in (_record, _progress, _checkpoint, _read, _publish):
-        with attempt.writing() as session:
-            write(attempt, session)
-    job = job_of(database, job_id)
-    assert (job.state, job.iteration, job.progress) == ("succeeded", 99, {"iteration": 99})
-    assert event_types(database, job_id)[2:] == ["note", "progress", "checkpoint", "succeeded"]
-
-
-def test_progress_tells_of_a_cancel(database: Database, tmp_path: Path) -> None:
-    job_id = new_row(database, Job)
-    attempt = attempt_of(database, take(database, job_id), tmp_path)
-    with attempt.writing() as session:
-        attempt.progress(session, {})
-    assert not attempt.told_to_stop
-    with database.writing() as session:
-        move(session, Job, job_id, "cancelling")
-    with attempt.writing() as session:
-        attempt.progress(session, {})
-    assert attempt.told_to_stop
-
-
-@pytest.mark.parametrize("offset", [0.0, 0.25, -0.25, 59.5, -3600.0, 86_400.0])
-def test_the_database_clock_adds_an_offset(database: Database, offset: float) -> None:
-    with database.reading() as session:
-        now, shifted = session.execute(select(db_now(), db_now(offset))).one()
-    assert now.tzinfo is not None
-    # Milliseconds on SQLite, microseconds on PostgreSQL, and the two calls may straddle a tick.
-    assert abs((shifted - now).total_seconds() - offset) < 0.1
-
-
-def test_the_database_clock_moves_within_a_transaction(database: Database) -> None:
-    with database.writing() as session:
-        first = session.scalar(select(db_now()))
-        assert first is not None
-        later = first
-        while later <= first:
-            later = session.scalar(select(db_now())) or first
-
-
-def test_written_and_computed_instants_compare(database: Database) -> None:
-    """SQLite compares text: what SQLAlchemy wrote and what `strftime` makes must be of one form."""
-    with database.writing() as session:
-        now = session.scalar(select(db_now()))
-        assert now is not None
-        job = add_job(
-            session, lease_until=now.replace(microsecond=0) + timedelta(seconds=30), state="running"
-        )
-        for offset, expired in ((0.0, False), (25.0, False), (31.0, True)):
-            found = session.scalar(select(Job.id).where(Job.lease_until < db_now(offset)))
-            assert found == (job.id if expired else None), offset
+    monkeypatch.setattr(session_module, "IDLE_TRANSACTION_MS", 200)
+    frozen, other = Database(database_url), Database(database_url)
+    others_turn = False
+    try:
+        with pytest.raises(DBAPIError) as caught, frozen.writing() as session:
+            serialise(session, "claims of gpu")
+            with other.writing() as meanwhile:
+                serialise(meanwhile, "claims of gpu")
+                others_turn = True
+            session.execute(select(Job.id))
+        assert others_turn
+        assert is_unavailable(caught.value), "as if the database had been away"
+    finally:
+        frozen.engine.dispose()
+        other.engine.dispose()

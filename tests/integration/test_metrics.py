@@ -12,12 +12,13 @@ from sqlalchemy import update
 from starlette.testclient import TestClient
 
 from api.app import create_app
-from core.db.models import Job, Worker
+from core.db.models import Job, Orphan, Worker
 from core.db.session import Database
 from core.db.types import db_now
-from core.jobs import workers
 from core.settings import Settings
 from core.storage.local import LocalStorage
+from core.version import __version__
+from core.work import workers
 from tests.support.api import add_artifact, bring, client_of, problem_of, queued_job, token_of, upload
 from tests.support.servers import free_port
 from tests.support.service import ROOT
@@ -45,6 +46,8 @@ def test_queues_jobs_and_work(http: TestClient, database: Database, storage: Loc
     bring(database, running, "running")
     bring(database, done, "running", "succeeded")
     add_artifact(database, storage, done, b"12345")
+    with database.writing() as session:
+        session.add(Orphan(key="uploads/lost"))
     seconds = {"condense": 100.0, "evaluate": 20.0, "export": 1.0}
     progress = {"phase": "condense", "seconds_per_iteration": 0.25, "memory_bytes": 1 << 30}
     with database.writing() as session:
@@ -70,9 +73,10 @@ def test_queues_jobs_and_work(http: TestClient, database: Database, storage: Loc
     assert value(found, "leases_overdue") == 1
     assert value(found, "stored_bytes", kind="artifact") == 5
     assert value(found, "stored_bytes", kind="upload") == len(b"some bytes"), "sent thrice, stored once"
+    assert value(found, "orphan_files") == 1
     assert value(found, "workers") == 0
     assert value(found, "worker_heartbeat_seconds") is None
-    assert value(found, "build_info", version="0.1.0") == 1
+    assert value(found, "build_info", version=__version__) == 1
 
 
 def test_workers(http: TestClient, database: Database) -> None:

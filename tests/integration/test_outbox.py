@@ -1,4 +1,4 @@
-"""What webhooks are to be told, and which sender tells it, on both databases."""
+"""What is to be sent to webhooks, and which sender sends it, on both databases."""
 
 import json
 from concurrent.futures import ThreadPoolExecutor
@@ -11,11 +11,11 @@ from sqlalchemy import func, select, update
 from core.db.models import Dataset, Delivery, Event, Job, Webhook
 from core.db.session import Database
 from core.db.types import db_now
-from core.jobs.states import DATASET_STATES, JOB_STATES
-from core.jobs.transitions import move, record
+from core.vocabulary import CONDENSED_SET_STATES, DATASET_STATES, JOB_STATES
 from core.webhooks.deliveries import FAILING_SECONDS, RETRY_SECONDS, Outcome, forget_old, settle
 from core.webhooks.endpoints import change_webhook
 from core.webhooks.events import EVENT_TYPES
+from core.work.transitions import move, record
 from tests.support.hooks import (
     SETTINGS,
     add_webhook,
@@ -31,13 +31,15 @@ from tests.support.leased import add_dataset, add_job, new_row, take
 BROKEN = Outcome(status=500, error="its target answered 500")
 
 
-def told(database: Database, webhook: Webhook) -> list[dict[str, Any]]:
+def bodies_of(database: Database, webhook: Webhook) -> list[dict[str, Any]]:
     return [json.loads(delivery.body) for delivery in deliveries_of(database, webhook.id)]
 
 
 def test_event_types_are_states() -> None:
-    assert set(EVENT_TYPES) < {f"job.{one}" for one in JOB_STATES} | {
-        f"dataset.{one}" for one in DATASET_STATES
+    assert set(EVENT_TYPES) < {
+        *(f"job.{one}" for one in JOB_STATES),
+        *(f"dataset.{one}" for one in DATASET_STATES),
+        *(f"condensed_set.{one}" for one in CONDENSED_SET_STATES),
     }
 
 
@@ -55,7 +57,7 @@ def test_a_jobs_way_is_told(database: Database) -> None:
     with database.writing() as session:
         problem = {"code": "job_failed", "detail": "x" * 9000, "limit": 1}
         assert move(session, Job, job_id, "failed", Job.fence == lease.fence + 1, problem=problem)
-    found = told(database, webhook)
+    found = bodies_of(database, webhook)
     assert [one["type"] for one in found] == ["job.running", "job.paused", "job.running", "job.failed"]
     with database.reading() as session:
         last = session.get_one(Event, (job_id, 8))
@@ -64,6 +66,7 @@ def test_a_jobs_way_is_told(database: Database) -> None:
         "id": job_id,
         "state": "failed",
         "seq": 8,
+        "kind": "condense",
         "name": "digits",
         "phase": "condense",
         "dataset_id": dataset_id,
@@ -81,7 +84,7 @@ def test_a_data_sets_end_is_told(database: Database) -> None:
         take(database, dataset_id, Dataset)
         with database.writing() as session:
             assert move(session, Dataset, dataset_id, state)
-    assert [one["type"] for one in told(database, webhook)] == ["dataset.ready", "dataset.invalid"]
+    assert [one["type"] for one in bodies_of(database, webhook)] == ["dataset.ready", "dataset.invalid"]
 
 
 def test_a_change_that_is_rolled_back_is_not_told(database: Database) -> None:
@@ -92,7 +95,7 @@ def test_a_change_that_is_rolled_back_is_not_told(database: Database) -> None:
         raise RuntimeError
     with database.writing() as session:
         assert not move(session, Job, job_id, "paused", Job.fence == 99)
-    assert told(database, webhook) == []
+    assert bodies_of(database, webhook) == []
 
 
 def test_only_who_wants_it_is_told(database: Database) -> None:
@@ -218,7 +221,7 @@ def test_a_webhook_may_be_deleted_while_it_is_told(database: Database) -> None:
 
 
 def test_deleting_webhooks_never_fails_a_job(database: Database) -> None:
-    """The row of the outbox refers to the webhook: it may not go between the look and the entry."""
+    """The row of the outbox refers to the webhook: it may not go between the check and the entry."""
     for _ in range(10):
         webhooks = [add_webhook(database) for _ in range(2)]
         with database.writing() as session:

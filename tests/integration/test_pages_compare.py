@@ -8,11 +8,13 @@ import pytest
 from starlette.testclient import TestClient
 
 from api.web import compare
-from core.db.models import Evaluation, Job, Metric
+from core.db.models import Job, Metric
 from core.db.session import Database
-from core.ids import new_id
 from tests.support.api import SMALL, bring, ready_dataset
+from tests.support.leased import done_trial
 from tests.support.pages import PAGE, part_of, text_of
+
+pytestmark = pytest.mark.one_database
 
 OWN = "convnet-d3-w128-instance"
 
@@ -30,12 +32,8 @@ def evaluated(database: Database, job_id: str, network: str, method: str, accura
         job = session.get_one(Job, job_id)
         job.phase = "evaluate"
         session.add(
-            Evaluation(
-                id=new_id("ev"), owner=job.owner, job_id=job_id, fence=1, method=method, repeat=0, epochs=1,
-                network=network, train_images=2, accuracy=accuracy, per_class=[0.5, None], confusion=None,
-                seconds=1.0,
-            )
-        )  # fmt: skip
+            done_trial(job_id, method, owner=job.owner, network=network, accuracy=accuracy, confusion=None)
+        )
 
 
 def lines(page: httpx2.Response) -> list[str]:
@@ -89,7 +87,7 @@ def test_without_a_curve_that_is_said_and_no_script_is_loaded(http: TestClient, 
     with database.writing() as session:
         owner = session.get_one(Job, jobs[0]).owner
         for iteration in (1, 2):
-            point = {"job_id": jobs[0], "fence": 1, "iteration": iteration, "loss": 0.5, "seconds": 1.0}
+            point = {"job_id": jobs[0], "fence": 1, "x": iteration, "value": 0.5, "seconds": 1.0}
             session.add(Metric(owner=owner, **point))
     page = compared(http, *jobs)
     assert "has a curve yet" not in page.text

@@ -23,7 +23,7 @@ CONTENT = b"the condensed set"
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """Without a worker."""
     running = Service(tmp_path_factory.mktemp("curl"))
-    running.run("core.db.migrate")
+    running.migrate()
     running.start_api()
     try:
         yield running
@@ -36,11 +36,11 @@ def job_id(service: Service) -> str:
     artifact = offer(service, CONTENT).split("/")[3]
     database = Database(f"sqlite+pysqlite:///{service.data_dir / 'condensery.db'}")
     with database.reading() as session:
-        job = session.get_one(Artifact, artifact).job_id
+        job = str(session.get_one(Artifact, artifact).job_id)
         assert session.get_one(Job, job).state == "queued"
     bring(database, job, "running", "succeeded")
     database.engine.dispose()
-    return str(job)
+    return job
 
 
 def lines_of(service: Service, path: str, key: str | None) -> str:

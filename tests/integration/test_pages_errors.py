@@ -10,6 +10,8 @@ from core.db.session import Database
 from tests.support.api import client_of, token_of
 from tests.support.pages import PAGE, part_of, text_of
 
+pytestmark = pytest.mark.one_database
+
 
 def test_every_status_that_a_problem_can_have_has_its_next_step() -> None:
     statuses = {*problems._STATUS.values(), *problems._CODES, 500}

@@ -12,6 +12,8 @@ from core.db.session import Database
 from tests.support.api import problem_of, ready_dataset
 from tests.support.pages import PAGE, part_of, text_of
 
+pytestmark = pytest.mark.one_database
+
 
 def sent(http: TestClient, dataset: str, **fields: Any) -> httpx2.Response:
     return http.post(f"/jobs/new?dataset={dataset}", data=fields, headers=PAGE, follow_redirects=False)
@@ -25,7 +27,7 @@ def test_a_form_that_was_refused_can_be_mended_and_sent_again(
     for _ in range(2):
         refused = sent(http, dataset, once="a1", **wrong)
         assert refused.status_code == 422
-        assert "at most" in refused.text
+        assert "the limit for " in refused.text
     made = sent(http, dataset, once="a1", ipc="2")
     assert made.status_code == 303, text_of(made)
     again = sent(http, dataset, once="a1", ipc="2")
@@ -87,7 +89,7 @@ def test_what_is_wrong_stands_in_the_estimate_too(http: TestClient, database: Da
     assert answer.status_code == 422
     estimate = part_of(answer, '<aside id="estimate"', "</aside>")
     assert '<a href="#set-ipc">ipc</a>' in estimate
-    assert "at most 10 for this data set" in text_of(estimate)
+    assert "the limit for this data set is 10" in text_of(estimate)
     assert "above" not in text_of(estimate)
 
 

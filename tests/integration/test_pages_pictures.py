@@ -12,10 +12,12 @@ from starlette.testclient import TestClient
 
 from core.db.models import Dataset, Job, Snapshot
 from core.db.session import Database
-from core.jobs.files import snapshot_key
 from core.storage.local import LocalStorage
+from core.work.files import snapshot_key
 from tests.support.api import SMALL, add_artifact, bring, ready_dataset
 from tests.support.pages import PAGE, part_of, text_of
+
+pytestmark = pytest.mark.one_database
 
 CELL, GAP = 64, 2
 

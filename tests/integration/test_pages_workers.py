@@ -8,9 +8,11 @@ from core.db.models import Job, Worker
 from core.db.session import Database
 from core.db.types import db_now
 from core.ids import new_id
-from core.jobs.workers import queues_served
+from core.work.workers import queues_served
 from tests.support.api import bring, ingesting_dataset, queued_job, ready_dataset
 from tests.support.pages import PAGE, text_of
+
+pytestmark = pytest.mark.one_database
 
 NONE = "No worker is running."
 NO_GPU = "No worker that condenses and evaluates is running."

@@ -8,9 +8,11 @@ import torch
 
 from core.engine.errors import NumericalError, OutOfMemory, TrainingDiverged
 from core.errors import JobError
+from core.kinds import evaluating
+from core.kinds.condense import run as condensing
 from tests.support.condensed import next_attempt, torch_as_it_was
 from tests.support.workplace import Workplace, embedded_workplace
-from worker import condensing, evaluating, phases
+from worker import phases
 
 
 @pytest.fixture

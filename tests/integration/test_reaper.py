@@ -1,9 +1,6 @@
 """What the reaper puts right, and what it leaves alone."""
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,12 +9,13 @@ from sqlalchemy import select, update
 from core.db.models import Checkpoint, Dataset, Job
 from core.db.session import Database
 from core.db.types import db_now
-from core.jobs.files import checkpoint_key
-from core.jobs.reaper import RING_AT_ONCE, Reaped, reap, release
-from core.jobs.setbacks import PATIENCE
-from core.jobs.transitions import Leased, find, move
 from core.settings import Settings
 from core.storage.local import LocalStorage
+from core.work.files import checkpoint_key
+from core.work.leases import Heartbeat
+from core.work.reaper import WAKE_AT_ONCE, Reaped, reap, release
+from core.work.retries import RETRY_POLICIES
+from core.work.transitions import Leased, find, move
 from tests.support.leased import (
     OWNER,
     add_dataset,
@@ -28,29 +26,11 @@ from tests.support.leased import (
     expire,
     job_of,
     new_row,
-    process_settings,
     take,
 )
-from worker.lease import Heartbeat
+from tests.support.reaping import LONG_AGO, reap_once
 
 LEASED = [pytest.param(Job, id="job"), pytest.param(Dataset, id="dataset")]
-LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
-
-
-@pytest.fixture
-def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Settings]:
-    with process_settings(monkeypatch, data_dir=tmp_path / "data") as made:
-        yield made
-
-
-@pytest.fixture
-def storage(settings: Settings) -> LocalStorage:
-    return LocalStorage(settings.data_dir)
-
-
-def sweep(database: Database, storage: LocalStorage, settings: Settings) -> Reaped:
-    with database.writing() as session:
-        return reap(session, storage, settings)
 
 
 def row_of(database: Database, model: Leased, row_id: str) -> Job | Dataset:
@@ -81,11 +61,11 @@ def write_checkpoint(database: Database, storage: LocalStorage, job_id: str) -> 
 
 
 @pytest.mark.parametrize("model", LEASED)
-def test_an_expired_lease_goes_back_and_is_rung_in_the_same_sweep(
+def test_an_expired_lease_goes_back_and_is_woken_for_in_the_same_pass(
     database: Database, settings: Settings, storage: LocalStorage, model: Leased
 ) -> None:
     row_id = dead(database, model)
-    assert sweep(database, storage, settings) == Reaped(requeued=1, rung=1)
+    assert reap_once(database, storage, settings) == Reaped(requeued=1, woken=1)
     row = row_of(database, model, row_id)
     assert row.state == ("queued" if model is Job else "ingesting")
     assert (row.setbacks, row.fence, row.lease_until, row.worker) == ({"worker_lost": 1}, 1, None, None)
@@ -102,7 +82,7 @@ def test_a_live_lease_is_left_alone(
 ) -> None:
     row_id = new_row(database, model)
     take(database, row_id, model, seconds=5)
-    assert sweep(database, storage, settings) == Reaped()
+    assert reap_once(database, storage, settings) == Reaped()
     assert len(event_types(database, row_id)) == 2
 
 
@@ -135,7 +115,7 @@ def test_a_row_that_kills_its_workers_fails(
         assert take(database, row_id, model).fence == attempt
         with database.writing() as session:
             expire(session, model, row_id)
-        reaped = sweep(database, storage, settings)
+        reaped = reap_once(database, storage, settings)
         assert (reaped.requeued, reaped.failed) == ((0, 1) if attempt == settings.max_attempts else (1, 0))
     row = row_of(database, model, row_id)
     assert row.state == ("failed" if model is Job else "invalid")
@@ -144,16 +124,16 @@ def test_a_row_that_kills_its_workers_fails(
     assert "3 attempts in a row ended without progress" in row.problem["detail"]
     assert "host:1 fell silent" in row.problem["detail"]
     assert events_of(database, row_id)[-1].data == row.problem
-    assert sweep(database, storage, settings) == Reaped()
+    assert reap_once(database, storage, settings) == Reaped()
 
 
-def test_each_cause_has_a_patience_of_its_own(
+def test_each_cause_has_a_retry_policy_of_its_own(
     database: Database, settings: Settings, storage: LocalStorage
 ) -> None:
-    """A full disk is waited for, ever longer, and takes nothing of the patience with lost workers."""
+    """A full disk is waited for, ever longer, and takes nothing of the retries after lost workers."""
     row_id = new_row(database, Job)
     waits: list[float] = []
-    for _ in range(PATIENCE["storage_full"].attempts or 0):
+    for _ in range(RETRY_POLICIES["storage_full"].attempts or 0):
         take(database, row_id)
         with database.writing() as session:
             outcome = release(
@@ -173,7 +153,7 @@ def test_a_dead_attempt_of_a_job_that_was_to_pause_is_paused(
     row_id = dead(database, Job)
     with database.writing() as session:
         move(session, Job, row_id, "pausing")
-    assert sweep(database, storage, settings) == Reaped(paused=1)
+    assert reap_once(database, storage, settings) == Reaped(paused=1)
     job = job_of(database, row_id)
     assert (job.state, job.lease_until, job.setbacks) == ("paused", None, {"worker_lost": 1})
 
@@ -188,7 +168,7 @@ def test_a_dead_attempt_of_a_cancelled_job_leaves_nothing(
         write_checkpoint(database, storage, job_id)
     with database.writing() as session:
         move(session, Job, row_id, "cancelling")
-    assert sweep(database, storage, settings) == Reaped(cancelled=1)
+    assert reap_once(database, storage, settings) == Reaped(cancelled=1)
     job = job_of(database, row_id)
     assert (job.state, job.problem, job.lease_until) == ("cancelled", None, None)
     assert list(storage.keys(f"jobs/{row_id}")) == []
@@ -223,31 +203,31 @@ def test_only_stale_wake_ups_are_sent_again(
             add_job(session, state=state)
         add_dataset(session, state="ready")
     before = job_of(database, fresh.id).dispatched_at
-    assert sweep(database, storage, settings) == Reaped(rung=3)
+    assert reap_once(database, storage, settings) == Reaped(woken=3)
     assert job_of(database, fresh.id).dispatched_at == before
     with database.reading() as session:
         recent = Job.dispatched_at > db_now(-5)
         assert set(session.scalars(select(Job.id).where(recent))) == {stale.id, never.id}
         assert session.scalar(select(Dataset.id).where(Dataset.dispatched_at > db_now(-5))) == dataset.id
-    assert sweep(database, storage, settings) == Reaped(), "idempotent"
+    assert reap_once(database, storage, settings) == Reaped(), "idempotent"
     assert event_types(database, stale.id) == ["queued"], "a wake-up is no event"
 
 
-def test_only_the_head_of_the_line_is_rung(
+def test_workers_are_woken_only_for_the_first_in_claim_order(
     database: Database, settings: Settings, storage: LocalStorage
 ) -> None:
     with database.writing() as session:
-        line = [add_job(session).id for _ in range(RING_AT_ONCE + 5)]
-    assert sweep(database, storage, settings) == Reaped(rung=RING_AT_ONCE)
-    assert sweep(database, storage, settings) == Reaped()
+        waiting = [add_job(session).id for _ in range(WAKE_AT_ONCE + 5)]
+    assert reap_once(database, storage, settings) == Reaped(woken=WAKE_AT_ONCE)
+    assert reap_once(database, storage, settings) == Reaped()
     with database.reading() as session:
-        rung = session.scalars(select(Job.id).where(Job.dispatched_at.is_not(None))).all()
-    assert sorted(rung) == line[:RING_AT_ONCE]
-    take(database, line[0])
-    assert sweep(database, storage, settings) == Reaped(rung=1), "the next moves up"
+        woken = session.scalars(select(Job.id).where(Job.dispatched_at.is_not(None))).all()
+    assert sorted(woken) == waiting[:WAKE_AT_ONCE]
+    take(database, waiting[0])
+    assert reap_once(database, storage, settings) == Reaped(woken=1), "the next moves up"
     with database.writing() as session:
-        session.execute(update(Job).where(Job.id.in_(line[:RING_AT_ONCE])).values(dispatched_at=LONG_AGO))
-    assert sweep(database, storage, settings) == Reaped(rung=RING_AT_ONCE - 1)
+        session.execute(update(Job).where(Job.id.in_(waiting[:WAKE_AT_ONCE])).values(dispatched_at=LONG_AGO))
+    assert reap_once(database, storage, settings) == Reaped(woken=WAKE_AT_ONCE - 1)
 
 
 def test_two_reapers_at_once_put_each_row_right_once(
@@ -255,7 +235,7 @@ def test_two_reapers_at_once_put_each_row_right_once(
 ) -> None:
     rows = [dead(database, model) for model in (Job, Dataset) for _ in range(10)]
     with ThreadPoolExecutor(4) as pool:
-        reaped = list(pool.map(lambda _: sweep(database, storage, settings), range(4)))
+        reaped = list(pool.map(lambda _: reap_once(database, storage, settings), range(4)))
     assert sum(one.requeued for one in reaped) == len(rows)
     for row_id in rows:
         model = Job if row_id.startswith("job") else Dataset

@@ -14,10 +14,11 @@ from sqlalchemy import delete, func, select
 
 from core.catalogue.blobs import file_key_of
 from core.catalogue.uploads import create_upload
-from core.data.canonical import CanonicalSet
+from core.data.canonical.canonical_set import CanonicalSet
 from core.db.models import Dataset, Metric
 from core.db.session import Database
 from core.ids import new_id
+from tests.data.corpus import CASES
 from tests.support.leased import OWNER, dataset_of, event_types, job_of
 from tests.support.processes import commands, descendants, runner_of, wait_for
 from tests.support.workplace import ENDLESS, ROOT, Workplace, embedded_workplace, workplace
@@ -50,7 +51,7 @@ def test_a_job_that_diverges_fails_as_such_at_once(place: Workplace) -> None:
     assert (job.setbacks, job.lease_until) == ({}, None)
     assert event_types(place.database, job_id)[-1] == "failed"
     with place.database.reading() as session:
-        infinite = select(func.count()).select_from(Metric).where(Metric.loss > 1e38)
+        infinite = select(func.count()).select_from(Metric).where(Metric.value > 1e38)
         assert session.scalar(infinite) == 0
 
 
@@ -132,6 +133,23 @@ def test_an_upload_that_is_no_data_set_is_invalid_at_once(place: Workplace) -> N
     assert list((place.settings.data_dir / "tmp").iterdir()) == []
 
 
+def test_an_upload_that_takes_too_much_memory_is_invalid_at_once_and_says_so(
+    database: Database, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (bomb,) = (case for case in CASES if case.name == "parquet-dictionary-values")
+    limit = 512 << 20
+    with workplace(
+        database, database_url, tmp_path / "data", monkeypatch, max_ingest_memory_bytes=limit
+    ) as place:
+        dataset_id = place.new_upload_dataset(upload(place, bomb.make()))
+        place.attempt(dataset_id, Dataset)
+        dataset = dataset_of(database, dataset_id)
+        assert (dataset.state, dataset.setbacks) == ("invalid", {})
+        assert dataset.problem is not None and dataset.problem["code"] == "limit_exceeded"
+        assert (dataset.problem["limit_name"], dataset.problem["limit"]) == ("memory_bytes", limit)
+        assert list(place.storage.keys("datasets")) == []
+
+
 def test_a_job_whose_data_set_is_gone_fails(embedded: Workplace) -> None:
     job_id = embedded.new_job()
     with embedded.database.writing() as session:
@@ -139,7 +157,7 @@ def test_a_job_whose_data_set_is_gone_fails(embedded: Workplace) -> None:
     embedded.attempt(job_id)
     job = job_of(embedded.database, job_id)
     assert job.state == "failed"
-    assert job.problem == {"code": "dataset_deleted", "detail": "its data set was deleted"}
+    assert job.problem == {"code": "dataset_deleted", "detail": "the job's data set was deleted"}
 
 
 def gone(pids: set[int]) -> bool:
@@ -157,7 +175,7 @@ def test_a_runner_dies_with_its_supervisor(embedded: Workplace) -> None:
     finally:
         supervisor.send_signal(signal.SIGKILL)
         supervisor.wait()
-    wait_for(lambda: gone({runner}), seconds=2)
+    wait_for(lambda: gone({runner}), seconds=20)  # by itself it would end with its lease: after 40
     assert job_of(embedded.database, job_id).state == "running", "the lease tells the reaper, later"
 
 
@@ -165,9 +183,8 @@ def test_a_runner_started_by_a_process_that_is_gone_does_nothing(embedded: Workp
     """Its parent died before the kernel could be asked to watch."""
     job_id = embedded.new_job()
     command = [sys.executable, "-m", "worker.runner", "job", job_id, "1", "1"]
-    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
-    assert ended.returncode != 0
-    assert "is gone" in ended.stderr
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    assert (ended.returncode, ended.stderr) == (1, "")
     assert event_types(embedded.database, job_id) == ["queued"]
 
 
@@ -179,4 +196,4 @@ def test_celery_and_its_pool_die_with_the_worker(embedded: Workplace) -> None:
     finally:
         os.kill(worker.pid, signal.SIGKILL)
         worker.wait()
-    wait_for(lambda: gone(family), seconds=20)  # one may still be importing
+    wait_for(lambda: gone(family))  # one may still be importing

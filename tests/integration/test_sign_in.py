@@ -17,6 +17,8 @@ from core.db.session import Database
 from core.db.types import db_now
 from tests.support.api import client_of, problem_of
 
+pytestmark = pytest.mark.one_database
+
 SAME = {"Origin": "https://condensery.example"}
 PAGE = {"Accept": "text/html"}
 

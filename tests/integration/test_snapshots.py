@@ -5,7 +5,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import torch
 from numpy.typing import NDArray
 from PIL import Image
 from sqlalchemy import delete
@@ -17,25 +16,27 @@ from core.engine.config import CondenseConfig
 from core.engine.state import initial_state, synthetic_labels
 from core.export.eight_bit import levels_NHWC
 from core.export.preview import grid
-from core.jobs.files import keep_only_published
-from core.jobs.spec import JobSpec
-from core.jobs.transitions import move
+from core.kinds.condense import snapshots
+from core.kinds.condense.spec import CondenseSpec
 from core.settings import Settings
 from core.storage.local import LocalStorage
+from core.work.files import keep_only_published
+from core.work.transitions import move
 from tests.support.api import problem_of
 from tests.support.leased import TINY, events_of, job_of, new_row, take
+from tests.support.works import WorkOn, condense_phase
 from tests.unit.engine.problems import random_images
-from worker import condensing, snapshots
 from worker.attempt import Attempt
 
-CPU = torch.device("cpu")
+pytestmark = pytest.mark.one_database
+
 REAL = random_images((20, 20))
 ITERATIONS = 40
 
 
 @pytest.fixture
 def attempt(database: Database, storage: LocalStorage, settings: Settings) -> Attempt:
-    job_id = new_row(database, Job, spec=JobSpec.model_validate(TINY | {"iterations": ITERATIONS}))
+    job_id = new_row(database, Job, spec=CondenseSpec.model_validate(TINY | {"iterations": ITERATIONS}))
     with database.writing() as session:
         session.get_one(Job, job_id).owner = "local"
     often = settings.model_copy(update={"progress_seconds": 0, "checkpoint_seconds": 0})
@@ -43,7 +44,7 @@ def attempt(database: Database, storage: LocalStorage, settings: Settings) -> At
 
 
 def run(attempt: Attempt) -> None:
-    condensing.run(attempt, job_of(attempt.database, attempt.lease.row_id), REAL, REAL, CPU)
+    condense_phase(attempt, REAL)
 
 
 def shown(http: TestClient, attempt: Attempt) -> list[int]:
@@ -80,8 +81,8 @@ def test_the_first_shows_the_images_to_start_from(http: TestClient, attempt: Att
     path = f"/v1/jobs/{attempt.lease.row_id}/snapshots"
     first = http.get(f"{path}/0")
     assert first.headers["content-type"] == "image/png"
-    spec = JobSpec.model_validate(job_of(attempt.database, attempt.lease.row_id).spec)
-    start = initial_state(REAL, spec.condense_config()).images_NCHW.numpy()
+    spec = CondenseSpec.model_validate(job_of(attempt.database, attempt.lease.row_id).spec)
+    start = initial_state(REAL, spec.condense_config()).tensors["images_NCHW"].numpy()
     expected = grid(levels_NHWC(start, REAL.mean, REAL.std), synthetic_labels(REAL, 1).numpy(), 2)
     with Image.open(io.BytesIO(first.content)) as picture:
         assert picture.size == expected.size
@@ -101,7 +102,7 @@ def test_only_what_is_shown_is_drawn(attempt: Attempt, monkeypatch: pytest.Monke
         return levels_NHWC(images_NCHW, *normalisation)
 
     monkeypatch.setattr(snapshots, "levels_NHWC", counted)
-    taken = snapshots.Snapshots(attempt, REAL, ITERATIONS)
+    taken = snapshots.Snapshots(WorkOn(attempt, REAL), CondenseConfig(ipc=20, iterations=ITERATIONS))
     taken.take(initial_state(REAL, CondenseConfig(ipc=20)))
     assert drawn == [2 * 10]
 

@@ -10,12 +10,12 @@ import pytest
 from safetensors.torch import load_file
 from sqlalchemy import func, select
 
-from core.db.models import Artifact, Checkpoint, Evaluation, Job, Metric, Snapshot
+from core.db.models import Artifact, Checkpoint, Job, Metric, Snapshot, Trial
 from core.db.session import Database
 from core.jobs.control import cancel_job, pause_job, resume_job
-from core.jobs.files import checkpoint_key, checkpoints_of
-from core.jobs.reaper import reap
 from core.storage.disk import sha256_file
+from core.work.files import checkpoint_key, checkpoints_of
+from core.work.reaper import reap
 from tests.support.disks import fill, small_disk
 from tests.support.leased import event_types, events_of, expire, job_of, take
 from tests.support.processes import runner_of, wait_for
@@ -54,9 +54,9 @@ def test_a_job_runs_to_its_end(
         assert seconds.keys() == {"condense", "evaluate", "export"} and min(seconds.values()) > 0
         assert sum(seconds.values()) <= (job.finished_at - job.started_at).total_seconds()
         with database.reading() as session:
-            iterations = session.scalars(select(Metric.iteration).order_by(Metric.iteration)).all()
+            iterations = session.scalars(select(Metric.x).order_by(Metric.x)).all()
             assert iterations == list(range(1, 21))
-            methods = session.scalars(select(Evaluation.method).order_by(Evaluation.method)).all()
+            methods = session.scalars(select(Trial.method).order_by(Trial.method)).all()
             assert methods == ["condensed", "png", "random", "whole"]
             artifacts = session.scalars(select(Artifact)).all()
             snapshots = session.scalars(select(Snapshot)).all()
@@ -192,8 +192,8 @@ def test_a_drained_job_goes_on_elsewhere_as_if_undisturbed(embedded: Workplace) 
     assert resumed.data == {"iteration": stopped_at}
     assert final_images(embedded, job_id) == final_images(embedded, undisturbed)
     with embedded.database.reading() as session:
-        scores = select(Evaluation.method, Evaluation.accuracy).order_by(Evaluation.method)
-        one, other = (session.execute(scores.where(Evaluation.job_id == of)) for of in (job_id, undisturbed))
+        scores = select(Trial.method, Trial.accuracy).order_by(Trial.method)
+        one, other = (session.execute(scores.where(Trial.job_id == of)) for of in (job_id, undisturbed))
         assert one.all() == other.all()
 
 
@@ -231,8 +231,9 @@ def test_a_job_that_does_not_react_to_a_cancel_is_killed(embedded: Workplace) ->
         embedded.wait_for_event(job_id, "checkpoint")
         pid = wait_for(lambda: runner_of(job_id))
         assert pid is not None
-        os.kill(pid, signal.SIGSTOP)  # as one that is stuck in a call of the driver
         with embedded.database.writing() as session:
+            # As one that is stuck in a call of the driver; not while it holds SQLite's one lock.
+            os.kill(pid, signal.SIGSTOP)
             cancel_job(session, embedded.storage, session.get_one(Job, job_id))
 
     embedded.attempt(job_id, meanwhile=meanwhile)
@@ -295,7 +296,7 @@ def test_an_attempt_whose_lease_is_taken_over_writes_nothing_more(embedded: Work
     events = event_types(embedded.database, job_id)
     assert events[-2:] == ["queued", "running"], "the new attempt's claim is the last event"
     with embedded.database.reading() as session:
-        last_point = session.scalar(select(func.max(Metric.iteration)))
+        last_point = session.scalar(select(func.max(Metric.x)))
         known = {row.blob_key for row in checkpoints_of(session, job)}
     assert last_point is None or last_point <= seen["iteration"]
     assert known <= set(embedded.blobs_of(job_id)), "what the new attempt resumes from is untouched"

@@ -9,7 +9,7 @@ import pytest
 from core.db.models import Dataset, Event, Job
 from core.db.session import Database, after_commit
 from core.db.types import db_now
-from core.jobs.states import (
+from core.vocabulary import (
     DATASET_STATES,
     DATASET_TRANSITIONS,
     JOB_HELD,
@@ -17,7 +17,7 @@ from core.jobs.states import (
     JOB_TERMINAL,
     JOB_TRANSITIONS,
 )
-from core.jobs.transitions import Leased, move, record
+from core.work.transitions import Leased, move, record
 from tests.support.leased import (
     add_dataset,
     add_job,

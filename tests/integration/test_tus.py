@@ -30,6 +30,8 @@ from tests.support.tus import (
     post,
 )
 
+pytestmark = pytest.mark.one_database
+
 
 def test_what_is_spoken(http: TestClient, settings: Settings) -> None:
     answer = http.options("/v1/uploads")
@@ -95,7 +97,7 @@ def test_begun(http: TestClient) -> None:
             "malformed",
             "'filename' is not Base64",
         ),
-        ({"Upload-Length": "1", "Upload-Metadata": "a ,a "}, 400, "malformed", "'a' is there twice"),
+        ({"Upload-Length": "1", "Upload-Metadata": "a ,a "}, 400, "malformed", "'a' is given twice"),
         ({"Upload-Length": "1", "Upload-Metadata": "a,,b"}, 400, "malformed", "empty"),
         ({"Upload-Length": "1", **metadata(filename="a\nb")}, 422, "invalid_request", "control character"),
         ({"Upload-Length": "1", **metadata(filename="x" * 256)}, 422, "invalid_request", "255"),
@@ -135,7 +137,7 @@ def test_no_data_set_of_a_part(http: TestClient) -> None:
     path = begun(http)
     patch(http, path, 0, CONTENT[:7])
     refused = http.post("/v1/datasets", json={"upload_id": id_of(path)})
-    assert "still being received" in problem_of(refused, 409, "upload_not_complete")["detail"]
+    assert "is not complete yet" in problem_of(refused, 409, "upload_not_complete")["detail"]
 
 
 def test_wrong_offset(http: TestClient) -> None:

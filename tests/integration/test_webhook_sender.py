@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -51,7 +50,7 @@ def sender(database: Database) -> Iterator[None]:
 
 def delivery_in(database: Database, webhook_id: str, state: str) -> Delivery:
     (found,) = wait_for(
-        lambda: [one for one in deliveries_of(database, webhook_id) if one.state == state], seconds=20
+        lambda: [one for one in deliveries_of(database, webhook_id) if one.state == state], seconds=120
     )
     return found
 
@@ -62,7 +61,7 @@ def test_retried_after_a_failure_and_delivered_under_the_same_id(database: Datab
         job_id = cancelled_job(database)
         target.wait_for(1)
         (failed,) = wait_for(
-            lambda: [one for one in deliveries_of(database, webhook.id) if one.last_status], seconds=20
+            lambda: [one for one in deliveries_of(database, webhook.id) if one.last_status], seconds=120
         )
         assert (failed.state, failed.attempts, failed.last_status) == ("pending", 1, 500)
         make_due(database, failed.id)
@@ -80,7 +79,7 @@ def test_a_slow_target_holds_up_nobody_else(database: Database) -> None:
     answer = threading.Event()
 
     def when_told(n: int, received: Received) -> Answer:
-        answer.wait(20)
+        answer.wait(120)
         return FINE
 
     with receiver(when_told) as slow, receiver() as quick:
@@ -107,10 +106,11 @@ def test_a_slow_target_holds_up_nobody_else(database: Database) -> None:
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_it_stops_although_a_target_hangs(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(webhooks, "_STOP_SECONDS", 0.1)
-    answer = threading.Event()
+    answer, answered = threading.Event(), threading.Event()
 
     def hanging(n: int, received: Received) -> Answer:
-        answer.wait(20)
+        answer.wait(60)
+        answered.set()
         return FINE
 
     with receiver(hanging) as target:
@@ -118,8 +118,7 @@ def test_it_stops_although_a_target_hangs(database: Database, monkeypatch: pytes
         cancelled_job(database)
         with sender(database):
             target.wait_for(1)
-            stopped_at = time.monotonic()
-        assert time.monotonic() - stopped_at < 5
+        assert not answered.is_set()
         answer.set()
     (left,) = deliveries_of(database, webhook.id)
     assert (left.state, left.attempts) == ("pending", 1)
@@ -133,7 +132,7 @@ def test_what_a_killed_sender_had_in_hand_is_sent_again(database: Database, data
 
     def hanging_at_first(n: int, received: Received) -> Answer:
         if n == 0:
-            answer.wait(20)
+            answer.wait(120)
         return FINE
 
     environment = os.environ | {
@@ -160,6 +159,6 @@ def test_what_a_killed_sender_had_in_hand_is_sent_again(database: Database, data
             assert delivery_in(database, webhook.id, "delivered").attempts == 2
         finally:
             process.terminate()
-            assert process.wait(20) == 0
+            assert process.wait(120) == 0
             answer.set()
     assert {one.id for one in target.received} == {lost.id}

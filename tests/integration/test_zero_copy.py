@@ -3,7 +3,6 @@
 import hashlib
 import os
 import random
-import shutil
 import socket
 import sys
 from collections.abc import Iterator
@@ -12,7 +11,6 @@ from pathlib import Path
 
 import httpx2
 import pytest
-from sqlalchemy import make_url
 
 from bench.upload import resident
 from tests.support.api import offer
@@ -25,9 +23,9 @@ READERS = 100
 
 
 @pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory, sqlite_template: str) -> Iterator[Service]:
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     running = Service(tmp_path_factory.mktemp("api") / "data")
-    shutil.copyfile(str(make_url(sqlite_template).database), running.data_dir / "condensery.db")
+    running.migrate()
     running.start_api()
     yield running
     running.stop()

@@ -11,10 +11,10 @@ from core.db.models import Artifact, Dataset, Job
 from core.db.session import Database
 from core.db.types import db_now
 from core.ids import new_id
-from core.jobs.states import JOB_TERMINAL
-from core.jobs.transitions import move
 from core.storage import Storage
 from core.storage.local import LocalStorage
+from core.vocabulary import JOB_TERMINAL
+from core.work.transitions import move
 from tests.support.service import Service
 
 #: A condensation that needs nothing but a data set that is ready.

@@ -2,6 +2,7 @@
 
 import socket
 import threading
+import time
 from contextlib import suppress
 from types import TracebackType
 from typing import Self
@@ -29,6 +30,20 @@ class BreakingProxy:
         self.sent = self.received = 0
         self.connections = 0
         self._ends: list[socket.socket] = []
+        self._pumps: list[threading.Thread] = []
+        self._counting = threading.Lock()
+
+    def wait_until_at_rest(self) -> None:
+        """Wait until every connection so far has ended, and what its client had sent has been passed on.
+
+        Until then `sent` and `received` grow, also after the client was killed. Raises TimeoutError after a
+        minute.
+        """
+        end = time.monotonic() + 60
+        for pump in list(self._pumps):
+            pump.join(max(0.0, end - time.monotonic()))
+            if pump.is_alive():
+                raise TimeoutError(f"a connection to {self.url} is still open after a minute")
 
     def cut(self) -> None:
         """Close every connection that there is."""
@@ -55,19 +70,22 @@ class BreakingProxy:
                 side, after = self.cuts.pop(0) if self.cuts else ("", 0)
                 for here, source, target in (("up", client, server), ("down", server, client)):
                     limit = after if side == here else None
-                    threading.Thread(
+                    pump = threading.Thread(
                         target=self._pump, args=(here, source, target, limit), daemon=True
-                    ).start()
+                    )
+                    pump.start()
+                    self._pumps.append(pump)
 
     def _pump(self, here: str, source: socket.socket, target: socket.socket, limit: int | None) -> None:
         left = limit
         with suppress(OSError):
             while block := source.recv(_BLOCK if left is None else min(_BLOCK, left)):
                 target.sendall(block)
-                if here == "up":
-                    self.sent += len(block)
-                else:
-                    self.received += len(block)
+                with self._counting:
+                    if here == "up":
+                        self.sent += len(block)
+                    else:
+                        self.received += len(block)
                 if left is not None:
                     left -= len(block)
                     if left == 0 and self.stalls:

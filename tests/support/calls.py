@@ -21,6 +21,11 @@ def content_of(operation: Operation, rows: dict[str, str]) -> dict[str, Any]:
         },
         ("POST", "/v1/datasets"): {"json": {"upload_id": rows["upload_id"]}},
         ("POST", "/v1/jobs"): {"json": {"dataset_id": rows["dataset_id"], **SMALL}},
+        ("POST", "/v1/jobs/validate"): {"json": {"dataset_id": rows["dataset_id"], **SMALL}},
+        ("POST", "/v1/condensed-sets"): {"json": {"upload_id": rows["upload_id"]}},
+        ("POST", "/v1/condensed-sets/merge"): {
+            "json": {"condensed_set_ids": [rows["condensed_set_id"], "cs_other"]}
+        },
         ("POST", "/v1/keys"): {"json": {"name": "x"}},
         ("POST", "/v1/webhooks"): {"json": {"url": "https://hooks.example/"}},
         ("PATCH", "/v1/webhooks/{webhook_id}"): {"json": {"description": "x"}},

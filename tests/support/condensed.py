@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import torch
 from sqlalchemy import select
 
-from core.db.models import Checkpoint, Evaluation, Event, Job, Metric
+from core.db.models import Checkpoint, Event, Job, Metric, Trial
 from core.db.session import Database
 from core.ids import new_id
 from core.settings import Settings
@@ -23,7 +23,7 @@ _SHORT = {"networks": 1, "epochs": 1, "whole_epochs": 1, "baselines": []}
 _OF_A_JOB = (
     (Job, "id"),
     (Event, "subject_id"),
-    (Evaluation, "job_id"),
+    (Trial, "job_id"),
     (Metric, "job_id"),
     (Checkpoint, "job_id"),
 )
@@ -51,8 +51,8 @@ def copy_of(place: Workplace, job_id: str) -> str:
             for row in session.scalars(select(model).where(getattr(model, column) == job_id)).all():
                 values = {one.key: getattr(row, one.key) for one in model.__table__.columns}
                 values[column] = fresh
-                if isinstance(row, Evaluation):
-                    values["id"] = new_id("ev")
+                if isinstance(row, Trial):
+                    values["id"] = new_id("tr")
                 if isinstance(row, Checkpoint):
                     values["blob_key"] = row.blob_key.replace(job_id, fresh)
                     with place.storage.scratch() as folder:

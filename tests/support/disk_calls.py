@@ -27,30 +27,30 @@ def watched(folder: Path, see: See) -> Iterator[None]:
     lock = threading.Lock()
     root = os.fspath(folder.absolute())
 
-    def tell(name: str, path: str) -> None:
+    def note(name: str, path: str) -> None:
         if path == root or path.startswith(f"{root}/"):
             with lock:
                 see(name, Path(path))
 
     def of_path(name: str, call: Callable[..., Any], at: int = 0) -> Callable[..., Any]:
-        def told(*arguments: Any, **named: Any) -> Any:
-            tell(name, os.fspath(Path(arguments[at]).absolute()))
+        def noted(*arguments: Any, **named: Any) -> Any:
+            note(name, os.fspath(Path(arguments[at]).absolute()))
             return call(*arguments, **named)
 
-        return told
+        return noted
 
     def of_descriptor(name: str, call: Callable[..., Any]) -> Callable[..., Any]:
-        def told(descriptor: int, *arguments: Any) -> Any:
-            tell(name, os.fspath(Path(f"/proc/self/fd/{descriptor}").readlink()))
+        def noted(descriptor: int, *arguments: Any) -> Any:
+            note(name, os.fspath(Path(f"/proc/self/fd/{descriptor}").readlink()))
             return call(descriptor, *arguments)
 
-        return told
+        return noted
 
     really_open = os.open
 
     def opened(path: Any, flags: int, *arguments: Any, **named: Any) -> int:
         if flags & _WRITES and named.get("dir_fd") is None:
-            tell("create" if flags & os.O_CREAT else "open", os.fspath(Path(path).absolute()))
+            note("create" if flags & os.O_CREAT else "open", os.fspath(Path(path).absolute()))
         return really_open(path, flags, *arguments, **named)
 
     with pytest.MonkeyPatch.context() as patch:

@@ -7,10 +7,10 @@ from sqlalchemy import select, update
 from core.db.models import Delivery, Job, Webhook
 from core.db.session import Database
 from core.db.types import db_now
-from core.jobs.transitions import move
 from core.settings import Settings
 from core.webhooks.deliveries import Claimed, choose, claim, due
 from core.webhooks.endpoints import create_webhook
+from core.work.transitions import move
 from tests.support.leased import OWNER, add_job
 
 #: Receivers of tests listen here.

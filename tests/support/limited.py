@@ -1,10 +1,12 @@
 """A network that a pass of many images is too large for."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import Tensor
 
-from core.engine import networks
+from core.engine.networks import NETWORKS
 from core.engine.networks.convnet import ConvNet
 
 
@@ -23,6 +25,7 @@ class Limited(ConvNet):
 
 
 def limit_convnet(monkeypatch: pytest.MonkeyPatch, images: int, *, after: int = 0) -> None:
-    monkeypatch.setitem(networks.REGISTRY, "convnet", Limited)
+    limited = replace(NETWORKS["convnet"], path=f"{__name__}:Limited")
+    monkeypatch.setitem(NETWORKS, "convnet", limited)
     for name, value in (("limit", images), ("after", after), ("passes", 0)):
         monkeypatch.setattr(Limited, name, value)

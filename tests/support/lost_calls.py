@@ -23,13 +23,13 @@ class LostCall:
 
     Attributes:
         happened: whether there was such a call.
-        what: as given.
+        number, what: as given.
     """
 
     def __init__(self, database: Database, number: int, what: What) -> None:
         self.happened = False
         self._dialect: Any = database.engine.dialect
-        self._number = number
+        self.number = number
         self.what = what
         self._seen = 0
         self._patch = pytest.MonkeyPatch()
@@ -69,7 +69,7 @@ class LostCall:
 
     def _is_next(self) -> bool:
         self._seen += 1
-        if self._seen != self._number:
+        if self._seen != self.number:
             return False
         self.happened = True
         return True

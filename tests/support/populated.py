@@ -7,14 +7,16 @@ from pathlib import Path
 import httpx2
 
 from core.catalogue.keys import create_key
-from core.db.models import AccuracyPoint, Dataset, Evaluation, Job, Metric, Snapshot
+from core.db.models import Dataset, Job, Metric, Snapshot
 from core.db.session import Database
 from core.db.types import db_now
-from core.ids import new_id
-from core.jobs.files import snapshot_key
-from core.jobs.transitions import move
 from core.storage.local import LocalStorage
+from core.work.files import snapshot_key
+from core.work.transitions import move
 from tests.support.api import SMALL, add_artifact, bring, make_ready
+from tests.support.leased import done_trial
+from tests.support.leased import point as curve_point
+from tests.support.sets import add_set
 
 PICTURE = b"\x89PNG\r\n\x1a\n"
 #: Of the one snapshot of a finished job.
@@ -32,6 +34,7 @@ class Rows:
     upload_id: list[str] = field(default_factory=list)
     dataset_id: list[str] = field(default_factory=list)
     job_id: list[str] = field(default_factory=list)
+    condensed_set_id: list[str] = field(default_factory=list)
     artifact_id: list[str] = field(default_factory=list)
     webhook_id: list[str] = field(default_factory=list)
     delivery_id: list[str] = field(default_factory=list)
@@ -43,6 +46,7 @@ class Rows:
             "upload_id": self.upload_id[0],
             "dataset_id": self.dataset_id[0],
             "job_id": self.job_id[0],
+            "condensed_set_id": self.condensed_set_id[0],
             "artifact_id": self.artifact_id[0],
             "webhook_id": self.webhook_id[0],
             "delivery_id": self.delivery_id[0],
@@ -51,8 +55,8 @@ class Rows:
 
 def populate(http: httpx2.Client, database: Database, storage: LocalStorage, owner: str, each: int) -> Rows:
     """`each` times: an upload, one that has begun, a ready and an ingesting data set, a queued, a running and
-    a finished job with its results, a snapshot and an artifact, a webhook with a delivery, and a key besides
-    the one that `http` shall use."""
+    a finished job with its results, a snapshot and an artifact, two ready condensed sets and one that waits
+    to be read, a webhook with a delivery, and a key besides the one that `http` shall use."""
     with database.writing() as session:
         rows = Rows(create_key(session, owner, name="own", scope="admin")[1])
     http.headers["Authorization"] = f"Bearer {rows.token}"
@@ -72,6 +76,9 @@ def populate(http: httpx2.Client, database: Database, storage: LocalStorage, own
         bring(database, jobs[0], "running")
         rows.artifact_id.append(_finish_job(database, storage, jobs[0]))
         bring(database, jobs[1], "running")
+        rows.condensed_set_id += [add_set(database, storage, owner=owner) for _ in range(2)]
+        waiting = _made(http, "POST", "/v1/condensed-sets", json=source)
+        rows.condensed_set_id.append(waiting)
         rows.webhook_id.append(_made(http, "POST", "/v1/webhooks", json={"url": "https://hooks.example/"}))
         rows.delivery_id.append(_made(http, "POST", f"/v1/webhooks/{rows.webhook_id[-1]}/test"))
     return rows
@@ -104,10 +111,9 @@ def _finish_job(database: Database, storage: LocalStorage, job_id: str) -> str:
     with database.writing() as session:
         owner = session.get_one(Job, job_id).owner
         for iteration in range(1, 4):
-            point = {"job_id": job_id, "fence": 1, "iteration": iteration, "loss": 0.5, "seconds": 1.0}
+            point = {"job_id": job_id, "fence": 1, "x": iteration, "value": 0.5, "seconds": 1.0}
             session.add(Metric(owner=owner, **point))
-            tested = {"job_id": job_id, "fence": 1, "iteration": iteration, "repeat": 0, "accuracy": 0.5}
-            session.add(AccuracyPoint(owner=owner, seconds=1.0, **tested))
+            session.add(curve_point(job_id, iteration, owner=owner))
         session.add(
             Snapshot(
                 job_id=job_id, owner=owner, iteration=ITERATION, fence=1, blob_key=key, size=len(PICTURE),
@@ -115,13 +121,7 @@ def _finish_job(database: Database, storage: LocalStorage, job_id: str) -> str:
             )
         )  # fmt: skip
         for method in ("condensed", "random"):
-            session.add(
-                Evaluation(
-                    id=new_id("ev"), owner=owner, job_id=job_id, fence=1, method=method, repeat=0, epochs=1,
-                    network="convnet-d3-w128-instance", train_images=2, accuracy=0.5, per_class=[0.5, None],
-                    confusion=[[1, 1], [0, 0]], seconds=1.0,
-                )
-            )  # fmt: skip
+            session.add(done_trial(job_id, method, owner=owner))
         result = {"environment": {"device": "cpu"}, "hlr": None, "ior": 0.0}
         assert move(session, Job, job_id, "succeeded", result=result, finished_at=db_now())
     return artifact.id

@@ -9,8 +9,11 @@ from tenacity import Retrying, retry_if_not_result, stop_after_delay, wait_fixed
 T = TypeVar("T")
 
 
-def wait_for(find: Callable[[], T], *, seconds: float = 60, every: float = 0.05) -> T:
-    """Call `find` until what it returns is true. Raises tenacity.RetryError if that takes too long."""
+def wait_for(find: Callable[[], T], *, seconds: float = 300, every: float = 0.05) -> T:
+    """Call `find` until what it returns is true. Raises tenacity.RetryError if that takes too long.
+
+    Unless something depends on it, so long that a busy machine on which torch takes a minute to load passes.
+    """
     waiting = Retrying(
         stop=stop_after_delay(seconds), wait=wait_fixed(every), retry=retry_if_not_result(bool)
     )
@@ -39,10 +42,25 @@ def runner_of(row_id: str) -> int | None:
     )
 
 
+def runner_of_attempt(row_id: str, fence: int) -> int | None:
+    """As `runner_of`, where an attempt that has lost the row may live on."""
+    wanted = {"worker.runner", row_id, str(fence)}
+    return next((pid for pid, command in commands().items() if wanted <= set(command)), None)
+
+
 def parent_of(pid: int) -> int:
     """Raises FileNotFoundError or ProcessLookupError: it is gone."""
+    return int(_status(pid)[1])
+
+
+def is_stopped(pid: int) -> bool:
+    """Whether it has got SIGSTOP. Raises as `parent_of`."""
+    return _status(pid)[0] == "T"
+
+
+def _status(pid: int) -> list[str]:
     # pid (name) state ppid …, and a name may hold anything.
-    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
 
 
 def descendants(root: int) -> set[int]:

@@ -53,7 +53,7 @@ class Receiver:
         return f"http://127.0.0.1:{self.port}/hook?x=1"
 
     def wait_for(self, count: int) -> list[Received]:
-        wait_for(lambda: len(self.received) >= count, seconds=20)
+        wait_for(lambda: len(self.received) >= count, seconds=120)
         return self.received[:]
 
 

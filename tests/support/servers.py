@@ -82,11 +82,11 @@ def postgres(*, durable: bool = False) -> Iterator[str]:
             yield address
         finally:
             process.send_signal(signal.SIGINT)  # "fast": open connections are cut
-            process.wait(30)
+            process.wait(120)
 
 
 @retry(
-    stop=stop_after_delay(30),
+    stop=stop_after_delay(120),
     wait=wait_fixed(0.1),
     retry=retry_if_exception_type(psycopg.Error),
     reraise=True,
@@ -117,11 +117,11 @@ def redis_server() -> Iterator[str]:
             yield address
         finally:
             process.terminate()
-            process.wait(30)
+            process.wait(120)
 
 
 @retry(
-    stop=stop_after_delay(30),
+    stop=stop_after_delay(120),
     wait=wait_fixed(0.1),
     retry=retry_if_exception_type(redis.RedisError),
     reraise=True,
@@ -145,11 +145,11 @@ def s3_server() -> Iterator[str]:
         yield address
     finally:
         process.terminate()
-        process.wait(30)
+        process.wait(120)
 
 
 @retry(
-    stop=stop_after_delay(60),
+    stop=stop_after_delay(120),
     wait=wait_fixed(0.1),
     retry=retry_if_exception_type(httpx2.TransportError),
     reraise=True,

@@ -14,7 +14,11 @@ from sqlalchemy import create_engine, func, select
 from tenacity import retry, retry_if_result, stop_after_delay, wait_fixed
 
 from condensery import Client
+from core.db.migrate import upgrade
 from core.db.models import Base
+from core.settings import Settings
+from tests.support import warm
+from tests.support.databases import migrated
 from tests.support.servers import free_port
 
 ROOT = Path(__file__).parents[2]
@@ -29,6 +33,11 @@ QUICK = {
     "CONDENSERY_PROGRESS_SECONDS": "0.2",
 }
 
+#: The same settings as they are delivered, where times are measured.
+DELIVERED = {
+    name: str(Settings.model_fields[name.removeprefix("CONDENSERY_").lower()].default) for name in QUICK
+}
+
 
 class Service:
     """An API and a worker, each stopped, killed and started again at will."""
@@ -41,16 +50,23 @@ class Service:
         self.environment = inherited | QUICK | settings
         self.environment["CONDENSERY_DATA_DIR"] = str(data_dir)
         self.environment["CONDENSERY_PORT"] = str(self.port)
-        self._api: subprocess.Popen[bytes] | None = None
-        self._worker: subprocess.Popen[bytes] | None = None
+        self._api: warm.Process | None = None
+        self._worker: warm.Process | None = None
         data_dir.mkdir(parents=True, exist_ok=True)
         self.log = data_dir / "service.log"
 
     def start(self) -> "Service":
-        self.run("core.db.migrate")
+        self.migrate()
         self.start_api()
         self.start_worker()
         return self
+
+    def migrate(self) -> None:
+        """What `python -m core.db.migrate` does, which `condensery up` calls, without loading all again."""
+        if url := self.environment.get("CONDENSERY_DATABASE_URL"):
+            upgrade(url)
+        elif not (database := self.data_dir / "condensery.db").exists():
+            database.write_bytes(migrated())
 
     def run(self, *module: str) -> "subprocess.CompletedProcess[str]":
         """Run one of the server's commands to its end."""
@@ -82,19 +98,19 @@ class Service:
 
     def wait_for_worker(self) -> int:
         assert self._worker is not None
-        return self._worker.wait(60)
+        return self._worker.wait(120)
 
     def kill_worker(self) -> None:
         """kill -9 of the worker's first process; the kernel takes the rest with it."""
         assert self._worker is not None
         self._worker.send_signal(signal.SIGKILL)
-        self._worker.wait(10)
+        self._worker.wait(120)
 
     def kill_api(self) -> None:
         """kill -9."""
         assert self._api is not None
         self._api.kill()
-        self._api.wait(10)
+        self._api.wait(120)
 
     def terminate_api(self) -> None:
         """SIGTERM."""
@@ -104,11 +120,11 @@ class Service:
     def stop_api(self) -> int:
         assert self._api is not None
         self._api.terminate()
-        return self._api.wait(30)
+        return self._api.wait(120)
 
     def wait_for_api(self) -> int:
         assert self._api is not None
-        return self._api.wait(30)
+        return self._api.wait(120)
 
     def stop(self) -> None:
         for process in (self._worker, self._api):
@@ -116,7 +132,7 @@ class Service:
                 process.terminate()
         for process in (self._worker, self._api):
             if process is not None:
-                process.wait(60)
+                process.wait(120)
 
     @property
     def python(self) -> str:
@@ -159,7 +175,7 @@ class Service:
         for message in (self.data_dir / "broker").rglob("*.msg"):
             message.unlink()
 
-    @retry(stop=stop_after_delay(30), wait=wait_fixed(0.1), retry=retry_if_result(lambda done: not done))
+    @retry(stop=stop_after_delay(120), wait=wait_fixed(0.1), retry=retry_if_result(lambda done: not done))
     def wait_until(self, condition: Callable[[], bool]) -> bool:
         return condition()
 
@@ -183,7 +199,7 @@ class Service:
                 return {
                     table.name: connection.execute(select(func.count()).select_from(table)).scalar_one()
                     for table in Base.metadata.sorted_tables
-                    if table.name not in ("workers", "idempotency_keys")
+                    if table.name not in ("workers", "idempotency_keys", "orphans")
                 }
         finally:
             engine.dispose()
@@ -191,14 +207,11 @@ class Service:
     def temporary(self) -> list[str]:
         return sorted(p.name for p in (self.data_dir / "tmp").iterdir())
 
-    def spawn(self, module: str, **environment: str) -> "subprocess.Popen[bytes]":
+    def spawn(self, module: str, **environment: str) -> warm.Process:
         with self.log.open("ab") as log:
-            return subprocess.Popen(
-                [sys.executable, "-m", module], env=self.environment | environment, cwd=ROOT,
-                stdout=log, stderr=log, start_new_session=True,
-            )  # fmt: skip
+            return warm.start(module, self.environment | environment, log)
 
-    @retry(stop=stop_after_delay(60), wait=wait_fixed(0.1), retry=retry_if_result(lambda ready: not ready))
+    @retry(stop=stop_after_delay(120), wait=wait_fixed(0.1), retry=retry_if_result(lambda ready: not ready))
     def _wait_until_ready(self) -> bool:
         assert self._api is not None
         assert self._api.poll() is None, self.log.read_text()
@@ -211,7 +224,7 @@ class Service:
 class Up:
     """A running `condensery up`."""
 
-    def __init__(self, process: "subprocess.Popen[bytes]") -> None:
+    def __init__(self, process: warm.Process) -> None:
         self._process = process
 
     def interrupt(self) -> None:
@@ -219,7 +232,7 @@ class Up:
         os.killpg(self._process.pid, signal.SIGINT)
 
     def wait(self) -> int:
-        return self._process.wait(30)
+        return self._process.wait(120)
 
 
 def upload_dataset(client: Client, file: Path, **options: Any) -> dict[str, Any]:

@@ -12,15 +12,14 @@ import pytest
 
 from core.data.ingest import ingest
 from core.data.limits import Limits
-from core.db.migrate import upgrade
 from core.db.models import Dataset, Job
 from core.db.session import Database
-from core.jobs.spec import JobSpec
-from core.jobs.transitions import Leased
+from core.kinds.condense.spec import CondenseSpec
 from core.settings import Settings
 from core.storage import Storage, storage_of
 from core.storage.local import LocalStorage
-from tests.support.databases import empty_sqlite
+from core.work.transitions import Leased
+from tests.support.databases import migrated_sqlite
 from tests.support.leased import (
     TINY,
     add_dataset,
@@ -60,7 +59,7 @@ class Workplace:
                 return dataset.id
 
     def new_job(self, dataset_id: str | None = None, **spec: Any) -> str:
-        chosen = JobSpec.model_validate(TINY | spec)
+        chosen = CondenseSpec.model_validate(TINY | spec)
         dataset_id = dataset_id or self.new_dataset()
         with self.database.writing() as session:
             data_hash = session.get_one(Dataset, dataset_id).content_hash
@@ -127,15 +126,16 @@ def workplace(
     with process_settings(monkeypatch, **(chosen | settings)) as made:
         from worker import app
 
-        yield Workplace(made, database, storage_of(made))
-        app._draining[0] = 0
+        try:
+            yield Workplace(made, database, storage_of(made))
+        finally:
+            app._draining[0] = 0
 
 
 @contextmanager
 def embedded_workplace(root: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workplace]:
     """On SQLite, for what does not depend on the database."""
-    url = empty_sqlite(root)
-    upgrade(url)
+    url = migrated_sqlite(root)
     database = Database(url)
     with workplace(database, url, root / "data", monkeypatch) as made:
         yield made

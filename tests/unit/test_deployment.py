@@ -182,6 +182,13 @@ def test_images_copy_the_rooms_that_they_run() -> None:
     assert "worker" not in {copied.split()[0] for copied in instructions("api", "COPY")}
 
 
+@pytest.mark.parametrize("target", ["api", "worker"])
+def test_images_copy_the_licence(target: str) -> None:
+    assert {"LICENSE", "NOTICE"} <= {
+        word for copied in instructions(target, "COPY") for word in copied.split()
+    }
+
+
 def closure(group: str) -> set[str]:
     """Names of the distributions that a dependency group installs on this machine."""
     groups = tomllib.loads((ROOT / "pyproject.toml").read_text())["dependency-groups"]

@@ -22,7 +22,7 @@ from core.admin.__main__ import app as admin
 from core.settings import Settings
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 OPERATIONS = (ROOT / "docs" / "operations.md").read_text()
 _OPTION = re.compile(r"--?[a-z][a-z-]*")
 _COMMAND = re.compile(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from core.secrets import Redaction
+from core.redaction import Redaction
 from core.settings import Settings
 from tests.support.servers import free_port
 

@@ -1,15 +1,19 @@
-"""The published package alone: condensery/ beside what [project] declares, and what that needs, only."""
+"""The published package alone: condensery/ beside what [project] declares and what that needs; its wheel."""
 
 import os
 import subprocess
 import sys
 import tomllib
+import zipfile
+from email import message_from_bytes
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+
+from core.version import __version__
 
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
@@ -79,7 +83,7 @@ def test_its_command_works(site: Path, tmp_path: Path) -> None:
     for words, status, said in (
         (["--help"], 0, "Dataset condensation as a service"),
         (["--server", "http://127.0.0.1:1", "usage"], 1, "cannot reach http://127.0.0.1:1"),
-        (["up"], 2, "from a clone of its repository"),
+        (["up"], 2, "No such command 'up'"),
     ):
         done = alone(site, f"from {module} import {name}\n{name}({words})", tmp_path)
         assert done.returncode == status, done.stderr
@@ -90,3 +94,35 @@ def test_loading_says_what_it_needs(site: Path, tmp_path: Path) -> None:
     done = alone(site, "import condensery; condensery.load('condensed.safetensors')", tmp_path)
     assert done.returncode == 1
     assert "No module named" in done.stderr
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """As `python -m build` makes it, by the locked build backend."""
+    folder = tmp_path_factory.mktemp("dist")
+    subprocess.run(
+        [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", folder],
+        cwd=ROOT, check=True, capture_output=True, timeout=120,
+    )  # fmt: skip
+    (built,) = folder.glob("*.whl")
+    return built
+
+
+def test_the_wheel_holds_the_client_and_the_licence(wheel: Path) -> None:
+    info = f"condensery-{__version__}.dist-info/"
+    with zipfile.ZipFile(wheel) as files:
+        names = files.namelist()
+        for name in ("LICENSE", "NOTICE"):
+            assert files.read(f"{info}licenses/{name}") == (ROOT / name).read_bytes()
+        stated = message_from_bytes(files.read(f"{info}METADATA"))
+    assert stated["License-Expression"] == "Apache-2.0"
+    assert stated["Version"] == __version__
+    assert {name.split("/")[0] for name in names} == {"condensery", info.rstrip("/")}
+    assert "condensery/py.typed" in names
+
+
+def test_vendored_code_is_named_in_the_notice() -> None:
+    vendored = [path.parent for path in (ROOT / "api" / "web" / "static").rglob("LICENSE*")]
+    notice = (ROOT / "NOTICE").read_text()
+    assert vendored
+    assert [path for path in vendored if path.relative_to(ROOT).as_posix() not in notice] == []

@@ -6,16 +6,16 @@ import { duration, pause, sentenceOf } from "./http.js";
 const FIRST_WAIT = 500;
 const LONGEST_WAIT = 10_000;
 
-// Yields {type, data} after the event `seq`; the last one is of the type `end`. `tell(trouble)` is called with
+// Yields {type, data} after the event `seq`; the last one is of the type `end`. `report(trouble)` is called with
 // a sentence when the connection breaks or is refused, and with null when it is there (again).
-export async function* follow(address, seq, tell) {
+export async function* follow(address, seq, report) {
   let wait = FIRST_WAIT;
   for (;;) {
     try {
       const answer = await fetch(address, { headers: { Accept: "text/event-stream", "Last-Event-ID": String(seq) } });
       if (answer.status === 401 || answer.status === 404) { location.reload(); return; }
       if (answer.ok) {
-        tell(null);
+        report(null);
         for await (const event of read(answer.body)) {
           wait = FIRST_WAIT;
           if (event.id) seq = event.id;
@@ -25,10 +25,10 @@ export async function* follow(address, seq, tell) {
       } else { // it is there, and says itself how often it wants to be asked
         wait = Math.max(wait, 1000 * (Number(answer.headers.get("Retry-After")) || 1));
         const advice = answer.status === 429 ? " Close pages that you do not need." : "";
-        tell(`${await sentenceOf(answer)}${advice} What is shown may be old; it is tried again in ${duration(wait / 1000)}.`);
+        report(`${await sentenceOf(answer)}${advice} What is shown may be old; it is tried again in ${duration(wait / 1000)}.`);
       }
     } catch {
-      tell("The connection to the service is broken. What is shown may be old; it is tried again and again.");
+      report("The connection to the service is broken. What is shown may be old; it is tried again and again.");
     }
     await pause(wait);
     wait = Math.min(2 * wait, LONGEST_WAIT);

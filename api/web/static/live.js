@@ -7,7 +7,7 @@ import { askPage, duration, pause } from "./http.js";
 const live = document.getElementById("live");
 const connection = document.getElementById("connection");
 const number = new Intl.NumberFormat("en");
-const LOOK_AGAIN = 10_000; // for what no event tells of, such as that there is no worker
+const REFRESH_MS = 10_000; // for what no event reports, such as that there is no worker
 
 let refreshing = null;
 let again = false;
@@ -92,21 +92,17 @@ function show(progress) {
     text.textContent = number.format(progress.images) + (progress.total ? ` of ${number.format(progress.total)}` : "");
   } else if (progress.phase !== bar.dataset.phase) {
     return refresh();
-  } else if (progress.phase === "condense") {
-    bar.value = progress.iteration;
-    const now = progress.evaluating;
-    const [network, networks, epoch, epochs] = now ? [now.network, now.networks, now.epoch, now.epochs].map(number.format) : [];
-    text.textContent = `iteration ${number.format(progress.iteration)} of ${number.format(progress.iterations)}${now ? `; now evaluating its images: network ${network} of ${networks}, epoch ${epoch} of ${epochs}` : ""}`;
+  } else {
+    bar.max = progress.total;
+    bar.value = progress.done;
+    text.textContent = progress.text;
     document.dispatchEvent(new Event("curve"));
-  } else if (progress.epochs) {
-    bar.value = Math.floor(bar.value) + Math.min(progress.epoch / progress.epochs, 0.99);
-    text.textContent = text.textContent.replace(/; now.*|$/, `; now ${progress.method ?? "features"}, epoch ${number.format(progress.epoch)} of ${number.format(progress.epochs)}`);
   }
   const left = document.getElementById("bar-left");
-  if (left) left.textContent = progress.seconds_left ? ` · ${duration(progress.seconds_left)} left in this phase` : "";
+  if (left) left.textContent = progress.seconds_left ? ` · ${duration(progress.seconds_left)} left` : "";
 }
 
-function tell(trouble) {
+function report(trouble) {
   if (connection.textContent === (trouble ?? "")) return; // or it would be read out at every try
   connection.replaceChildren();
   if (!trouble) return;
@@ -117,8 +113,8 @@ function tell(trouble) {
 }
 
 if (live?.dataset.stream) {
-  const timer = setInterval(refresh, LOOK_AGAIN);
-  for await (const event of follow(live.dataset.stream, live.dataset.seq, tell)) {
+  const timer = setInterval(refresh, REFRESH_MS);
+  for await (const event of follow(live.dataset.stream, live.dataset.seq, report)) {
     if (event.type === "progress") show(event.data.data);
     else if (event.type === "end") break;
     else refresh();

@@ -5,7 +5,6 @@ import { ask, askJson, bytes, duration, pause } from "./http.js";
 
 const PIECE = 4 << 20;
 const TUS = { "Tus-Resumable": "1.0.0" };
-const MEMORY = "condensery.uploads";
 const TRIES = 6;
 const AT_ONCE = 2; // more would only share the line
 
@@ -13,16 +12,21 @@ const drop = document.getElementById("drop");
 const chooser = document.getElementById("file");
 const transfers = document.getElementById("transfers");
 const state = document.getElementById("upload-state");
-const limit = Number(document.querySelector(".upload").dataset.limit);
+const section = document.querySelector(".upload");
+const { what, makes, shows, memory } = section.dataset; // what a whole upload becomes, and where
+const limit = Number(section.dataset.limit);
 
 // By file: its address, where it is sent to. The browser tells no path, so these three must do.
 const nameOf = (file) => `${file.name}\n${file.size}\n${file.lastModified}`;
-const remembered = () => JSON.parse(localStorage.getItem(MEMORY) ?? "{}");
+const remembered = () => JSON.parse(localStorage.getItem(memory) ?? "{}");
 function remember(name, address) {
   const all = remembered();
   if (address) all[name] = address; else delete all[name];
-  localStorage.setItem(MEMORY, JSON.stringify(all));
+  localStorage.setItem(memory, JSON.stringify(all));
 }
+
+// What is sent with every file that is let go of now.
+const chosen = () => [...section.querySelectorAll("select")].filter((one) => one.value);
 
 const live = new Map(); // by name of the file: what is being sent, waits, or is paused
 const waiting = [];
@@ -39,9 +43,10 @@ class Transfer {
   constructor(file) {
     this.file = file;
     this.name = nameOf(file);
+    this.fields = chosen().map((one) => [one.name, one.value]);
     this.box = document.createElement("div");
     this.box.className = "transfer";
-    this.title = Object.assign(document.createElement("p"), { textContent: file.name });
+    this.title = Object.assign(document.createElement("p"), { textContent: [file.name, ...chosen().map((one) => one.selectedOptions[0].text)].join(", of ") });
     this.bar = Object.assign(document.createElement("progress"), { max: file.size, value: 0 });
     this.bar.setAttribute("aria-label", `Sent of ${file.name}`);
     this.text = document.createElement("p");
@@ -66,7 +71,7 @@ class Transfer {
     this.text.textContent = "Begins.";
     try {
       this.whole ??= await this.send(signal); // its address: what was sent whole is not looked for again
-      this.text.textContent = "Sent. It becomes a data set now.";
+      this.text.textContent = `Sent. It becomes a ${what} now.`;
       this.done(await this.make(this.whole, signal));
     } catch (error) {
       if (error.status === 404) this.whole = null;
@@ -115,13 +120,15 @@ class Transfer {
     }
   }
 
-  // The data set. Named by its upload, so that one whose answer was lost is found again, after a reload too.
+  // What it becomes. Named by its upload, so that one whose answer was lost is found again, after a reload too.
   async make(address, signal) {
     const upload_id = address.split("/").at(-1);
-    const options = { headers: { "Idempotency-Key": `page-${upload_id}` }, signal };
+    const key = ["page", upload_id, ...this.fields.flat()].join("-"); // with another choice it is another request
+    const options = { headers: { "Idempotency-Key": key }, signal };
+    const body = { upload_id, name: this.file.name.slice(0, 200), ...Object.fromEntries(this.fields) };
     for (;;) {
       try {
-        return await askJson("POST", "/v1/datasets", { upload_id, name: this.file.name.slice(0, 200) }, options);
+        return await askJson("POST", makes, body, options);
       } catch (error) {
         await this.outwait(error, signal);
       }
@@ -180,10 +187,10 @@ class Transfer {
   }
 
   // Away only from what needs the page no more: another transfer would break off, and the link of another go.
-  done(dataset) {
+  done(made) {
     remember(this.name, null);
     live.delete(this.name);
-    const address = `/datasets/${dataset.id}`;
+    const address = `${shows}/${made.id}`;
     if (transfers.querySelectorAll(".transfer:not([data-left])").length === 1) { location.assign(address); return; }
     const link = Object.assign(document.createElement("a"), { href: address, textContent: this.file.name });
     const text = document.createElement("p");

@@ -60,7 +60,7 @@ class Archive:
             ):
                 count += len(chunk)
                 if count > member.size:
-                    raise _corrupt(member, f"it expands past its declared {member.size:,} bytes")
+                    raise _corrupt(member, f"it unpacks to more than its declared {member.size:,} bytes")
                 if member.crc is not None:
                     crc = zlib.crc32(chunk, crc)
                 yield chunk
@@ -71,7 +71,7 @@ class Archive:
         if count != member.size:
             raise _corrupt(member, f"it holds {count:,} of its declared {member.size:,} bytes")
         if member.crc is not None and crc != member.crc:
-            raise _corrupt(member, "its checksum does not hold")
+            raise _corrupt(member, "its checksum does not match")
 
     def read(self, member: Member) -> bytes:
         """All of a member; callers hold `member.size` against a limit of theirs first."""

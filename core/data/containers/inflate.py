@@ -23,7 +23,7 @@ ZSTD_SKIPPABLE_MAGIC = tuple(bytes([0x50 + kind]) + b"\x2a\x4d\x18" for kind in 
 
 
 def truncated(what: str) -> DataError:
-    return DataError(f"{what} ends before its data does", code="truncated_archive", member=what)
+    return DataError(f"{what} is cut short", code="truncated_archive", member=what)
 
 
 def inflate_raw(chunks: Iterable[bytes], what: str) -> Iterator[bytes]:

@@ -56,17 +56,17 @@ def _number(field: bytes) -> int:
     if field[0] == 0x80:
         return int.from_bytes(field[1:], "big")
     if field[0] & 0x80:
-        raise ValueError("negative number")
+        raise ValueError("a number is negative")
     digits = field.strip(b" \0")
     if digits and not digits.isdigit():
-        raise ValueError("not octal")
+        raise ValueError("a number is not octal")
     return int(digits or b"0", 8)
 
 
 def _parse(block: bytes, position: int) -> _Header:
     try:
         if _number(block[148:156]) != _checksum(block):
-            raise ValueError("checksum does not hold")
+            raise ValueError("its checksum does not match")
         size = _number(block[124:136])
     except ValueError as error:
         raise DataError(
@@ -86,7 +86,7 @@ def _pax_records(payload: bytes) -> Iterator[tuple[bytes, bytes]]:
         record = payload[len(digits) + 1 : length]
         key, equals, value = record.partition(b"=")
         if length > len(payload) or not (space and equals and record.endswith(b"\n")):
-            raise DataError("tar extension header is corrupt", code="corrupt_archive")
+            raise DataError("a tar extension header is corrupt", code="corrupt_archive")
         yield key, value[:-1]
         payload = payload[length:]
 
@@ -150,7 +150,10 @@ def _pax_overrides(payload: bytes, name: bytes | None) -> tuple[bytes | None, in
             name = value
         elif key == b"size":
             if not value.isdigit() or len(value) > 19:
-                raise DataError(f"tar extension header gives the size {value[:40]!r}", code="corrupt_archive")
+                raise DataError(
+                    f"a tar extension header gives the size {value[:40]!r}, which is not a whole number",
+                    code="corrupt_archive",
+                )
             size = int(value)
         elif key.startswith(b"GNU.sparse."):
             raise DataError(

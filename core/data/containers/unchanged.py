@@ -16,7 +16,7 @@ def stamp(status: os.stat_result) -> Stamp:
 
 def changed(name: str) -> DataError:
     return DataError(
-        f"{name!r} changed, or was replaced or removed, while the set was read: try again when it rests",
+        f"{name!r} was changed, replaced or removed while the set was read: try again once nothing writes it",
         code="source_changed",
         member=name,
     )

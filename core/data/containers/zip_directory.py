@@ -160,7 +160,7 @@ def _name(entry: _Entry) -> str:
         return entry.name.decode("utf-8")
     except UnicodeDecodeError as error:
         if entry.flags & FLAG_UTF8:
-            raise _corrupt(f"the name {entry.name[:200]!r} is not the UTF-8 that it says it is") from error
+            raise _corrupt(f"the name {entry.name[:200]!r} is marked as UTF-8 but is not") from error
         return entry.name.decode("cp437")
 
 
@@ -186,7 +186,9 @@ def _data_offset(file: BinaryIO, start: int, name: str) -> int:
         *_, name_bytes, extra_bytes = LOCAL.unpack(header)
         return start + LOCAL.size + int(name_bytes) + int(extra_bytes)
     raise DataError(
-        f"member {name!r} has no header where the directory says", code="corrupt_archive", member=name
+        f"member {name!r} has no header at the place that the zip directory states",
+        code="corrupt_archive",
+        member=name,
     )
 
 

@@ -13,16 +13,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from core.data.array_rows import label_names
-from core.data.cifar_layout import PIXEL_BYTES, SIDE, batch_order, split_of
 from core.data.containers.archive import Archive
 from core.data.containers.members import Member
+from core.data.formats.cifar_layout import PIXEL_BYTES, SIDE, batch_order, split_of
+from core.data.formats.plain_pickle import PickledArray, load_plain
+from core.data.labels.numbered import label_names
+from core.data.labels.text_labels import class_names
 from core.data.limits import Limits, check_limit
-from core.data.plain_pickle import PickledArray, load_plain
 from core.data.source import PixelBatch, SkippedFiles, Source
-from core.data.text_labels import class_names
 from core.errors import DataError
 
+NAME = "cifar"
+ACCEPTS = "the CIFAR-10 or CIFAR-100 archive, python version"
 BATCH = re.compile(r"data_batch_\d{1,4}|test_batch|train|test")
 META = ("batches.meta", "meta")
 PICKLE_STARTS = (b"\x80", b"(", b"c", b"}", b"]")
@@ -82,7 +84,7 @@ def read(archive: Archive, limits: Limits) -> Source:
     check_limit("images", first_row, limits.images)
     classes, labels_N = label_names(np.concatenate(all_labels), names)
     return Source(
-        source_format="cifar",
+        source_format=NAME,
         classes=classes,
         labels_N=labels_N,
         splits_N=np.repeat(

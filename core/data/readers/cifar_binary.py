@@ -12,16 +12,18 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from core.data.array_rows import label_names
-from core.data.cifar_layout import PIXEL_BYTES, SIDE, batch_order, split_of
 from core.data.containers.archive import Archive
 from core.data.containers.inflate import ByteStream
 from core.data.containers.members import Member
+from core.data.formats.cifar_layout import PIXEL_BYTES, SIDE, batch_order, split_of
+from core.data.labels.numbered import label_names
+from core.data.labels.text_labels import class_names
 from core.data.limits import Limits, check_limit
 from core.data.source import PixelBatch, SkippedFiles, Source
-from core.data.text_labels import class_names
 from core.errors import DataError
 
+NAME = "cifar-binary"
+ACCEPTS = "the CIFAR-10 or CIFAR-100 archive, binary version"
 # How the batches are named, how many labels a record has, and where the names of the last label are.
 CIFAR_10 = (re.compile(r"(data_batch_\d{1,4}|test_batch)\.bin"), 1, "batches.meta.txt")
 CIFAR_100 = (re.compile(r"(train|test)\.bin"), 2, "fine_label_names.txt")
@@ -87,7 +89,7 @@ def read(archive: Archive, limits: Limits) -> Source:
         batch = _Batch(member=member, label_bytes=label_bytes, first_row=first_row)
         if not batch.count or member.size % batch.record_bytes:
             raise DataError(
-                f"{member.name!r} holds {member.size:,} bytes, no whole number of records of "
+                f"{member.name!r} holds {member.size:,} bytes, which is not a multiple of its records of "
                 f"{batch.record_bytes:,}",
                 code="corrupt_cifar",
                 member=member.name,
@@ -103,7 +105,7 @@ def read(archive: Archive, limits: Limits) -> Source:
     ]
     classes, labels_N = label_names(np.concatenate(labels), names.get(found[0][2]))
     return Source(
-        source_format="cifar-binary",
+        source_format=NAME,
         classes=classes,
         labels_N=labels_N,
         splits_N=np.repeat(

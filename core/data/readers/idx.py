@@ -12,15 +12,18 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from core.data.array_rows import check_image_shape, label_names, stream_rows
 from core.data.containers.archive import Archive
 from core.data.containers.inflate import GZIP_MAGIC, ByteStream, bounded, gunzip
 from core.data.containers.members import Member
+from core.data.containers.shards import split_of
+from core.data.formats.array_rows import check_image_shape, stream_rows
+from core.data.labels.numbered import label_names
 from core.data.limits import Limits, check_limit
-from core.data.shards import split_of
 from core.data.source import SPLIT_NAMES, TRAIN, PixelBatch, SkippedFiles, Source
 from core.errors import DataError
 
+NAME = "idx"
+ACCEPTS = "IDX image and label files in a zip or tar"
 IMAGES_MAGIC = b"\0\0\x08\x03"
 LABELS_MAGIC = b"\0\0\x08\x01"
 # An IDX upload is a handful of files; looking into each member of a large image folder would be slow.
@@ -94,7 +97,7 @@ def read(archive: Archive, limits: Limits) -> Source:
     classes, labels_N = label_names(np.concatenate(all_labels), None)
     counts = [part.images.shape[0] for part in parts]
     return Source(
-        source_format="idx",
+        source_format=NAME,
         classes=classes,
         labels_N=labels_N,
         splits_N=np.repeat(np.array([part.split for part in parts], np.uint8), counts),

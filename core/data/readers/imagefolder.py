@@ -8,10 +8,13 @@ import numpy as np
 
 from core.data.containers.archive import Archive
 from core.data.containers.members import Member
-from core.data.image_files import image_batches, is_noise, readable_images
+from core.data.formats.image_files import image_batches, is_noise, readable_images
 from core.data.limits import Limits, check_limit
 from core.data.sniff import is_image
 from core.data.source import SPLIT_ALIASES, TRAIN, SkippedFiles, Source
+
+NAME = "imagefolder"
+ACCEPTS = "class folders of images in a zip or tar (.tar.gz, .tar.xz, .tar.zst)"
 
 
 def matches(archive: Archive) -> bool:
@@ -60,7 +63,7 @@ def read(archive: Archive, limits: Limits) -> Source:
     order = np.lexsort((labels_N, splits_N))
     rows = np.array(kept, np.int64)[order]
     return Source(
-        source_format="imagefolder",
+        source_format=NAME,
         classes=tuple(classes),
         labels_N=labels_N[order],
         splits_N=splits_N[order],

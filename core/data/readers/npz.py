@@ -14,18 +14,23 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from core.data.array_rows import check_image_shape, label_names, stream_rows
-from core.data.channels import CHANNELS
+from core.data.canonical.channels import CHANNELS
 from core.data.containers.archive import Archive
 from core.data.containers.inflate import ByteStream
 from core.data.containers.members import Member
+from core.data.formats.array_rows import check_image_shape, stream_rows
+from core.data.formats.npy_header import MAGIC, NpyHeader, read_npy_header
+from core.data.labels.numbered import label_names
+from core.data.labels.text_labels import class_names
 from core.data.limits import MIB, Limits, check_limit
-from core.data.npy_header import MAGIC, NpyHeader, read_npy_header
 from core.data.sniff import is_image
 from core.data.source import SPLIT_ALIASES, SPLIT_NAMES, TRAIN, PixelBatch, SkippedFiles, Source
-from core.data.text_labels import class_names
 from core.errors import DataError
 
+NAME = "npz"
+#: Of arrays that lie beside one another.
+LOOSE_NAME = "npy"
+ACCEPTS = "npz, or .npy arrays in a zip or tar, with images and labels"
 IMAGE_WORDS = ("images", "image", "x", "data")
 LABEL_WORDS = ("labels", "label", "y", "targets", "target")
 CLASS_NAMES = ("classes", "class_names", "label_names")
@@ -117,7 +122,7 @@ def read(archive: Archive, limits: Limits) -> Source:
     classes, labels_N = label_names(np.concatenate(all_labels), names)
     counts = [part.count for part in parts]
     return Source(
-        source_format="npz" if archive.container == "zip" and not skipped.total else "npy",
+        source_format=NAME if archive.container == "zip" and not skipped.total else LOOSE_NAME,
         classes=classes,
         labels_N=labels_N,
         splits_N=np.repeat(np.array([part.split for part in parts], np.uint8), counts),

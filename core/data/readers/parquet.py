@@ -11,21 +11,23 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from core.data.array_rows import label_names
+from core.data.canonical.decode import UndecodableImage, read_header
 from core.data.containers.archive import Archive
 from core.data.containers.inflate import check_ratio
 from core.data.containers.members import Member
-from core.data.decode import UndecodableImage, read_header
-from core.data.image_files import in_batches, is_noise, named_as_image
+from core.data.containers.shards import NO_SPLIT, splits_of
+from core.data.formats.image_files import in_batches, is_noise, named_as_image
+from core.data.formats.parquet_columns import Columns, image_columns
+from core.data.formats.parquet_file import ParquetImages, open_parquet, read_schema
+from core.data.labels.numbered import label_names
+from core.data.labels.text_labels import LabelIndex, class_name
 from core.data.limits import Limits, check_limit
-from core.data.parquet.columns import Columns, image_columns
-from core.data.parquet.file import ParquetImages, open_parquet, read_schema
-from core.data.shards import NO_SPLIT, splits_of
 from core.data.sniff import PARQUET_MAGIC
 from core.data.source import EncodedBatch, SkippedFiles, Source
-from core.data.text_labels import LabelIndex, class_name
 from core.errors import DataError
 
+NAME = "parquet"
+ACCEPTS = "Parquet with an image and a label column, one file or shards in a zip or tar"
 SUFFIXES = (".parquet", ".parq", ".pq")
 
 
@@ -82,7 +84,7 @@ def read(archive: Archive, limits: Limits) -> Source:
     classes, labels_N = found.classes()
     counts = [len(shard.positions) for shard in shards]
     return Source(
-        source_format="parquet",
+        source_format=NAME,
         classes=classes,
         labels_N=labels_N,
         splits_N=np.repeat(np.array([shard.split for shard in shards], np.uint8), counts),
@@ -130,6 +132,7 @@ class _Found:
                     skipped.add(name, "no image bytes" if image is None else "no label")
                     continue
                 shard_bytes += len(image)
+                check_limit("member_bytes", shard_bytes, self._limits.member_bytes, member.name)
                 check_ratio(shard_bytes, stored_bytes=member.size, limits=self._limits, what=member.name)
                 try:
                     header = read_header(image, name=name, limits=self._limits)
@@ -164,7 +167,7 @@ class _Found:
             self._text = text
         if text != self._text:
             raise DataError(
-                f"labels are text and whole numbers by turns, from {member!r} on",
+                f"labels must be all text or all whole numbers: {member!r} mixes them with those before",
                 code="label_mismatch",
                 member=member,
             )

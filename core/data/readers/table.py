@@ -16,14 +16,16 @@ import numpy as np
 
 from core.data.containers.archive import Archive
 from core.data.containers.members import Member
-from core.data.image_files import is_noise, named_as_image, readable_images, source_of_files
-from core.data.label_table import Row, is_table, table_rows
+from core.data.containers.shards import NO_SPLIT, split_of
+from core.data.formats.image_files import is_noise, named_as_image, readable_images, source_of_files
+from core.data.labels.label_table import Row, is_table, table_rows
+from core.data.labels.text_labels import LabelIndex, class_name
 from core.data.limits import Limits, check_limit
-from core.data.shards import NO_SPLIT, split_of
 from core.data.source import SPLIT_ALIASES, SPLIT_NAMES, TRAIN, SkippedFiles, Source
-from core.data.text_labels import LabelIndex, class_name
 from core.errors import DataError
 
+NAME = "table"
+ACCEPTS = "images with a csv, tsv or jsonl table of their labels in a zip or tar"
 FILE_COLUMNS = ("file_name", "filename", "file", "path", "image", "id")
 LABEL_COLUMNS = ("label", "class", "target", "category", "class_name")
 SPLIT_COLUMNS = ("split", "set", "subset", "fold")
@@ -76,7 +78,7 @@ class _Files:
         if found:
             shown = ", ".join(repr(member.name) for member in found[:MISSING_SHOWN])
             raise DataError(
-                f"{table.name!r} names {written[:200]!r}, which may be any of {shown}",
+                f"{table.name!r} names {written[:200]!r}, which matches several files: {shown}",
                 code="ambiguous_files",
                 member=table.name,
                 value=written[:200],
@@ -94,11 +96,11 @@ class _Table:
 
 @dataclass(slots=True)
 class _Entry:
-    """`said` is where the label was read, for the error if another row says otherwise."""
+    """`where` is where the label was read, for the error if another row says otherwise."""
 
     name: str
     split: int | None
-    said: str
+    where: str
 
 
 def matches(archive: Archive) -> bool:
@@ -151,7 +153,7 @@ def read(archive: Archive, limits: Limits) -> Source:
     labels = [index.add(name, member.name) for _, name, member, _ in rows]
     classes, labels_N = index.sort(np.array(labels, np.int64))
     placed = [(split, member, header) for split, _, member, header in rows]
-    return source_of_files("table", archive, placed, classes=classes, labels_N=labels_N, skipped=skipped)
+    return source_of_files(NAME, archive, placed, classes=classes, labels_N=labels_N, skipped=skipped)
 
 
 def _candidates(archive: Archive) -> list[Member]:
@@ -214,7 +216,7 @@ def _read_table(
     by_column = _has_splits(archive, table)
     table_split = split_of(table.member.name)
     for line, row in table_rows(archive, table.member):
-        said = f"line {line} of {table.member.name!r}"
+        where = f"line {line} of {table.member.name!r}"
         written = row.get(table.file_column)
         if written is None:
             raise DataError(
@@ -234,7 +236,7 @@ def _read_table(
             split = SPLIT_ALIASES.get((row.get(table.split_column) or "").lower())
         else:
             split = table_split if table_split is not None else _folder_split(member)
-        _add(entries, member, _Entry(label, split, said) if label else None)
+        _add(entries, member, _Entry(label, split, where) if label else None)
     if missing:
         shown = ", ".join(map(repr, missing))
         raise DataError(
@@ -271,7 +273,7 @@ def _add(entries: dict[Member, _Entry | None], member: Member, entry: _Entry | N
             else (_split_words(entry.split) for entry in (earlier, entry))
         )
         raise DataError(
-            f"{member.name!r} is {first} in {earlier.said} and {second} in {entry.said}",
+            f"{member.name!r} is {first} in {earlier.where} and {second} in {entry.where}",
             code="conflicting_labels",
             member=member.name,
             value=[first, second],

@@ -13,16 +13,24 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from core.data.array_rows import label_names
 from core.data.containers.archive import Archive
 from core.data.containers.members import Member
-from core.data.image_files import IMAGE_SUFFIXES, is_noise, named_as_image, readable_images, source_of_files
+from core.data.containers.shards import NO_SPLIT, SHARD_SUFFIXES, open_shards, splits_of, tar_shards
+from core.data.formats.image_files import (
+    IMAGE_SUFFIXES,
+    is_noise,
+    named_as_image,
+    readable_images,
+    source_of_files,
+)
+from core.data.labels.numbered import label_names
+from core.data.labels.text_labels import WHOLE_NUMBER, LabelIndex, class_name, class_names
 from core.data.limits import MIB, Limits, check_limit
-from core.data.shards import NO_SPLIT, SHARD_SUFFIXES, open_shards, splits_of, tar_shards
 from core.data.source import SkippedFiles, Source
-from core.data.text_labels import WHOLE_NUMBER, LabelIndex, class_name, class_names
 from core.errors import DataError
 
+NAME = "webdataset"
+ACCEPTS = "WebDataset, one tar or shards in a zip or tar"
 LABEL_PARTS = ("cls", "json", "txt")
 JSON_FIELDS = ("label", "class", "cls", "category")
 NAME_FILES = ("classes.txt", "classnames.txt")
@@ -105,7 +113,7 @@ def read(archive: Archive, limits: Limits) -> Source:
     check_limit("images", len(rows), limits.images)
     classes, labels_N = labels.classes(np.array([label for _, _, label, _ in rows], np.int64))
     files = [(split, member, header) for split, member, _, header in rows]
-    return source_of_files("webdataset", archive, files, classes=classes, labels_N=labels_N, skipped=skipped)
+    return source_of_files(NAME, archive, files, classes=classes, labels_N=labels_N, skipped=skipped)
 
 
 def _samples(members: Sequence[Member]) -> list[_Sample]:
@@ -198,7 +206,7 @@ class _Labels:
         member = sample.labels[self._part]
         value = _json_label(self._archive, member) if self._part == "json" else self._text(member)
         if value is None or value == "":
-            raise _corrupt(member, "it has none")
+            raise _corrupt(member, "it is empty")
         if self._part == "cls" or isinstance(value, int):
             if not WHOLE_NUMBER.fullmatch(str(value)):
                 raise _corrupt(member, f"{str(value)[:100]!r} is not a decimal number")
@@ -215,7 +223,7 @@ class _Labels:
             return int(value)
         name = class_name(str(value), member=member.name, limits=self._limits)
         if not name:
-            raise _corrupt(member, "it has none")
+            raise _corrupt(member, "it is empty")
         if self._names is None:
             return self._index.add(name, member.name)
         if name not in self._position:

@@ -150,7 +150,8 @@ def _transform() -> Tensor:
         for other in POINTS:
             scale *= p - other if other != p else 1.0
         rows.append([1 / scale, p / scale, p * p / scale])
-    one = torch.tensor([*rows, [0.0, 0.0, 1.0]], dtype=torch.float64)
+    # Named, for the library takes its address: this module may be loaded where another one is the default.
+    one = torch.tensor([*rows, [0.0, 0.0, 1.0]], dtype=torch.float64, device="cpu")
     return torch.kron(one, one).float()
 
 

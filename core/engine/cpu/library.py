@@ -35,7 +35,7 @@ class Block(ctypes.Structure):
 def library() -> ctypes.CDLL | None:
     """The library; None where no compiler makes it.
 
-    Built anew in each process, in a third of a second, so that no stale or foreign file is ever loaded.
+    Built anew in each process, in a second or so, so that no stale or foreign file is ever loaded.
     """
     compiler = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
     if compiler is None:

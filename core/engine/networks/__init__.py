@@ -1,68 +1,58 @@
-"""The networks by name. To add one: its class in a file of its own, its name here and in NETWORK_NORMS."""
+"""The networks by name: torch-free. To add one: its class in a file of its own, its count in flops.py, and
+its line here. `build.py` makes them."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Collection, Mapping
 
-import torch
-from torch import nn
+from core.engine.networks import flops
+from core.engine.networks.entry import Architecture, Forward, NetworkEntry
 
-from core.engine.config import CHANNELS, MIN_IMAGE_SIZE, NetworkConfig
-from core.engine.networks.alexnet import AlexNet
-from core.engine.networks.convnet import ConvNet
-from core.engine.networks.initialise import initialise
-from core.engine.networks.lenet import LeNet
-from core.engine.networks.mlp import MLP
-from core.engine.networks.network import Network
-from core.engine.networks.resnet18 import ResNet18
-from core.engine.networks.vgg11 import VGG11
+NORMS = ("none", "batch", "layer", "instance", "group")
+_HERE = "core.engine.networks"
+_TWO = ("batch", "instance")
 
-REGISTRY: Mapping[str, Callable[[NetworkConfig, int, tuple[int, int], int], Network]] = {
-    "convnet": ConvNet,
-    "mlp": MLP,
-    "lenet": LeNet,
-    "alexnet": AlexNet,
-    "vgg11": VGG11,
-    "resnet18": ResNet18,
-    "resnet18ap": ResNet18,
+NETWORKS: Mapping[str, NetworkEntry] = {
+    "convnet": NetworkEntry(
+        path=f"{_HERE}.convnet:ConvNet",
+        norms=NORMS,
+        fields=("width", "depth", "activation", "pooling"),
+        forward=flops.convnet,
+    ),
+    "mlp": NetworkEntry(path=f"{_HERE}.mlp:MLP", norms=("none",), forward=flops.mlp),
+    "lenet": NetworkEntry(path=f"{_HERE}.lenet:LeNet", norms=("none",), forward=flops.lenet),
+    "alexnet": NetworkEntry(path=f"{_HERE}.alexnet:AlexNet", norms=("none", *_TWO), forward=flops.alexnet),
+    "vgg11": NetworkEntry(path=f"{_HERE}.vgg11:VGG11", norms=_TWO, forward=flops.vgg11),
+    "resnet18": NetworkEntry(path=f"{_HERE}.resnet18:ResNet18", norms=_TWO, forward=flops.resnet18),
+    # Halves by average pooling, not by strides.
+    "resnet18ap": NetworkEntry(path=f"{_HERE}.resnet18:ResNet18", norms=_TWO, forward=flops.resnet18),
 }
 
+NETWORK_NAMES = tuple(NETWORKS)
+NETWORK_FIELDS = tuple(dict.fromkeys(field for entry in NETWORKS.values() for field in entry.fields))
+"""Of NetworkConfig: those that some network lets be chosen; the others are fixed in them."""
 
-def build(
-    config: NetworkConfig, channels: int, size: tuple[int, int], num_classes: int, generator: torch.Generator
-) -> Network:
-    """A freshly initialised network in training mode, on the generator's device.
 
-    Args:
-        size: height and width of the images in pixels.
-        generator: the only source of randomness; the global generators are not touched.
+def default_norm(network: str) -> str:
+    """Instance norm, the paper's, in every network that can have it; else the first that it can have."""
+    norms = NETWORKS[network].norms
+    return "instance" if "instance" in norms else norms[0]
+
+
+def refuse_fields(network: str, given: Collection[str]) -> None:
+    """To be called with the fields of NetworkConfig that were chosen.
 
     Raises:
-        ValueError: images that the network cannot take.
+        ValueError: the network is fixed in one of them.
     """
-    network = skeleton(config, channels, size, num_classes)
-    assert isinstance(network, nn.Module)  # a protocol cannot say so
-    materialise(network, generator.device)
-    initialise(network, generator)
-    return network
+    for field in NETWORK_FIELDS:
+        if field in given and field not in NETWORKS[network].fields:
+            others = ", ".join(name for name, entry in NETWORKS.items() if field in entry.fields)
+            raise ValueError(f"{field}: cannot be chosen for {network}, only for {others}")
 
 
-def skeleton(config: NetworkConfig, channels: int, size: tuple[int, int], num_classes: int) -> Network:
-    """A network in training mode on the meta device: shapes without weights. Otherwise as `build`."""
-    if channels not in CHANNELS:
-        raise ValueError(f"channels: {channels} is not one of {CHANNELS}")
-    if min(size) < MIN_IMAGE_SIZE:
-        raise ValueError(f"size: {size[0]}x{size[1]} px is smaller than {MIN_IMAGE_SIZE} px a side")
-    # On the meta device the constructors' own initialisation, from the global generator, does nothing.
-    with torch.device("meta"):
-        return REGISTRY[config.name](config, channels, size, num_classes)
+def forward_cost(network: Architecture, size: tuple[int, int], channels: int, num_classes: int) -> Forward:
+    """What one image takes on its way forward.
 
-
-def materialise(network: nn.Module, device: torch.device) -> None:
-    """Give a skeleton memory on a device; what is in it is undefined.
-
-    nn.Module.to_empty does the same, but loads sympy for it, which takes half as long as torch itself.
+    Args:
+        size: height and width in pixels.
     """
-    for module in network.modules():
-        for name, weights in module.named_parameters(recurse=False):
-            setattr(module, name, nn.Parameter(torch.empty(weights.shape, device=device)))
-        for name, statistics in module.named_buffers(recurse=False):
-            setattr(module, name, torch.empty(statistics.shape, dtype=statistics.dtype, device=device))
+    return NETWORKS[network.name].forward(network, size, channels, num_classes)

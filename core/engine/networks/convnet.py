@@ -2,8 +2,9 @@
 
 from torch import Tensor, nn
 
-from core.engine.config import NetworkConfig, default_depth
+from core.engine.config import NetworkConfig
 from core.engine.cpu import blocks as compiled
+from core.engine.networks.depth import default_depth
 from core.engine.networks.norms import norm_layers
 from core.engine.networks.pooling import AvgPool2x2
 
@@ -48,7 +49,7 @@ class ConvNet(nn.Module):
 
     def embed(self, x_NCHW: Tensor) -> Tensor:
         """The flattened last block, (N, features)."""
-        # Not of networks side by side (side_by_side.py): their convolutions have groups.
+        # Not of an ensemble (ensemble.py), whose convolutions have groups.
         if self._usual and compiled.usable(self.width, x_NCHW) and not _grouped(self.blocks):
             return compiled.embed(self.blocks, x_NCHW)
         y_NCHW: Tensor = self.blocks(x_NCHW)

@@ -1,9 +1,18 @@
-"""What every network here can do."""
+"""What matching asks of a network, and what every network here can do."""
 
 from collections.abc import Iterator
 from typing import Protocol, Self
 
 from torch import Tensor, nn
+
+
+class Embedder(Protocol):
+    """A frozen network in training mode, as matching uses it."""
+
+    @property
+    def couples_samples(self) -> bool: ...
+
+    def embed(self, x_NCHW: Tensor) -> Tensor: ...
 
 
 class Network(Protocol):

@@ -7,7 +7,13 @@ import httpx2
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.support.browser import assert_fits_and_is_accessible, context_of, sign_in, watched
+from tests.support.browser import (
+    assert_fits_and_is_accessible,
+    context_of,
+    expect_ended,
+    sign_in,
+    watched,
+)
 from tests.support.service import Service
 
 FIRST_PAGE_BYTES = 60_000
@@ -41,7 +47,7 @@ def test_by_the_keyboard_alone(browser: Browser, service: Service, token: str, d
         tab_to(page, "Drop files here")
         page.locator("#file").set_input_files(digits_zip)  # the dialog is the system's
         page.wait_for_url("**/datasets/ds_*")
-        expect(page.locator("#summary")).to_contain_text("ready", timeout=60_000)
+        expect_ended(page, "ready")
         tab_to(page, "Condense it")
         page.keyboard.press("Enter")
         page.wait_for_url("**/jobs/new?*")
@@ -63,7 +69,7 @@ def test_by_the_keyboard_alone(browser: Browser, service: Service, token: str, d
         page.wait_for_url("**/jobs/job_*")
         tab_to(page, "Cancel")
         page.keyboard.press("Enter")
-        expect(page.locator("#summary")).to_contain_text("cancelled")
+        expect_ended(page, "cancelled")
 
 
 def test_results_by_the_keyboard_alone(page: Page, finished: str, start_endless: Callable[[], str]) -> None:

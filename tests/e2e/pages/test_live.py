@@ -62,26 +62,29 @@ def test_what_is_unfolded_scrolled_and_focused_stays_so(page: Page, job: str) ->
 
 
 def test_time_left_is_shown_in_every_phase_that_tells_it(page: Page, job: str) -> None:
-    told: dict[str, Any] = {"phase": "evaluate", "method": "random", "epoch": 1, "epochs": 4}
-    tell = {"seconds_left": 65}
+    text = "random, network 1 of 2: epoch 1 of 4"
+    reported: dict[str, Any] = {"phase": "evaluate", "done": 3, "total": 9, "text": text}
+    left = {"seconds_left": 65}
 
     def in_evaluation(route: Route) -> None:
         answer = route.fetch()
         body = answer.text().replace('data-phase="condense"', 'data-phase="evaluate"')
         route.fulfill(response=answer, body=body)
 
-    page.route("**/events/stream", lambda route: route.fulfill(body=event("progress", {"data": told | tell})))
+    page.route(
+        "**/events/stream", lambda route: route.fulfill(body=event("progress", {"data": reported | left}))
+    )
     page.route(f"**/jobs/{job}", in_evaluation)
     page.goto(f"/jobs/{job}")
-    expect(page.locator("#bar-left")).to_have_text("· 1 min 5 s left in this phase")
-    expect(page.locator("#bar-text")).to_contain_text("now random, epoch 1 of 4")
-    tell.clear()
+    expect(page.locator("#bar-left")).to_have_text("· 1 min 5 s left")
+    expect(page.locator("#bar-text")).to_contain_text(text)
+    left.clear()
     expect(page.locator("#bar-left")).to_be_empty()
     page.unroute_all(behavior="ignoreErrors")
 
 
 def test_a_stream_that_is_refused_is_no_broken_connection(disturbed: Page, job: str) -> None:
-    refusal = {"status": 429, "detail": "5 event streams are open, as many as an owner may have"}
+    refusal = {"status": 429, "detail": "5 event streams of yours are open, which is the limit"}
 
     def refuse(route: Route) -> None:
         headers = {"Retry-After": "3"} if refusal["status"] == 503 else {}
@@ -92,7 +95,7 @@ def test_a_stream_that_is_refused_is_no_broken_connection(disturbed: Page, job: 
     disturbed.route("**/events/stream", refuse)
     disturbed.goto(f"/jobs/{job}")
     notice = disturbed.locator("#connection")
-    expect(notice).to_contain_text("as many as an owner may have. Close pages that you do not need.")
+    expect(notice).to_contain_text("which is the limit. Close pages that you do not need.")
     expect(notice).to_contain_text("it is tried again in")
     assert_fits_and_is_accessible(disturbed)
     refusal |= {"status": 503, "detail": "the server is shutting down"}

@@ -58,6 +58,10 @@ def test_upload_is_paused_and_goes_on_after_a_reload(page: Page, api: httpx2.Cli
     page.reload()
     expect(page.locator(".transfer")).to_contain_text("Choose the same file again")
     assert_fits_and_is_accessible(page)
+    page.goto("/condensed-sets")  # as what it was not begun
+    expect(page.locator("#drop")).to_be_visible()
+    expect(page.locator(".transfer")).to_have_count(0)
+    page.goto("/datasets")
     with page.expect_request(lambda request: request.method == "PATCH") as again:
         drop(page, (large, "large.bin"))
     assert again.value.headers["upload-offset"] == str(4 << 20)
@@ -166,7 +170,7 @@ def test_what_is_tried_again_pauses_at_once(
             page.wait_for_timeout(100)
         expect(transfer).to_contain_text("Nothing came of the body. Trying again.")
         page.get_by_role("button", name="Pause").click()
-        expect(transfer).to_contain_text("Paused at 0 B of 16 B.", timeout=2_000)
+        expect(transfer).to_contain_text("Paused at 0 B of 16 B.", timeout=4_000)
         page.get_by_role("button", name="Discard").click()
 
 
@@ -192,10 +196,10 @@ def test_a_file_that_changes_while_it_is_sent(page: Page, large: Path) -> None:
 
     page.route("**/v1/uploads/*", first_piece_waits)
     drop_path(page, large)
+    while not held:  # changed before, there would be no piece to hold
+        page.wait_for_timeout(50)
     expect(page.locator(".transfer")).to_contain_text("0 B of 5.24 MB")
     large.write_bytes(b"another" * (1 << 20))
-    while not held:
-        page.wait_for_timeout(50)
     held[0].continue_()
     expect(page.locator(".transfer")).to_contain_text("The file cannot be read any more: it was changed")
     page.get_by_role("button", name="Discard").click()

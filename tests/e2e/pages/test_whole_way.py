@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.support.browser import context_of, drop, watched
+from tests.support.browser import context_of, drop, expect_ended, watched
 from tests.support.service import Service
 
 #: What the form is filled in with: seconds of work.
@@ -39,7 +39,7 @@ def test_from_the_key_to_the_downloaded_set(
 
         drop(page, (digits_zip, "my <digits>.zip"))
         page.wait_for_url("**/datasets/ds_*")
-        expect(page.locator("#summary")).to_contain_text("ready", timeout=60_000)
+        expect_ended(page, "ready")
         expect(page.get_by_role("heading", level=1)).to_have_text("my <digits>.zip")
         expect(page.get_by_role("img", name="Training images of the class 7")).to_be_visible()
         page.get_by_role("link", name="Condense it").click()
@@ -53,20 +53,20 @@ def test_from_the_key_to_the_downloaded_set(
 
         page.wait_for_url("**/jobs/job_*")
         new = page.url.rpartition("/")[2]
-        expect(page.locator("#curve canvas")).to_be_visible(timeout=60_000)
+        expect(page.locator("#curve canvas")).to_be_visible()
         curve = page.get_by_role("img", name="Test accuracy by iteration")
-        expect(curve).to_be_visible(timeout=60_000)
-        expect(page.locator("#results")).to_contain_text("condensed, as PNG", timeout=60_000)
+        expect(curve).to_be_visible()
+        expect(page.locator("#results")).to_contain_text("condensed, as PNG")
         expect(curve.locator("circle")).to_have_count(4)  # at 15, 30 and 45, and of the finished set
         expect(curve.locator("circle.finished")).to_have_count(1)
-        expect(curve.locator("line.whole")).to_have_count(1, timeout=60_000)
+        expect(curve.locator("line.whole")).to_have_count(1)
         expect(curve).to_have_accessible_name(re.compile("after 15 to .* after 60; .*the whole set"))
         page.locator("#accuracies").get_by_text("As a table").click()
         expect(page.locator("#accuracies tbody tr")).to_have_count(4)
         expect(page.locator("#shown-after")).to_have_text("after iteration 60")
         page.get_by_label("From the start to now").press("Home")
         expect(page.locator("#shown-after")).to_have_text("to start from")
-        page.get_by_role("link", name="Images, results and downloads").click(timeout=60_000)
+        page.get_by_role("link", name="Images, results and downloads").click()
 
         expect(page.get_by_role("img", name="Synthetic images of the class 7")).to_be_visible()
         expect(page.locator("table.results")).to_contain_text("the whole set")

@@ -1,7 +1,9 @@
 """What tests of the client and of the command line share: an API without a worker, and its database."""
 
 import os
+import threading
 from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
@@ -21,7 +23,7 @@ Run = Callable[..., Result]
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """An API without a worker."""
     running = Service(tmp_path_factory.mktemp("client") / "data")
-    running.run("core.db.migrate")
+    running.migrate()
     running.start_api()
     yield running
     running.stop()
@@ -82,3 +84,36 @@ def run(service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ru
         return done
 
     return run
+
+
+class Script(BaseHTTPRequestHandler):
+    """Answers that a test has written down, one a request; `asked` are method, path and body of each."""
+
+    answers: list[tuple[int, dict[str, str], bytes]]
+    keys: list[str | None]
+    asked: list[tuple[str, str, bytes]]
+
+    def do_GET(self) -> None:
+        self.keys.append(self.headers.get("Idempotency-Key"))
+        length = int(self.headers.get("Content-Length", 0))
+        self.asked.append((self.command, self.path, self.rfile.read(length)))
+        status, headers, body = self.answers.pop(0)
+        self.send_response(status)
+        for name, value in {**headers, "Content-Length": str(len(body))}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(body)
+
+    do_POST = do_GET
+
+    def log_message(self, *args: object) -> None:
+        pass
+
+
+@pytest.fixture
+def scripted() -> Iterator[tuple[str, type[Script]]]:
+    handler = type("Scripted", (Script,), {"answers": [], "keys": [], "asked": []})
+    with HTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}", handler
+        server.shutdown()

@@ -1,12 +1,9 @@
 """Servers that are away, busy, newer, older or something else."""
 
-import threading
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
-
 import pytest
 
 from condensery import ApiError, Client, ConnectionFailed, UnexpectedAnswer
+from tests.integration.client.conftest import Script
 
 
 def test_a_server_that_is_away_is_named() -> None:
@@ -17,38 +14,6 @@ def test_a_server_that_is_away_is_named() -> None:
         client.usage()
     with pytest.raises(ValueError, match="must be as http"):
         Client("localhost:8000")
-
-
-class Script(BaseHTTPRequestHandler):
-    """Answers that a test has written down, one a request."""
-
-    answers: list[tuple[int, dict[str, str], bytes]]
-    keys: list[str | None]
-
-    def do_GET(self) -> None:
-        self.keys.append(self.headers.get("Idempotency-Key"))
-        length = int(self.headers.get("Content-Length", 0))
-        self.rfile.read(length)
-        status, headers, body = self.answers.pop(0)
-        self.send_response(status)
-        for name, value in {**headers, "Content-Length": str(len(body))}.items():
-            self.send_header(name, value)
-        self.end_headers()
-        self.wfile.write(body)
-
-    do_POST = do_GET
-
-    def log_message(self, *args: object) -> None:
-        pass
-
-
-@pytest.fixture
-def scripted() -> Iterator[tuple[str, type[Script]]]:
-    handler = type("Scripted", (Script,), {"answers": [], "keys": []})
-    with HTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}", handler
-        server.shutdown()
 
 
 PROBLEM = b'{"status": %d, "code": "%s", "detail": "later"}'
@@ -76,8 +41,17 @@ def test_retry_after_is_honoured_and_unknown_fields_are_kept(scripted: tuple[str
 def test_a_quota_is_no_reason_to_wait(scripted: tuple[str, type[Script]]) -> None:
     url, script = scripted
     script.answers = [(429, {}, PROBLEM % (429, b"too_many_jobs"))]
-    with Client(url) as client, pytest.raises(ApiError, match="429 too_many_jobs"):
+    with Client(url) as client, pytest.raises(ApiError, match="429 too_many_jobs") as refused:
         client.usage()
+    assert refused.value.retry_after is None
+
+
+def test_who_does_not_wait_learns_how_long_to(scripted: tuple[str, type[Script]]) -> None:
+    url, script = scripted
+    script.answers = [(503, {"Retry-After": "7"}, PROBLEM % (503, b"overloaded"))]
+    with Client(url, retries=0) as client, pytest.raises(ApiError) as refused:
+        client.usage()
+    assert refused.value.retry_after == 7
 
 
 def test_every_try_of_a_post_has_the_same_key_and_every_call_another(

@@ -7,18 +7,18 @@ from typing import Any
 
 import pytest
 
+from condensery import Dataset
 from condensery.cli import datasets, jobs
 from condensery.cli.watch import watch_dataset
-from condensery.client.resources import Dataset
 from core.db import models
 from core.db.session import Database
-from core.jobs.transitions import move
+from core.work.transitions import move
 from tests.integration.client.conftest import Run
 
 NO_SERVER = ("--server", "http://127.0.0.1:1")
 
 
-def told(run: Run, *words: str, status: int = 1) -> Any:
+def failure_of(run: Run, *words: str, status: int = 1) -> Any:
     """What a command that fails prints with --json; without, it prints nothing there."""
     plain = run(*words)
     assert (plain.exit_code, plain.stdout) == (status, "")
@@ -41,10 +41,10 @@ def test_the_problem_of_the_server_is_printed_with_all_its_fields(run: Run, data
         ("download", "job_1"),
         ("datasets", "show", "ds_1"),
     ):
-        problem = told(run, *words)
+        problem = failure_of(run, *words)
         assert (problem["status"], problem["code"]) == (404, "not_found")
         assert {"type", "title", "detail", "request_id"} <= problem.keys()
-    problem = told(run, "submit", dataset.id, "--ipc", "1", "--set", "widht=2")
+    problem = failure_of(run, "submit", dataset.id, "--ipc", "1", "--set", "widht=2")
     assert (problem["status"], problem["errors"][0]["pointer"]) == (422, "/widht")
 
 
@@ -56,7 +56,7 @@ def test_what_the_server_did_not_say_has_a_code_too(run: Run, dataset: Dataset, 
         ("failed", "no file or folder 'nowhere.zip'", ("submit", "nowhere.zip", "--ipc", "1")),
         ("failed", "is no address", ("--server", "localhost", "usage")),
     ):
-        found = told(run, *words)
+        found = failure_of(run, *words)
         assert (found["code"], found.keys()) == (code, {"title", "detail", "code"})
         assert said in found["detail"]
         assert found["title"] == code.replace("_", " ").capitalize()
@@ -65,11 +65,11 @@ def test_what_the_server_did_not_say_has_a_code_too(run: Run, dataset: Dataset, 
 def test_what_cannot_be_parsed_is_told_so(run: Run) -> None:
     for said, words in (
         ("No such option", ("jobs", "--nothing")),
-        ("Missing option", ("submit", "ds_1")),
+        ("Missing argument", ("submit", "--ipc", "1")),
         ("No such command", ("nothing",)),
         ("two jobs", ("compare", "job_1")),
     ):
-        found = told(run, *words, status=2)
+        found = failure_of(run, *words, status=2)
         assert (found["code"], said in found["detail"]) == ("usage", True), found
 
 
@@ -82,9 +82,9 @@ def test_a_data_set_that_cannot_be_used_is_printed(
 
     monkeypatch.setattr(datasets, "watch_dataset", read_in_vain)
     (tmp_path / "set.zip").write_bytes(os.urandom(1000))
-    found = told(run, "datasets", "add", "set.zip")
+    found = failure_of(run, "datasets", "add", "set.zip")
     assert (found["state"], found["problem"]["code"]) == ("invalid", "no_images")
-    again = told(run, "submit", found["id"], "--ipc", "1")
+    again = failure_of(run, "submit", found["id"], "--ipc", "1")
     assert (again["id"], again["state"]) == (found["id"], "invalid")
 
 
@@ -99,4 +99,4 @@ def test_ctrl_c_is_an_outcome_too(run: Run, monkeypatch: pytest.MonkeyPatch) -> 
         raise KeyboardInterrupt
 
     monkeypatch.setattr(jobs, "client_of", interrupt)
-    assert told(run, "jobs", status=130)["code"] == "interrupted"
+    assert failure_of(run, "jobs", status=130)["code"] == "interrupted"

@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from condensery import ApiError, AsyncClient, Client, Dataset, JobFailed, NotOffered
+from condensery import ApiError, AsyncClient, Client, ConnectionFailed, Dataset, JobFailed, NotOffered
 from core.db.session import Database
 from core.storage.disk import sha256_file
 from core.storage.local import LocalStorage
@@ -44,6 +44,27 @@ def test_a_job_is_made_once_although_the_answer_was_lost(
         job = unlucky.jobs.submit(dataset.id, ipc=1, iterations=5, name="once")
     assert {one.id for one in client.jobs.list()} - before == {job.id}
     assert proxy.connections == 3
+
+
+def test_what_was_deleted_although_the_answer_was_lost_is_deleted(
+    proxy: BreakingProxy, dataset: Dataset, client: Client
+) -> None:
+    proxy.cuts = [("down", 1)]
+    with Client(proxy.url) as unlucky:
+        unlucky.delete(f"/v1/datasets/{dataset.id}")
+    assert proxy.cuts == []
+    with pytest.raises(ApiError, match="404"):
+        dataset.delete()
+
+
+def test_what_must_not_be_made_twice_is_not_tried_again(
+    proxy: BreakingProxy, dataset: Dataset, client: Client
+) -> None:
+    proxy.cuts = [("down", 1)]
+    with Client(proxy.url) as unlucky, pytest.raises(ConnectionFailed):
+        unlucky.post("/v1/jobs", {"dataset_id": dataset.id, "ipc": 1})
+    assert len([*client.jobs.list(dataset=dataset)]) == 1, "and it had arrived"
+    assert proxy.connections == 1
 
 
 def test_lists_go_over_every_page(client: Client, dataset: Dataset) -> None:

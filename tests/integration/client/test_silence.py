@@ -10,8 +10,8 @@ from condensery import Client, Dataset
 from condensery.cli import silence, watch
 from core.db import models
 from core.db.session import Database
-from core.jobs.transitions import record
-from core.jobs.workers import note_alive
+from core.work.transitions import record
+from core.work.workers import note_alive
 from tests.support.api import bring, make_ready
 
 
@@ -24,20 +24,20 @@ def hasty(monkeypatch: pytest.MonkeyPatch, database: Database) -> None:
 
 
 @pytest.fixture
-def looked(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+def checked(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
     """Waits until it has been asked, once more, whether there is a worker, and said what there was to say."""
-    looks, look = Semaphore(0), silence._Silence.look
+    checks, check = Semaphore(0), silence._Silence.check
 
     def noted(one: silence._Silence) -> None:
-        look(one)
-        looks.release()
+        check(one)
+        checks.release()
 
     def wait() -> None:
-        while looks.acquire(blocking=False):
+        while checks.acquire(blocking=False):
             pass  # of a time before what the caller has just done
-        assert looks.acquire(timeout=60) and looks.acquire(timeout=60)
+        assert checks.acquire(timeout=60) and checks.acquire(timeout=60)
 
-    monkeypatch.setattr(silence._Silence, "look", noted)
+    monkeypatch.setattr(silence._Silence, "check", noted)
     return wait
 
 
@@ -52,14 +52,14 @@ def test_a_job_that_waits_for_a_worker_says_so_once_and_when_it_goes_on(
     dataset: Dataset,
     database: Database,
     capsys: pytest.CaptureFixture[str],
-    looked: Callable[[], None],
+    checked: Callable[[], None],
 ) -> None:
     job = client.jobs.submit(dataset, ipc=1, iterations=5)
 
     def happen() -> None:
-        looked()
+        checked()
         start_worker(database)
-        looked()
+        checked()
         bring(database, job.id, "running", "cancelling", "cancelled")
 
     there = Thread(target=happen)
@@ -78,13 +78,13 @@ def test_nothing_is_said_where_a_worker_is_only_busy(
     dataset: Dataset,
     database: Database,
     capsys: pytest.CaptureFixture[str],
-    looked: Callable[[], None],
+    checked: Callable[[], None],
 ) -> None:
     start_worker(database)
     job = client.jobs.submit(dataset, ipc=1, iterations=5)
 
     def happen() -> None:
-        looked()
+        checked()
         bring(database, job.id, "cancelled")
 
     there = Thread(target=happen)
@@ -99,12 +99,12 @@ def test_a_log_says_how_far_a_data_set_is_and_that_it_waits(
     database: Database,
     file: object,
     capsys: pytest.CaptureFixture[str],
-    looked: Callable[[], None],
+    checked: Callable[[], None],
 ) -> None:
     made = client.datasets.add(str(file), name="set")
 
     def happen() -> None:
-        looked()
+        checked()
         with database.writing() as session:
             for data in ({"images": 7, "total": None}, {"images": 9, "total": 20}):
                 assert record(session, models.Dataset, made.id, "progress", data)

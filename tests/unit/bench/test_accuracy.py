@@ -217,7 +217,7 @@ def test_a_halved_micro_batch_outlives_an_interruption(tmp_path: Path) -> None:
     loaded, seconds = _load_checkpoint(tmp_path / "run.pt", torch.device("cpu"))
     assert loaded is not None and seconds == 2.0
     assert (loaded.iteration, loaded.micro_batch) == (3, 8)
-    assert torch.equal(loaded.images_NCHW, state.images_NCHW)
+    assert torch.equal(loaded.tensors["images_NCHW"], state.tensors["images_NCHW"])
 
 
 def test_a_second_writer_is_refused(tmp_path: Path) -> None:

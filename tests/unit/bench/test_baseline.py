@@ -10,7 +10,8 @@ from bench.report import Timing, table
 from core.engine.augment import draw
 from core.engine.config import NetworkConfig
 from core.engine.matching import matching_loss_and_gradient
-from core.engine.networks import build
+from core.engine.networks.build import build
+from core.engine.objectives.mean import Mean
 from core.engine.seeds import generator
 
 
@@ -22,7 +23,7 @@ def test_both_sides_compute_the_same_loss() -> None:
     network = build(NetworkConfig(width=8), 3, (32, 32), 2, generator(0, 0, "network")).requires_grad_(False)
     real_BNCHW, synthetic_NCHW = noise(2, 6, 3, 32, 32), noise(6, 3, 32, 32)
     nothing = [draw("none", generator(0, 0, "augmentation"), (32, 32))] * 2
-    ours, _ = matching_loss_and_gradient(network, real_BNCHW, synthetic_NCHW, nothing, 64)
+    ours, _ = matching_loss_and_gradient(Mean(), network, real_BNCHW, synthetic_NCHW, nothing, 64)
     by_class = zip(real_BNCHW, torch.split(synthetic_NCHW, 3), strict=True)
     theirs = sum(official_loop.class_loss(network.embed, real, own) for real, own in by_class)
     assert float(ours) == pytest.approx(float(theirs), rel=1e-6)

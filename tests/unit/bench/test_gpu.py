@@ -39,7 +39,7 @@ def test_a_smoke_run_measures_every_row(tmp_path: Path) -> None:
     table = (tmp_path / "gpu.md").read_text(encoding="utf-8")
     assert table.strip() in done.stdout
     rows = json.loads((tmp_path / "gpu.json").read_text(encoding="utf-8"))["rows"]
-    assert {"official loop", "the engine", "fixed shapes, float32", "together, float32"} <= {
+    assert {"official loop", "the engine", "fixed shapes, float32", "an ensemble, float32"} <= {
         row["way"] for row in rows
     }
     assert all(row["milliseconds"] > 0 and not row["note"] for row in rows)
@@ -94,13 +94,13 @@ def test_fixed_shapes_iterate_as_the_engine_does() -> None:
     network = NetworkConfig(width=4, activation="swish")
     config = CondenseConfig(ipc=2, iterations=4, batch_real=8, momentum=0, network=network, seed=2)
     step = FixedStep(real, config, torch.device("cpu"), lambda embed: embed)
-    images_NCHW = initial_state(real, config).images_NCHW
+    images_NCHW = initial_state(real, config).tensors["images_NCHW"]
     for theirs in condense(real, config):
         step.renew(theirs.iteration - 1)
         loss, gradient_NCHW = step.loss_and_gradient(step.draws(theirs.iteration - 1), images_NCHW)
-        found = errors((loss, gradient_NCHW), (theirs.loss, theirs.state.velocity_NCHW))
+        found = errors((loss, gradient_NCHW), (theirs.loss, theirs.state.tensors["velocity_NCHW"]))
         assert found["loss_error"] < 1e-5 and found["gradient_error"] < 1e-4
-        images_NCHW = theirs.state.images_NCHW
+        images_NCHW = theirs.state.tensors["images_NCHW"]
 
 
 def test_a_wrong_gradient_is_no_timing() -> None:

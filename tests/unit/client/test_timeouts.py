@@ -4,14 +4,12 @@ import asyncio
 
 import httpx2
 
-from condensery.client.bodies import TIMEOUT
-from condensery.client.drivers import AsyncDriver, Driver
-from condensery.client.effects import Operation, Send
+from condensery.client import bodies
+from condensery.client._async.requests import AsyncRequests
+from condensery.client._sync.requests import Requests
 
-
-def operation() -> Operation[httpx2.Response]:
-    answer: httpx2.Response = yield Send(method="GET", path="http://condensery.example/", read_seconds=300.0)
-    return answer
+ADDRESS = "http://condensery.example"
+LATE = bodies.timeout(300.0)
 
 
 def echo(request: httpx2.Request) -> httpx2.Response:
@@ -20,10 +18,10 @@ def echo(request: httpx2.Request) -> httpx2.Response:
 
 def test_a_request_that_may_be_answered_late_must_connect_soon() -> None:
     async def asked() -> httpx2.Response:
-        async with httpx2.AsyncClient(transport=httpx2.MockTransport(echo), timeout=TIMEOUT) as http:
-            return await AsyncDriver(http).run(operation())
+        async with httpx2.AsyncClient(transport=httpx2.MockTransport(echo), base_url=ADDRESS) as http:
+            return await AsyncRequests(http, ADDRESS, 0).send("GET", "/", timeout=LATE)
 
-    with httpx2.Client(transport=httpx2.MockTransport(echo), timeout=TIMEOUT) as http:
-        waiting = Driver(http).run(operation())
+    with httpx2.Client(transport=httpx2.MockTransport(echo), base_url=ADDRESS) as http:
+        waiting = Requests(http, ADDRESS, 0).send("GET", "/", timeout=LATE)
     for answer in (waiting, asyncio.run(asked())):
         assert (answer.json()["connect"], answer.json()["read"]) == (10.0, 300.0)

@@ -13,7 +13,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from core.data.canonical import Manifest
+from core.data.canonical.canonical_set import Manifest
 from core.data.ingest import ingest
 from core.data.limits import Limits
 from core.errors import CondenseryError

@@ -8,10 +8,10 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from core.data.canonical import CanonicalSet, Manifest
+from core.data.canonical.canonical_set import CanonicalSet, Manifest
+from core.data.canonical.preview import draw_preview
 from core.data.ingest import ingest
 from core.data.limits import Limits
-from core.data.preview import draw_preview
 from core.engine.images import LabelledImages
 from core.errors import DataError, InvalidRequest
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from core.data.canonical import CanonicalSet
+from core.data.canonical.canonical_set import CanonicalSet
 from core.data.limits import Limits
 
 from .builders import Files, cifar_files, make_tar, make_zip, pixels, refused, run

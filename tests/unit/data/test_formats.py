@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from core.data.canonical import CanonicalSet
+from core.data.canonical.canonical_set import CanonicalSet
 from core.data.containers.inflate import ByteStream
-from core.data.npy_header import read_npy_header
+from core.data.formats.npy_header import read_npy_header
 from core.data.readers.idx import parse_idx_header
 from core.errors import CondenseryError, DataError
 

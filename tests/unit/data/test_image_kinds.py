@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from core.data.decode import UndecodableImage, decode, read_header
+from core.data.canonical.decode import UndecodableImage, decode, read_header
 from core.data.limits import Limits
 
 SIDE = 16

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from core.data.canonical import CanonicalSet, Manifest
+from core.data.canonical.canonical_set import CanonicalSet, Manifest
 from core.data.ingest import ingest
 from core.data.limits import Limits
 from core.errors import DataError, InvalidRequest

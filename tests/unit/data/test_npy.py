@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core.data.canonical import CanonicalSet
+from core.data.canonical.canonical_set import CanonicalSet
 
 from .builders import Files, encode, folder, make_folder, make_tar, make_zip, npy, pixels, refused, run
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from core.data.preview import GAP, SAMPLES, cell_side, draw_preview
+from core.data.canonical.preview import GAP, SAMPLES, cell_side, draw_preview
 from core.export.preview import cell_size
 
 

@@ -255,6 +255,6 @@ def test_a_file_that_changes_while_it_is_read(tmp_path: Path, make: Callable[[Pa
             for member in archive.members:
                 archive.read(member)
 
-    with pytest.raises(DataError, match="'up' changed") as caught:
+    with pytest.raises(DataError, match="'up' was changed") as caught:
         read()
     assert caught.value.code == "source_changed"

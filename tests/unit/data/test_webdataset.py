@@ -13,7 +13,7 @@ import pytest
 import webdataset
 import zstandard
 
-from core.data.canonical import CanonicalSet
+from core.data.canonical.canonical_set import CanonicalSet
 from core.data.limits import Limits
 
 from .builders import Files, encode, folder, make_tar, make_zip, pixels, refused, run

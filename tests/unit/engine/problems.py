@@ -1,8 +1,14 @@
 """Small made-up data sets with a known answer."""
 
+from dataclasses import replace
+
 import numpy as np
+import torch
+from torch import Tensor
 
 from core.engine.images import LabelledImages
+from core.engine.seeds import generator
+from core.engine.state import CondenseState
 
 
 def random_images(
@@ -27,3 +33,12 @@ def bright_quarters(per_class: int, *, seed: int, classes: int = 4) -> LabelledI
         rows, columns = 8 * (label // 2), 8 * (label % 2)
         pixels_NHWC[i, rows : rows + 8, columns : columns + 8] += 90
     return LabelledImages(pixels_NHWC, images.labels_N, images.mean, images.std, classes)
+
+
+def with_tensor(state: CondenseState, name: str, tensor: Tensor) -> CondenseState:
+    """The same with another tensor of this name."""
+    return replace(state, tensors={**state.tensors, name: tensor})
+
+
+def noise(*shape: int) -> Tensor:
+    return torch.randn(*shape, generator=generator(0, 0, "noise"))

@@ -7,22 +7,23 @@ from dataclasses import replace
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import adaptive_avg_pool2d, avg_pool2d, cross_entropy
+from torch.nn.functional import cross_entropy
 from torchvision.models import resnet18, vgg  # type: ignore[import-untyped, unused-ignore]
 
 from core.engine.augment import draw
 from core.engine.condense import condense
-from core.engine.config import NETWORK_NORMS, CondenseConfig, EvaluateConfig, NetworkConfig, default_norm
+from core.engine.config import CondenseConfig, EvaluateConfig, NetworkConfig
 from core.engine.evaluate import Progress, Score, train_and_score
 from core.engine.matching import matching_loss_and_gradient
-from core.engine.networks import REGISTRY, build
+from core.engine.networks import NETWORKS, default_norm
+from core.engine.networks.build import build, skeleton
 from core.engine.networks.network import Network
-from core.engine.networks.pooling import AvgPool2x2, PoolToAtMost
+from core.engine.objectives.mean import Mean
 from core.engine.seeds import generator
 from core.engine.state import initial_state, synthetic_labels
-from tests.unit.engine.problems import random_images
+from tests.unit.engine.problems import noise, random_images
 
-EVERY = [(name, norm) for name, norms in NETWORK_NORMS.items() for norm in norms]
+EVERY = [(name, norm) for name, entry in NETWORKS.items() for norm in entry.norms]
 SMALL = [one for one in EVERY if one[0] != "convnet"]
 
 FEATURES = {
@@ -37,17 +38,12 @@ FEATURES = {
 
 def meta(name: str, norm: str, channels: int, size: tuple[int, int], num_classes: int = 10) -> Network:
     """Shapes without numbers: no time is spent on initialisation and arithmetic."""
-    with torch.device("meta"):
-        return REGISTRY[name](NetworkConfig(name=name, norm=norm), channels, size, num_classes)
+    return skeleton(NetworkConfig(name=name, norm=norm), channels, size, num_classes)
 
 
 def real(name: str, norm: str, size: int = 16, *, seed: int = 0) -> Network:
     config = NetworkConfig(name=name, norm=norm, width=8 if name == "convnet" else NetworkConfig.width)
     return build(config, 1, (size, size), 3, generator(seed, 0, "network"))
-
-
-def noise(*shape: int) -> Tensor:
-    return torch.randn(*shape, generator=generator(0, 0, "noise"))
 
 
 @pytest.mark.parametrize(("name", "norm"), SMALL)
@@ -64,7 +60,7 @@ def test_sizes(name: str, norm: str, channels: int) -> None:
 @pytest.mark.parametrize("name", FEATURES)
 @pytest.mark.parametrize("size", [(16, 40), (41, 17), (33, 100)])
 def test_images_need_not_be_square(name: str, size: tuple[int, int]) -> None:
-    network = meta(name, NETWORK_NORMS[name][-1], 3, size)
+    network = meta(name, NETWORKS[name].norms[-1], 3, size)
     x_NCHW = torch.empty(2, 3, *size, device="meta")
     assert network.embed(x_NCHW).shape == (2, network.features)
     assert network(x_NCHW).shape == (2, 10)
@@ -161,7 +157,7 @@ def test_the_generator_decides_all_and_nothing_else(name: str, norm: str) -> Non
 
 @pytest.mark.parametrize("name", FEATURES)
 def test_initialisation_has_pytorchs_distributions(name: str) -> None:
-    network = real(name, NETWORK_NORMS[name][0])
+    network = real(name, NETWORKS[name].norms[0])
     for module in network.modules():
         if isinstance(module, nn.Conv2d | nn.Linear):
             bound = module.weight[0].numel() ** -0.5
@@ -212,7 +208,9 @@ def test_every_network_can_be_matched_on(name: str, norm: str, size: int) -> Non
     batches = noise(3, 4, 1, size, size).unbind(0)
     synthetic_NCHW = noise(6, 1, size, size) * 0.5
     augmentations = [draw("none", generator(0, 0, "a"), (size, size))] * 3
-    loss, gradient_NCHW = matching_loss_and_gradient(network, batches, synthetic_NCHW, augmentations, 6)
+    loss, gradient_NCHW = matching_loss_and_gradient(
+        Mean(), network, batches, synthetic_NCHW, augmentations, 6
+    )
     assert loss > 0 and gradient_NCHW.isfinite().all()
     # Every image feels a pull, and no pixel on the border is out of reach.
     assert (gradient_NCHW.abs().amax(dim=(1, 2, 3)) > 0).all()
@@ -221,7 +219,7 @@ def test_every_network_can_be_matched_on(name: str, norm: str, size: int) -> Non
     assert network.passes == ([12, 6] if norm == "batch" else [4, 4, 4, 6])
 
 
-@pytest.mark.parametrize("name", NETWORK_NORMS)
+@pytest.mark.parametrize("name", NETWORKS)
 @pytest.mark.parametrize("side", [16, 28, 32, 64])
 @pytest.mark.parametrize("channels", [1, 3, 4])
 def test_every_network_condenses_and_evaluates_images_of_any_kind(
@@ -231,14 +229,14 @@ def test_every_network_condenses_and_evaluates_images_of_any_kind(
     width = 8 if name == "convnet" else NetworkConfig.width
     matched = NetworkConfig(name=name, width=width, norm=default_norm(name))
     config = CondenseConfig(ipc=1, iterations=1, batch_real=2, network=matched)
-    before_NCHW = initial_state(images, config).images_NCHW
+    before_NCHW = initial_state(images, config).tensors["images_NCHW"]
     (step,) = condense(images, config)
-    assert (step.state.images_NCHW != before_NCHW).flatten(1).any(1).all()
+    assert (step.state.tensors["images_NCHW"] != before_NCHW).flatten(1).any(1).all()
 
-    evaluated = replace(matched, norm="batch") if "batch" in NETWORK_NORMS[name] else matched
+    evaluated = replace(matched, norm="batch") if "batch" in NETWORKS[name].norms else matched
     training = EvaluateConfig(network=evaluated, networks=1, epochs=1)
     score = _finish(
-        train_and_score((step.state.images_NCHW, synthetic_labels(images, 1)), images, training, 0)
+        train_and_score((step.state.tensors["images_NCHW"], synthetic_labels(images, 1)), images, training, 0)
     )
     assert score.total == len(images) and math.isfinite(score.train_loss)
 
@@ -270,29 +268,3 @@ def test_every_network_learns(name: str, norm: str) -> None:
     with torch.no_grad():
         one, all_six = network(x_NCHW[:1]), network(x_NCHW)
     assert torch.allclose(one, all_six[:1], rtol=0, atol=1e-4), "a test image's answer is its own"
-
-
-@pytest.mark.parametrize("side", [1, 4, 5])
-@pytest.mark.parametrize("size", [(4, 4), (5, 13), (6, 7), (16, 8)])
-def test_pooling_is_adaptive_average_pooling_but_never_enlarges(side: int, size: tuple[int, int]) -> None:
-    x_NCHW = noise(2, 3, *size).requires_grad_()
-    ours, theirs = (
-        PoolToAtMost(side)(x_NCHW),
-        adaptive_avg_pool2d(x_NCHW, (min(side, size[0]), min(side, size[1]))),
-    )
-    assert torch.allclose(ours, theirs, atol=1e-6)
-    weights = noise(*ours.shape)
-    (gradient,) = torch.autograd.grad((ours * weights).sum(), x_NCHW)
-    (expected,) = torch.autograd.grad((theirs * weights).sum(), x_NCHW)
-    assert torch.allclose(gradient, expected, atol=1e-6)
-
-
-@pytest.mark.parametrize("size", [(2, 2), (3, 8), (6, 7), (16, 9)])
-def test_pooling_by_two_is_average_pooling(size: tuple[int, int]) -> None:
-    x_NCHW = noise(2, 3, *size).requires_grad_()
-    ours, theirs = AvgPool2x2()(x_NCHW), avg_pool2d(x_NCHW, 2)
-    assert torch.allclose(ours, theirs, rtol=0, atol=1e-6)
-    weights = noise(*ours.shape)
-    (gradient,) = torch.autograd.grad((ours * weights).sum(), x_NCHW)
-    (expected,) = torch.autograd.grad((theirs * weights).sum(), x_NCHW)
-    assert torch.allclose(gradient, expected, rtol=0, atol=1e-6)

@@ -1,6 +1,7 @@
 """Herding and k-center against plain references: every candidate tried, by the definition, in float64."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -12,12 +13,16 @@ from core.engine.baselines import Embed, Selection, herding, k_center, train_fea
 from core.engine.config import EvaluateConfig, NetworkConfig
 from core.engine.errors import NumericalError, OutOfMemory
 from core.engine.images import LabelledImages
+from core.engine.protocols.paper import PAPER
 
 from .problems import bright_quarters, random_images
 
 Select = Callable[[LabelledImages, int, Embed], Selection]
 Features = npt.NDArray[np.float64]
-CONFIG = EvaluateConfig(network=NetworkConfig(width=4, depth=2, norm="batch"), epochs=2, batch=16)
+SMALL_BATCHES = replace(PAPER, batch=16)
+CONFIG = EvaluateConfig(
+    network=NetworkConfig(width=4, depth=2, norm="batch"), epochs=2, protocol=SMALL_BATCHES
+)
 
 
 def flat(x_NCHW: Tensor) -> Tensor:
@@ -109,7 +114,7 @@ def test_no_image_is_picked_twice_among_duplicates(select: Select) -> None:
 
 def test_the_feature_network_is_deterministic_and_none_that_evaluates() -> None:
     def trained(seed: int) -> Tensor:
-        config = EvaluateConfig(network=CONFIG.network, epochs=2, batch=16, seed=seed)
+        config = EvaluateConfig(network=CONFIG.network, epochs=2, protocol=SMALL_BATCHES, seed=seed)
         steps = train_feature_network(real, config)
         while True:
             try:

@@ -6,20 +6,21 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from core.engine import condense as condensation
 from core.engine.augment import draw
 from core.engine.condense import CHECK_EVERY, Step, condense
 from core.engine.config import CondenseConfig, NetworkConfig
 from core.engine.errors import NumericalError
 from core.engine.images import LabelledImages
 from core.engine.matching import matching_loss_and_gradient
-from core.engine.networks import build
+from core.engine.networks.build import build
 from core.engine.networks.initialise import initialise
+from core.engine.objectives.mean import Mean
 from core.engine.sampling import sample
 from core.engine.seeds import generator
+from core.engine.sources import fresh
 from core.engine.state import CondenseState, check_finite, initial_state, synthetic_labels
 
-from .problems import bright_quarters, random_images
+from .problems import bright_quarters, random_images, with_tensor
 
 TINY = NetworkConfig(width=4, depth=2)
 CONFIG = CondenseConfig(ipc=2, iterations=12, batch_real=8, network=TINY, seed=5)
@@ -32,8 +33,8 @@ def last(real: LabelledImages, config: CondenseConfig, state: CondenseState | No
 
 def same(a: CondenseState, b: CondenseState) -> bool:
     return (
-        torch.equal(a.images_NCHW, b.images_NCHW)
-        and torch.equal(a.velocity_NCHW, b.velocity_NCHW)
+        torch.equal(a.tensors["images_NCHW"], b.tensors["images_NCHW"])
+        and torch.equal(a.tensors["velocity_NCHW"], b.tensors["velocity_NCHW"])
         and a.iteration == b.iteration
     )
 
@@ -47,31 +48,27 @@ def test_resumed_equals_uninterrupted_bit_for_bit(norm: str, lr_decay: float) ->
     assert [step.iteration for step in whole] == list(range(1, 13))
     for killed_after in (1, 5, 11):
         kept = whole[killed_after - 1].state
-        state = CondenseState(
-            images_NCHW=kept.images_NCHW.clone(),
-            velocity_NCHW=kept.velocity_NCHW.clone(),
-            iteration=killed_after,
-        )
+        tensors = {name: tensor.clone() for name, tensor in kept.tensors.items()}
+        state = CondenseState(tensors=tensors, iteration=killed_after)
         resumed = list(condense(real, config, state=state))
         assert [step.iteration for step in resumed] == list(range(killed_after + 1, 13))
         assert [float(s.loss) for s in resumed] == [float(s.loss) for s in whole[killed_after:]]
         assert same(resumed[-1].state, whole[-1].state)
     # Negative controls: the test would notice a state that lost its velocity or its place.
-    forgetful = dataclasses.replace(
-        whole[4].state, velocity_NCHW=torch.zeros_like(whole[4].state.velocity_NCHW)
-    )
+    velocity_NCHW = whole[4].state.tensors["velocity_NCHW"]
+    forgetful = with_tensor(whole[4].state, "velocity_NCHW", torch.zeros_like(velocity_NCHW))
     assert not same(last(real, config, forgetful).state, whole[-1].state)
     misplaced = dataclasses.replace(whole[4].state, iteration=4)
     assert not same(last(real, config, misplaced).state, whole[-1].state)
 
 
 def test_states_once_yielded_are_never_written_to() -> None:
-    kept: list[tuple[CondenseState, Tensor, Tensor]] = []
+    kept: list[tuple[CondenseState, dict[str, Tensor]]] = []
     for step in condense(random_images(), CONFIG):
-        kept.append((step.state, step.state.images_NCHW.clone(), step.state.velocity_NCHW.clone()))
-    for state, images_NCHW, velocity_NCHW in kept:
-        assert torch.equal(state.images_NCHW, images_NCHW) and not state.images_NCHW.requires_grad
-        assert torch.equal(state.velocity_NCHW, velocity_NCHW)
+        kept.append((step.state, {name: one.clone() for name, one in step.state.tensors.items()}))
+    for state, copies in kept:
+        for name, tensor in state.tensors.items():
+            assert torch.equal(tensor, copies[name]) and not tensor.requires_grad
 
 
 def test_a_finished_state_has_nothing_left_to_do() -> None:
@@ -85,7 +82,7 @@ def test_same_seed_same_bytes_and_other_seed_differs() -> None:
     torch.manual_seed(99)
     assert same(first, last(real, CONFIG).state)
     other = last(real, dataclasses.replace(CONFIG, seed=6)).state
-    assert not torch.equal(first.images_NCHW, other.images_NCHW)
+    assert not torch.equal(first.tensors["images_NCHW"], other.tensors["images_NCHW"])
 
 
 @pytest.mark.parametrize("init", ["real", "noise"])
@@ -109,7 +106,7 @@ def test_global_generators_are_neither_read_nor_written(init: str) -> None:
 def test_iterations_are_the_papers_with_torchs_own_sgd() -> None:
     real = random_images((30, 30, 30), channels=3)
     config = dataclasses.replace(CONFIG, iterations=4, lr=0.7, lr_decay=0.75, momentum=0.4)
-    images_NCHW = initial_state(real, config).images_NCHW.clone().requires_grad_()
+    images_NCHW = initial_state(real, config).tensors["images_NCHW"].clone().requires_grad_()
     sgd = torch.optim.SGD([images_NCHW], lr=0.7, momentum=0.4)
     schedule = torch.optim.lr_scheduler.LambdaLR(sgd, lambda t: (1, 1, 2 / 3, 1 / 3, 0)[t])
     for step in condense(real, config):
@@ -118,18 +115,20 @@ def test_iterations_are_the_papers_with_torchs_own_sgd() -> None:
         real_chance, augment_chance = generator(5, t, "real batch"), generator(5, t, "augmentation")
         batches = [real.normalised(sample(real.indices_by_class[c], 8, real_chance), "cpu") for c in range(3)]
         augmentations = [draw(config.augment, augment_chance, (16, 16)) for _ in range(3)]
-        loss, images_NCHW.grad = matching_loss_and_gradient(network, batches, images_NCHW, augmentations, 64)
+        loss, images_NCHW.grad = matching_loss_and_gradient(
+            Mean(), network, batches, images_NCHW, augmentations, 64
+        )
         sgd.step()
         schedule.step()
         assert float(step.loss) == pytest.approx(float(loss), rel=1e-6)
-        assert torch.allclose(step.state.images_NCHW, images_NCHW, rtol=0, atol=1e-5)
+        assert torch.allclose(step.state.tensors["images_NCHW"], images_NCHW, rtol=0, atol=1e-5)
 
 
 def test_real_initial_images_are_distinct_members_of_their_class() -> None:
     real = random_images((12, 3, 12))
     state = initial_state(real, dataclasses.replace(CONFIG, ipc=5))
-    assert state.iteration == 0 and not state.velocity_NCHW.any()
-    for c, own_NCHW in enumerate(torch.split(state.images_NCHW, 5)):
+    assert state.iteration == 0 and not state.tensors["velocity_NCHW"].any()
+    for c, own_NCHW in enumerate(torch.split(state.tensors["images_NCHW"], 5)):
         members = [x.numpy().tobytes() for x in real.normalised(real.indices_by_class[c], "cpu")]
         chosen = [x.numpy().tobytes() for x in own_NCHW]
         assert set(chosen) <= set(members)
@@ -137,9 +136,9 @@ def test_real_initial_images_are_distinct_members_of_their_class() -> None:
 
 
 def test_noise_initial_images_are_standard_normal() -> None:
-    images_NCHW = initial_state(
-        random_images(), dataclasses.replace(CONFIG, ipc=50, init="noise")
-    ).images_NCHW
+    images_NCHW = initial_state(random_images(), dataclasses.replace(CONFIG, ipc=50, init="noise")).tensors[
+        "images_NCHW"
+    ]
     assert float(images_NCHW.mean()) == pytest.approx(0, abs=0.02)
     assert float(images_NCHW.std()) == pytest.approx(1, abs=0.02)
 
@@ -150,7 +149,7 @@ def test_tiny_and_missing_classes_are_normal(norm: str) -> None:
     config = dataclasses.replace(CONFIG, ipc=4, network=NetworkConfig(width=4, depth=2, norm=norm))
     assert synthetic_labels(real, 4).tolist() == [0] * 4 + [1] * 4 + [3] * 4
     state = last(real, config).state
-    assert state.images_NCHW.shape == (12, 1, 16, 16)
+    assert state.tensors["images_NCHW"].shape == (12, 1, 16, 16)
     check_finite(state)
 
 
@@ -199,7 +198,7 @@ def test_an_infinite_loss_is_noticed_though_the_state_stays_finite() -> None:
         network=NetworkConfig(width=2, depth=1, norm="none"),
     )
     start = initial_state(real, config)
-    state = dataclasses.replace(start, images_NCHW=start.images_NCHW + 1e21)
+    state = with_tensor(start, "images_NCHW", start.tensors["images_NCHW"] + 1e21)
     steps = condense(real, config, state=state)
     step = next(steps)
     assert not step.loss.isfinite()
@@ -212,8 +211,8 @@ def test_a_last_step_to_infinity_is_noticed_though_the_loss_was_finite() -> None
     real = random_images((4, 4))
     config = dataclasses.replace(CONFIG, iterations=1, lr=1e6)
     start = initial_state(real, config)
-    fast = dataclasses.replace(start, velocity_NCHW=torch.full_like(start.velocity_NCHW, 1e38))
-    with pytest.raises(NumericalError, match="values of the images are not finite after iteration 1"):
+    fast = with_tensor(start, "velocity_NCHW", torch.full_like(start.tensors["velocity_NCHW"], 1e38))
+    with pytest.raises(NumericalError, match="values of images_NCHW are not finite after iteration 1"):
         list(condense(real, config, state=fast))
 
 
@@ -222,23 +221,24 @@ def test_a_last_step_to_infinity_is_noticed_though_the_loss_was_finite() -> None
 def test_a_state_that_is_not_finite_does_not_pass(field: str, value: float) -> None:
     state = initial_state(random_images(), CONFIG)
     check_finite(state)
-    broken = getattr(state, field).clone()
+    broken = state.tensors[field].clone()
     broken[1, 0, 2, 3] = value
-    with pytest.raises(NumericalError, match=rf"1 of 1536 values of the {field.split('_')[0]}"):
-        check_finite(dataclasses.replace(state, **{field: broken}))
+    with pytest.raises(NumericalError, match=rf"1 of 1536 values of {field} are not finite"):
+        check_finite(with_tensor(state, field, broken))
 
 
 def test_a_state_of_another_run_is_refused() -> None:
     real = random_images()
     state = initial_state(real, CONFIG)
-    with pytest.raises(ValueError, match="state: images are"):
+    with pytest.raises(ValueError, match="state: images_NCHW is"):
         next(condense(real, dataclasses.replace(CONFIG, ipc=3), state=state))
-    with pytest.raises(ValueError, match=r"state: velocity are torch\.float64"):
-        next(
-            condense(
-                real, CONFIG, state=dataclasses.replace(state, velocity_NCHW=state.velocity_NCHW.double())
-            )
-        )
+    wide = with_tensor(state, "velocity_NCHW", state.tensors["velocity_NCHW"].double())
+    with pytest.raises(ValueError, match=r"state: velocity_NCHW is torch\.float64"):
+        next(condense(real, CONFIG, state=wide))
+    with pytest.raises(
+        ValueError, match="state: tensors images_NCHW, other, velocity_NCHW, but form 'pixels'"
+    ):
+        next(condense(real, CONFIG, state=with_tensor(state, "other", torch.zeros(1))))
     with pytest.raises(ValueError, match="iteration 13 is outside 0 to 12"):
         next(condense(real, CONFIG, state=dataclasses.replace(state, iteration=13)))
 
@@ -247,10 +247,10 @@ def assert_whole_run(real: LabelledImages, config: CondenseConfig) -> None:
     steps = list(condense(real, config))
     assert len(steps) == config.iterations
     state = steps[-1].state
-    assert len(state.images_NCHW) == len(real.classes) * config.ipc
+    assert len(state.tensors["images_NCHW"]) == len(real.classes) * config.ipc
     check_finite(state)
-    moved = (state.images_NCHW - initial_state(real, config).images_NCHW).flatten(1).abs().amax(dim=1)
-    assert (moved > 0).all(), "every image feels a pull"
+    moved = state.tensors["images_NCHW"] - initial_state(real, config).tensors["images_NCHW"]
+    assert (moved.flatten(1).abs().amax(dim=1) > 0).all(), "every image feels a pull"
 
 
 @pytest.mark.parametrize("per_class", [(400, 40, 4), (30, 3, 30), (12, 12), (1, 1)])
@@ -275,7 +275,7 @@ def test_only_what_embeds_is_drawn_anew(monkeypatch: pytest.MonkeyPatch) -> None
         drawn.append(module)
         initialise(module, chance)
 
-    monkeypatch.setattr(condensation, "initialise", initialised)
+    monkeypatch.setattr(fresh, "initialise", initialised)
     last(random_images(), dataclasses.replace(CONFIG, iterations=3))
     assert len(drawn) == 3
     assert not any(isinstance(layer, nn.Linear) for module in drawn for layer in module.modules())

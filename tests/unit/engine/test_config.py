@@ -9,21 +9,21 @@ import pytest
 from core.engine import config as config_module
 from core.engine.config import (
     AUGMENT_ALL,
-    NETWORK_NORMS,
-    NETWORKS,
-    NORMS,
     CondenseConfig,
     EvaluateConfig,
     NetworkConfig,
-    default_depth,
     default_lr,
-    default_norm,
     parse_augment,
 )
+from core.engine.networks import NETWORKS, NORMS, default_norm
+from core.engine.networks.depth import default_depth
+from core.engine.protocols.paper import PAPER
 
 
 def test_config_is_importable_without_torch() -> None:
-    code = "import sys, core.engine.config; sys.exit('torch' in sys.modules or 'numpy' in sys.modules)"
+    tables = ("forms", "networks", "objectives", "protocols", "recipes", "sources")
+    names = ", ".join(f"core.engine.{name}" for name in ("config", *tables))
+    code = f"import sys, {names}; sys.exit('torch' in sys.modules or 'numpy' in sys.modules)"
     root = Path(config_module.__file__).parents[2]
     assert subprocess.run([sys.executable, "-c", code], cwd=root, check=False).returncode == 0
 
@@ -73,15 +73,15 @@ def test_depth_follows_the_image_size(size: int, depth: int) -> None:
         (CondenseConfig, "lr_decay", None, "number from"),
         (CondenseConfig, "momentum", 1.0, "0.999"),
         (CondenseConfig, "init", "zeros", "real, noise"),
+        (CondenseConfig, "objective", "median", "mean"),
+        (CondenseConfig, "source", "stale", "fresh"),
+        (CondenseConfig, "form", "words", "pixels"),
         (CondenseConfig, "augment", "color_blur", "'blur'"),
         (CondenseConfig, "augment", "flip_flip", "twice"),
         (CondenseConfig, "augment", "", "not one of"),
         (CondenseConfig, "seed", 2**53, "9007199254740991"),
         (EvaluateConfig, "networks", 0, "from 1 to"),
         (EvaluateConfig, "epochs", "10", "whole number"),
-        (EvaluateConfig, "lr", float("inf"), "number from"),
-        (EvaluateConfig, "weight_decay", -0.1, "number from"),
-        (EvaluateConfig, "batch", 0, "from 1 to"),
         (EvaluateConfig, "augment", "none_flip", "'none'"),
         (NetworkConfig, "name", "resnet1", "convnet"),
         (NetworkConfig, "norm", "spectral", "instance"),
@@ -100,20 +100,30 @@ def test_a_wrong_value_is_refused_with_field_and_limit(
     assert limit in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("lr", float("inf")), ("momentum", 1.0), ("weight_decay", -0.1), ("batch", 0), ("batch", 2.5)],
+)
+def test_a_wrong_protocol_is_refused(field: str, value: float) -> None:
+    protocol = dataclasses.replace(PAPER, **{field: value})  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=rf"^{field}: "):
+        EvaluateConfig(protocol=protocol)
+
+
 @pytest.mark.parametrize("name", [name for name in NETWORKS if name != "convnet"])
 def test_what_a_network_does_not_have_is_refused(name: str) -> None:
     norm = default_norm(name)
     NetworkConfig(name=name, norm=norm)
     wrong: dict[str, Any] = {"width": 64, "depth": 3, "activation": "swish", "pooling": "max"}
     for field, value in wrong.items():
-        with pytest.raises(ValueError, match=rf"^{field}: only convnet lets it be chosen, {name} does not"):
+        with pytest.raises(ValueError, match=rf"^{field}: cannot be chosen for {name}, only for convnet"):
             NetworkConfig(name=name, norm=norm, **{field: value})
 
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_norms_by_network(name: str) -> None:
     for norm in NORMS:
-        if norm in NETWORK_NORMS[name]:
+        if norm in NETWORKS[name].norms:
             NetworkConfig(name=name, norm=norm)
         else:
             with pytest.raises(ValueError, match=rf"^norm: '{norm}' is not one of .*that {name} can have"):
@@ -137,9 +147,3 @@ def test_augment_strategies() -> None:
     assert parse_augment("none") == ()
     assert parse_augment("crop_flip") == ("crop", "flip")
     assert parse_augment(AUGMENT_ALL) == ("color", "crop", "cutout", "flip", "scale", "rotate")
-
-
-def test_evaluation_rate_falls_in_the_second_half() -> None:
-    config = EvaluateConfig(epochs=1000, lr=0.01)
-    assert [config.lr_in_epoch(e) for e in (1, 500)] == [0.01, 0.01]
-    assert [config.lr_in_epoch(e) for e in (501, 1000)] == pytest.approx([0.001, 0.001])

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from core.engine.config import NetworkConfig
 from core.engine.cpu import blocks
 from core.engine.cpu.library import library
-from core.engine.networks import build
+from core.engine.networks.build import build
 from core.engine.networks.convnet import ConvNet
 from core.engine.seeds import generator
 
@@ -139,7 +139,7 @@ def test_without_a_compiler_the_plain_blocks_do_it(tmp_path: Path) -> None:
     assert shutil.which("cc", path=str(tmp_path)) is None
     program = (
         "import torch; from core.engine.cpu.library import convnet_blocks; "
-        "from core.engine.config import NetworkConfig; from core.engine.networks import build; "
+        "from core.engine.config import NetworkConfig; from core.engine.networks.build import build; "
         "network = build(NetworkConfig(width=32), 1, (16, 16), 2, torch.Generator()); "
         "print(convnet_blocks(torch.device('cpu')), tuple(network.embed(torch.zeros(1, 1, 16, 16)).shape))"
     )

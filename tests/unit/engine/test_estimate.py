@@ -7,10 +7,11 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from core.engine.condense import condense
-from core.engine.config import NETWORK_NORMS, CondenseConfig, NetworkConfig
+from core.engine.config import CondenseConfig, NetworkConfig
 from core.engine.errors import OutOfMemory
 from core.engine.estimate import estimate, flops_per_iteration
-from core.engine.networks import skeleton
+from core.engine.networks import NETWORKS
+from core.engine.networks.build import skeleton
 from core.engine.state import initial_state
 from tests.support.limited import limit_convnet
 
@@ -23,13 +24,13 @@ CONFIG = CondenseConfig(ipc=2, iterations=50, batch_real=20, network=NetworkConf
 def test_a_dry_run_leaves_no_trace() -> None:
     real = random_images()
     state = initial_state(real, CONFIG)
-    before = state.images_NCHW.clone()
+    before = state.tensors["images_NCHW"].clone()
     short = dataclasses.replace(CONFIG, iterations=3)
     *_, expected = condense(real, short)
     estimate(real, short, state, CPU)
-    assert torch.equal(state.images_NCHW, before) and not state.velocity_NCHW.any()
+    assert torch.equal(state.tensors["images_NCHW"], before) and not state.tensors["velocity_NCHW"].any()
     *_, step = condense(real, short, state=state)
-    assert torch.equal(step.state.images_NCHW, expected.state.images_NCHW)
+    assert torch.equal(step.state.tensors["images_NCHW"], expected.state.tensors["images_NCHW"])
 
 
 def test_what_it_finds() -> None:
@@ -62,7 +63,7 @@ def test_flops_are_those_counted_by_hand() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "norm"), [(name, norm) for name in NETWORK_NORMS for norm in NETWORK_NORMS[name]]
+    ("name", "norm"), [(name, norm) for name, entry in NETWORKS.items() for norm in entry.norms]
 )
 def test_flops_are_those_that_torch_counts(name: str, norm: str) -> None:
     config = dataclasses.replace(CONFIG, network=NetworkConfig(name=name, norm=norm))

@@ -8,7 +8,8 @@ from core.engine.config import EvaluateConfig, NetworkConfig
 from core.engine.errors import OutOfMemory, TrainingDiverged
 from core.engine.evaluate import Progress, Score, train_and_score
 from core.engine.images import LabelledImages
-from core.engine.networks import build
+from core.engine.networks.build import build
+from core.engine.protocols.paper import PAPER
 from core.engine.seeds import generator
 from core.engine.state import synthetic_labels
 from tests.support.limited import limit_convnet
@@ -16,7 +17,10 @@ from tests.support.limited import limit_convnet
 from .problems import bright_quarters, random_images
 
 CONFIG = EvaluateConfig(
-    network=NetworkConfig(width=8, depth=2), epochs=20, batch=16, lr=0.02, augment="color_crop_scale"
+    network=NetworkConfig(width=8, depth=2),
+    epochs=20,
+    protocol=dataclasses.replace(PAPER, batch=16, lr=0.02),
+    augment="color_crop_scale",
 )
 
 
@@ -106,7 +110,8 @@ def test_batch_norm_learns_too() -> None:
 def test_training_is_the_protocol_step_by_step() -> None:
     train, test = random_images((9, 9, 9), seed=1), random_images((30, 30, 30), seed=2)
     network_config = NetworkConfig(width=4, depth=2, norm="batch")
-    config = EvaluateConfig(network=network_config, epochs=5, batch=10, lr=0.1, augment="crop_color", seed=3)
+    protocol = dataclasses.replace(PAPER, batch=10, lr=0.1)
+    config = EvaluateConfig(network=network_config, epochs=5, protocol=protocol, augment="crop_color", seed=3)
     _, score = run(train, test, config, repeat=2)
 
     images_NCHW, labels_N = as_tensors(train)
@@ -188,7 +193,10 @@ def test_memory_that_no_halving_helps_is_an_error_that_says_where(monkeypatch: p
 
 def test_divergence_is_an_error() -> None:
     config = dataclasses.replace(
-        CONFIG, lr=1e6, epochs=10, network=NetworkConfig(width=4, depth=1, norm="none")
+        CONFIG,
+        protocol=dataclasses.replace(PAPER, lr=1e6),
+        epochs=10,
+        network=NetworkConfig(width=4, depth=1, norm="none"),
     )
     with pytest.raises(TrainingDiverged, match="training loss of evaluation network 0"):
         run(random_images(), random_images(seed=1), config)

@@ -10,9 +10,10 @@ from torch.nn import functional
 
 from core.engine.augment import Augmentation, draw
 from core.engine.config import AUGMENT_OPS, NetworkConfig
-from core.engine.matching import matching_loss_and_gradient, mean_features
-from core.engine.networks import build
+from core.engine.matching import class_means, matching_loss_and_gradient
+from core.engine.networks.build import build
 from core.engine.networks.convnet import ConvNet
+from core.engine.objectives.mean import Mean
 from core.engine.seeds import generator
 
 CLASSES = 2
@@ -149,6 +150,7 @@ def test_loss_and_pixel_gradient_equal_the_reference(
         network = network.to(dtype)
         for micro_batch in (1000, *(SMALL_MICRO_BATCHES if (side, ipc) == (28, 10) else ())):
             ours, ours_gradient = matching_loss_and_gradient(
+                Mean(),
                 network,
                 iter([x.to(dtype) for x in real]),
                 synthetic_NCHW.to(dtype),
@@ -202,7 +204,7 @@ def test_no_pass_is_larger_than_the_micro_batch(
     augmentations = [draw("flip", generator(0, c, "a"), (16, 16)) for c in range(3)]
     synthetic_NCHW = torch.zeros(3 * ipc, 1, 16, 16)
     matching_loss_and_gradient(
-        network, network.reading((7, 7, 7)), synthetic_NCHW, augmentations, micro_batch
+        Mean(), network, network.reading((7, 7, 7)), synthetic_NCHW, augmentations, micro_batch
     )
     real_passes = network.passes[: -len(synthetic_passes)]
     assert sum(count for count, _ in real_passes) == 21
@@ -213,7 +215,7 @@ def test_no_pass_is_larger_than_the_micro_batch(
 
 def test_batches_are_read_only_as_they_are_needed() -> None:
     network = Watched()
-    mean_features(network, network.reading((4,) * 20), 8, span=True)
+    class_means(Mean(), network, network.reading((4,) * 20), 8, span=True)
     assert network.passes == [(8, False)] * 10
     assert network.read_by_then == list(range(2, 21, 2))
 
@@ -223,7 +225,7 @@ def test_passes_that_span_classes_keep_their_means_apart() -> None:
     expected = [Watched().network.embed(x_NCHW).mean(dim=0) for x_NCHW in Watched().reading(sizes)]
     for micro_batch, passes in ((100, [15]), (4, [4, 4, 4, 3]), (1, [1] * 15)):
         network = Watched()
-        means_CF = mean_features(network, network.reading(sizes), micro_batch, span=True)
+        means_CF = class_means(Mean(), network, network.reading(sizes), micro_batch, span=True)
         assert [count for count, _ in network.passes] == passes
         assert torch.allclose(means_CF, torch.stack(expected), rtol=1e-5, atol=1e-6)
 
@@ -232,7 +234,7 @@ def test_a_network_that_couples_samples_is_never_split() -> None:
     network = Watched(couples_samples=True)
     augmentations = [draw("none", generator(0, 0, "a"), (16, 16))] * 3
     matching_loss_and_gradient(
-        network, network.reading((7, 7, 7)), torch.zeros(15, 1, 16, 16), augmentations, 2
+        Mean(), network, network.reading((7, 7, 7)), torch.zeros(15, 1, 16, 16), augmentations, 2
     )
     assert network.passes == [(21, False), (15, True)]
 
@@ -242,4 +244,4 @@ def test_one_class_more_than_augmentations_is_refused() -> None:
     x_NCHW = torch.zeros(2, 1, 16, 16)
     augmentations = [draw("none", generator(0, 0, "a"), (16, 16))]
     with pytest.raises(ValueError, match="zip"):
-        matching_loss_and_gradient(network, [x_NCHW, x_NCHW], x_NCHW, augmentations, 64)
+        matching_loss_and_gradient(Mean(), network, [x_NCHW, x_NCHW], x_NCHW, augmentations, 64)

@@ -13,7 +13,7 @@ from torch import Tensor
 from core.engine.condense import Step, condense
 from core.engine.config import CondenseConfig, NetworkConfig
 from core.engine.errors import OutOfMemory
-from core.engine.memory import halving, is_out_of_memory
+from core.engine.memory import is_out_of_memory, with_smaller_batches
 from core.engine.state import CondenseState
 from tests.support.limited import Limited, limit_convnet
 
@@ -35,7 +35,7 @@ def run(
 
 
 def bits(state: CondenseState) -> tuple[bytes, bytes]:
-    return state.images_NCHW.numpy().tobytes(), state.velocity_NCHW.numpy().tobytes()
+    return state.tensors["images_NCHW"].numpy().tobytes(), state.tensors["velocity_NCHW"].numpy().tobytes()
 
 
 def test_a_run_that_was_halved_is_one_that_started_so(limited: Callable[..., None]) -> None:
@@ -50,7 +50,9 @@ def test_a_run_that_was_halved_is_one_that_started_so(limited: Callable[..., Non
     assert [step.state.micro_batch for step in started_small] == [None] * 6
     assert bits(halved[-1].state) == bits(started_small[-1].state)
     assert [float(step.loss) for step in halved] == [float(step.loss) for step in started_small]
-    assert torch.allclose(halved[-1].state.images_NCHW, whole[-1].state.images_NCHW, rtol=0, atol=1e-4)
+    assert torch.allclose(
+        halved[-1].state.tensors["images_NCHW"], whole[-1].state.tensors["images_NCHW"], rtol=0, atol=1e-4
+    )
     assert bits(halved[-1].state) != bits(whole[-1].state), "or the passes were not split"
 
 
@@ -108,7 +110,7 @@ def test_what_the_failed_pass_held_is_free_before_the_next_try() -> None:
 
     gc.disable()
     try:
-        assert halving(work, 8, least=1, device="cpu", what="work") == (2, 2)
+        assert with_smaller_batches(work, 8, least=1, device="cpu", what="work") == (2, 2)
     finally:
         gc.enable()
     assert free == [True, True, True]
@@ -131,7 +133,7 @@ def test_another_error_is_raised_as_it_is(error: Exception) -> None:
         raise error
 
     with pytest.raises(type(error), match=str(error)):
-        halving(work, 8, least=1, device="cpu", what="work")
+        with_smaller_batches(work, 8, least=1, device="cpu", what="work")
     assert tries == [8]
 
 

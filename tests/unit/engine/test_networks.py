@@ -1,18 +1,20 @@
 import itertools
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 
-from core.engine.config import ACTIVATIONS, NETWORKS, NORMS, POOLINGS, NetworkConfig
-from core.engine.networks import REGISTRY, build
+from core.engine.config import ACTIVATIONS, POOLINGS, NetworkConfig
+from core.engine.networks import NORMS
+from core.engine.networks.build import build
 from core.engine.networks.convnet import ConvNet
 from core.engine.networks.initialise import initialise
 from core.engine.seeds import generator
 
-
-def test_every_name_is_registered() -> None:
-    assert set(REGISTRY) == set(NETWORKS)
+ROOT = Path(__file__).parents[3]
 
 
 def test_the_papers_network_has_its_parameters_and_features() -> None:
@@ -106,3 +108,21 @@ def test_images_that_do_not_fit_are_refused() -> None:
     with pytest.raises(ValueError, match="depth: 5 poolings leave nothing of 16x16"):
         build(NetworkConfig(depth=5), 3, (16, 16), 10, generator(0, 0, "test"))
     build(NetworkConfig(width=4, depth=5, pooling="none"), 3, (16, 16), 10, generator(0, 0, "test"))
+
+
+@pytest.mark.parametrize("module", ["core.engine.cpu.blocks", "core.engine.networks.convnet"])
+def test_the_first_network_of_a_process_is_loaded_off_the_meta_device(module: str) -> None:
+    """Constants that were made there have no memory, and the compiled blocks take their address."""
+    script = (
+        "import sys, torch\n"
+        "from core.engine.config import NetworkConfig\n"
+        "from core.engine.networks.build import build\n"
+        f"assert {module!r} not in sys.modules\n"
+        "network = build(NetworkConfig(width=16, depth=1), 1, (16, 16), 2, torch.Generator())\n"
+        "from core.engine.cpu import blocks\n"
+        "assert blocks._G_P9.device.type == 'cpu', blocks._G_P9.device\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr

@@ -7,8 +7,9 @@ from core.engine.augment import draw
 from core.engine.config import NetworkConfig
 from core.engine.images import _uploaded, resident
 from core.engine.matching import matching_loss_and_gradient
-from core.engine.networks import build
+from core.engine.networks.build import build
 from core.engine.networks.initialise import initialise
+from core.engine.objectives.mean import Mean
 from core.engine.precision import MixedPrecision, on_device
 from core.engine.seeds import generator
 
@@ -27,8 +28,8 @@ def test_mixed_precision_is_the_objective_to_bfloat16s_rounding(norm: str) -> No
     real = [torch.randn(20, 3, 16, 16, generator=generator(c, 0, "real")) + c for c in range(3)]
     augmentations = [draw("color_scale_rotate", generator(c, 0, "a"), (16, 16)) for c in range(3)]
 
-    loss, gradient_NCHW = matching_loss_and_gradient(network, real, x_NCHW, augmentations, 64)
-    mixed_loss, mixed_NCHW = matching_loss_and_gradient(mixed, real, x_NCHW, augmentations, 64)
+    loss, gradient_NCHW = matching_loss_and_gradient(Mean(), network, real, x_NCHW, augmentations, 64)
+    mixed_loss, mixed_NCHW = matching_loss_and_gradient(Mean(), mixed, real, x_NCHW, augmentations, 64)
     assert mixed_loss.dtype == mixed_NCHW.dtype == torch.float32
     assert float(mixed_loss) == pytest.approx(float(loss), rel=2e-2)
     # On a CPU autocast leaves the norms in bfloat16 as well, so this is wider than CUDA needs.

@@ -55,7 +55,7 @@ def test_a_small_class_takes_part_whole_in_every_batch() -> None:
     real = random_images((9, 30))
     state = initial_state(real, CondenseConfig(ipc=10))
     own_NCHW = real.normalised(real.indices_by_class[0], "cpu")
-    matches = (state.images_NCHW[:10, None] == own_NCHW).flatten(2).all(dim=2)
+    matches = (state.tensors["images_NCHW"][:10, None] == own_NCHW).flatten(2).all(dim=2)
     assert sorted(matches.sum(dim=0).tolist()) == [1] * 8 + [2]
 
 

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,8 +12,10 @@ from torch import distributed
 from core.engine.condense import condense
 from core.engine.config import CondenseConfig, NetworkConfig
 from core.engine.sharding import Shard
+from core.engine.state import decoded
 
 from .problems import random_images
+from .toys import let_in
 
 CONFIG = CondenseConfig(
     ipc=2, iterations=6, batch_real=8, network=NetworkConfig(width=4, depth=2), lr=0.5, seed=5
@@ -20,33 +23,42 @@ CONFIG = CondenseConfig(
 PER_CLASS = (12, 7, 12, 0, 9, 12)
 
 
-def one_process(rank: int, world: int, folder: Path) -> None:
+def configuration(form: str) -> CondenseConfig:
+    """Of pixels; of the toys, once they are let in."""
+    return CONFIG if form == "pixels" else replace(CONFIG, objective="moments", form="halves", lr=0.1)
+
+
+def one_process(rank: int, world: int, config: CondenseConfig, folder: Path) -> None:
     """What a process of the test below does; run as a program of its own."""
     distributed.init_process_group("gloo", f"file://{folder}/meet", rank=rank, world_size=world)
-    steps = list(condense(random_images(PER_CLASS), CONFIG, shard=Shard(rank=rank, world=world)))
-    kept = [(float(step.loss), step.state.images_NCHW, step.state.velocity_NCHW) for step in steps]
-    torch.save(kept, folder / f"{rank}.pt")
+    steps = list(condense(random_images(PER_CLASS), config, shard=Shard(rank=rank, world=world)))
+    torch.save([(float(step.loss), dict(step.state.tensors)) for step in steps], folder / f"{rank}.pt")
     distributed.destroy_process_group()
 
 
-@pytest.mark.parametrize("world", [2, 3])
-def test_all_processes_end_with_a_single_ones_images(world: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("world", "form"), [(2, "toy"), (3, "pixels")])
+def test_all_processes_end_with_a_single_ones_images(
+    world: int, form: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    let_in(monkeypatch)
+    config = configuration(form)
+    here = [sys.executable, "-m", "tests.unit.engine.test_sharding"]
     processes = [
-        subprocess.Popen(
-            [sys.executable, "-m", "tests.unit.engine.test_sharding", str(rank), str(world), str(tmp_path)],
-            cwd=Path(__file__).parents[3],
-        )
+        subprocess.Popen([*here, str(rank), str(world), form, str(tmp_path)], cwd=Path(__file__).parents[3])
         for rank in range(world)
     ]
-    assert [process.wait(timeout=120) for process in processes] == [0] * world
+    assert [process.wait(timeout=500) for process in processes] == [0] * world
     shards = [torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in range(world)]
-    for step, *theirs in zip(condense(random_images(PER_CLASS), CONFIG), *shards, strict=True):
-        for loss, images_NCHW, velocity_NCHW in theirs:
+    steps = list(condense(random_images(PER_CLASS), config))
+    for step, *theirs in zip(steps, *shards, strict=True):
+        for loss, tensors in theirs:
             assert loss == pytest.approx(float(step.loss), rel=1e-5)
-            assert torch.allclose(images_NCHW, step.state.images_NCHW, rtol=0, atol=1e-5)
-            assert torch.equal(images_NCHW, theirs[0][1]) and torch.equal(velocity_NCHW, theirs[0][2])
-    moved = step.state.images_NCHW - next(iter(condense(random_images(PER_CLASS), CONFIG))).state.images_NCHW
-    assert all(part.abs().max() > 1e-3 for part in moved), "every image was moved"
+            assert tensors.keys() == step.state.tensors.keys()
+            for name, tensor in tensors.items():
+                assert torch.allclose(tensor, step.state.tensors[name], rtol=0, atol=1e-5), name
+                assert torch.equal(tensor, theirs[0][1][name]), name
+    first, last = (decoded(step.state, config) for step in (steps[0], steps[-1]))
+    assert all(part.abs().max() > 1e-3 for part in last - first), "every image was moved"
 
 
 def test_every_class_belongs_to_one_process() -> None:
@@ -70,4 +82,5 @@ def test_what_cannot_be_shared_out_is_refused() -> None:
 
 
 if __name__ == "__main__":
-    one_process(int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3]))
+    let_in(pytest.MonkeyPatch())
+    one_process(int(sys.argv[1]), int(sys.argv[2]), configuration(sys.argv[3]), Path(sys.argv[4]))

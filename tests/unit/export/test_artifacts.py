@@ -8,7 +8,6 @@ import subprocess
 import sys
 import tarfile
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 from zipfile import ZipFile
 
@@ -23,8 +22,9 @@ from torchvision.datasets import ImageFolder  # type: ignore[import-untyped, unu
 
 from core.errors import JobError
 from core.export import pt
-from core.export.artifacts import EXACT, verify, write_all
+from core.export.artifacts import verify, write_all
 from core.export.condensed import CondensedSet
+from core.export.writer import writers
 from tests.unit.export.conftest import EMPTY, MAKE, NAMES, card
 
 ROOT = Path(__file__).parents[3]
@@ -193,17 +193,24 @@ def test_sets_that_are_not_contiguous_are_written_right(make: MAKE, tmp_path: Pa
     assert [a.sha256 for a in first] == [a.sha256 for a in write_all(plain, tmp_path / "plain")]
 
 
-@pytest.mark.parametrize("writer", [one[2] for one in EXACT], ids=[one[0] for one in EXACT])
-def test_a_file_that_reads_back_differently_is_refused(
-    make: MAKE, tmp_path: Path, writer: ModuleType
-) -> None:
+EXACT = {format.name: writer for format, writer in writers() if writer.read is not None}
+
+
+def test_the_exact_formats() -> None:
+    assert [*EXACT] == ["safetensors", "npz", "pt", "parquet", "webdataset"]
+
+
+@pytest.mark.parametrize("name", EXACT)
+def test_a_file_that_reads_back_differently_is_refused(make: MAKE, tmp_path: Path, name: str) -> None:
     condensed = make()
     path = tmp_path / "file"
     changed_NCHW = condensed.images_NCHW.copy()
     changed_NCHW[3, 1, 2, 0] = np.nextafter(changed_NCHW[3, 1, 2, 0], np.float32(9))
-    writer.write(make(images_NCHW=changed_NCHW, mean=(0.5, 0.5, 0.5)), path)
+    read = EXACT[name].read
+    assert read is not None
+    EXACT[name].write(make(images_NCHW=changed_NCHW, mean=(0.5, 0.5, 0.5)), path)
     with pytest.raises(JobError, match="file read back differs from the set in images, mean:") as caught:
-        verify(condensed, writer.read(path), path)
+        verify(condensed, read(path), path)
     assert caught.value.code == "artifact_mismatch"
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core.data.canonical import CanonicalSet
+from core.data.canonical.canonical_set import CanonicalSet
 from core.data.ingest import ingest
 from core.data.limits import Limits
 from core.export import parquet, png, webdataset

@@ -7,11 +7,10 @@ from typing import Any
 
 import pytest
 
-from core.db.migrate import upgrade
 from core.db.models import Event
 from core.db.session import Database
 from core.jobs.durations import seconds_by_phase
-from tests.support.databases import empty_sqlite
+from tests.support.databases import migrated_sqlite
 from tests.support.leased import OWNER, add_job
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -37,8 +36,7 @@ DISTURBED: list[tuple[float, str, dict[str, Any]]] = [
 
 @pytest.fixture
 def sqlite(tmp_path: Path) -> Iterator[Database]:
-    url = empty_sqlite(tmp_path)
-    upgrade(url)
+    url = migrated_sqlite(tmp_path)
     made = Database(url)
     yield made
     made.engine.dispose()
@@ -56,7 +54,7 @@ def seconds_of(database: Database, events: list[tuple[float, str, dict[str, Any]
                 for seq, (at, kind, data) in enumerate(events, start=2)
             )  # fmt: skip
     with database.reading() as session:
-        return seconds_by_phase(session, job)
+        return seconds_by_phase(session, job, ["condense", "evaluate", "export"])
 
 
 def test_every_attempt_counts_and_no_waiting(sqlite: Database) -> None:

@@ -3,22 +3,20 @@
 import pytest
 
 from core.errors import InvalidRequest
-from core.jobs.spec import JobSpec
-from core.jobs.submission import fitted_spec
+from core.kinds.condense.fit import fit
+from core.kinds.condense.spec import CondenseSpec
+from core.kinds.kind import DataFacts, Inputs
 
 
-def manifest(test: list[int]) -> dict[str, object]:
-    counts = {"train": [1, 1], "test": test}
-    return {
-        "image_size": 32,
-        "splits": {name: {"count": sum(each), "per_class": each} for name, each in counts.items()},
-    }
+def inputs(test_images: int) -> Inputs:
+    data = DataFacts(train_images=2, test_images=test_images, classes=2, image_size=32, channels=3)
+    return Inputs(data=data, class_names=("a", "b"), max_ipc=100)
 
 
 def test_a_set_that_nothing_can_be_tested_on_is_refused() -> None:
     """Two classes of one image each: none could be held out."""
-    spec = JobSpec(ipc=1)
+    spec = CondenseSpec(ipc=1)
     with pytest.raises(InvalidRequest, match="no test image") as refused:
-        fitted_spec(spec, manifest([0, 0]), 100)
+        fit(spec, inputs(0))
     assert refused.value.code == "no_test_images"
-    assert fitted_spec(spec, manifest([1, 0]), 100).iterations == 20_000
+    assert fit(spec, inputs(1)).iterations == 20_000

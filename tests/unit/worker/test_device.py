@@ -3,8 +3,8 @@
 import pytest
 import torch
 
+from core.kinds.device import make_deterministic
 from tests.support.condensed import torch_as_it_was
-from worker.device import make_deterministic
 
 
 def test_float32_is_float32_on_a_gpu_too(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,8 +18,8 @@ import pytest
 import trustme
 from standardwebhooks import WebhookVerificationError
 
+from core.targets import AllowedHosts
 from core.webhooks.deliveries import Claimed, Outcome
-from core.webhooks.targets import AllowedHosts
 from tests.support.receiver import Receiver, receiver
 from worker import posting
 from worker.posting import Resolve, post, system_resolve
@@ -202,7 +202,7 @@ def test_slow_targets(sent: bytes, expected: Outcome, monkeypatch: pytest.Monkey
     with raw_server(sent, drip=b"x") as port:
         started = time.monotonic()
         assert attempt(f"http://127.0.0.1:{port}/") == expected
-        assert time.monotonic() - started < 5
+        assert time.monotonic() - started < 15, "it drips for 20"
 
 
 def test_what_is_no_http() -> None:

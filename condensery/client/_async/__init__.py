@@ -1,0 +1,1 @@
+"""The client and what its answers can do."""

@@ -1,0 +1,12 @@
+"""The recipes by name: torch-free. To add one: a file of its own, and its line here."""
+
+from collections.abc import Mapping
+
+from core.engine.recipes.dm import DM
+from core.engine.recipes.fast import FAST
+from core.engine.recipes.recipe import Recipe
+
+RECIPES: Mapping[str, Recipe] = {
+    "dm": DM,
+    "fast": FAST,
+}

@@ -1,0 +1,10 @@
+"""The kinds of work: a line each."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from core.kinds.condense import CONDENSE
+from core.kinds.kind import Kind
+
+KINDS: Final[Mapping[str, Kind]] = {one.name: one for one in (CONDENSE,)}
+DEFAULT: Final = CONDENSE.name

@@ -1,0 +1,118 @@
+"""What a kind of work is: a spec, its phases, and what may be asked of both without doing any work.
+
+Nothing here, and in no kind's `__init__`, spec or cost, imports torch: API and Celery know kinds, too. What a
+phase runs is a dotted path, imported by the process that runs it.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+from pydantic import BaseModel
+
+from core.strict import Strict
+from core.trials.spec import TrialPlan
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataFacts:
+    """Of a ready data set: images of both splits, classes, side in pixels, channels."""
+
+    train_images: int
+    test_images: int
+    classes: int
+    image_size: int
+    channels: int
+
+    @classmethod
+    def of(cls, manifest: Mapping[str, Any]) -> "DataFacts":
+        splits = manifest["splits"]
+        return cls(
+            train_images=splits["train"]["count"],
+            test_images=splits["test"]["count"],
+            classes=len(splits["train"]["per_class"]),
+            image_size=manifest["image_size"],
+            channels=manifest["channels"],
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inputs:
+    """What a job is to work on, as far as its spec has to fit it.
+
+    class_names: of the data set, in their order. condensed: the row of a ready condensed set, as facts: `id`,
+    `classes` (names), `channels`, `image_size`, `stored` and `decoded` images per class, `data_hash`; None if
+    the kind takes none.
+    """
+
+    data: DataFacts
+    class_names: tuple[str, ...]
+    max_ipc: int
+    condensed: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cost:
+    """A multiplication and an addition count as two FLOPs.
+
+    flops: of each phase that computes, by name. flops_per_iteration: of the condensation; 0 if there is none.
+    memory_bytes: float32 tensors that are held at least; the libraries come on top.
+    """
+
+    flops_by_phase: Mapping[str, int]
+    flops_per_iteration: int
+    memory_bytes: int
+
+    @property
+    def flops(self) -> int:
+        """Of the whole job."""
+        return sum(self.flops_by_phase.values())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Phase:
+    """run: dotted path of a function that takes the Work (core/kinds/work.py) and does all of the phase."""
+
+    name: str
+    queue: str
+    run: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kind:
+    """A kind of work; all of it is one folder.
+
+    title: what people call doing it. takes_condensed_set: whether a job names one to work on.
+    result: what `jobs.result` holds. fit: the spec with everything filled in, or InvalidRequest.
+    examples: of a spec. plan: the trials of a resolved spec. images: dotted path of a function that takes the
+    Given (core/kinds/work.py) and gives what the trials are of: synthetic images and their labels.
+    """
+
+    name: str
+    title: str
+    spec: type[Strict]
+    result: type[BaseModel]
+    phases: tuple[Phase, ...]
+    takes_condensed_set: bool
+    fit: Callable[[Any, Inputs], Any]
+    cost: Callable[[Any, DataFacts], Cost]
+    label: Callable[[Any], str]
+    plan: Callable[[Any], TrialPlan]
+    images: str
+    examples: tuple[Mapping[str, Any], ...] = ()
+
+    def phase(self, name: str) -> Phase:
+        return next(one for one in self.phases if one.name == name)
+
+    def after(self, name: str) -> Phase | None:
+        """The phase that follows; None after the last."""
+        names = [one.name for one in self.phases]
+        return self.phases[names.index(name) + 1] if name != names[-1] else None
+
+
+def resolve(dotted: str) -> Callable[..., Any]:
+    """The function at `package.module:name`."""
+    module, _, name = dotted.partition(":")
+    found: Callable[..., Any] = getattr(import_module(module), name)
+    return found

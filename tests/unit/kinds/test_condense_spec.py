@@ -1,0 +1,301 @@
+"""What a job may ask for, and what the engine is told."""
+
+import dataclasses
+import json
+from typing import Any, get_args
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from core.engine.config import (
+    ACTIVATIONS,
+    AUGMENT_OPS,
+    INTEGER_LIMITS,
+    NUMBER_LIMITS,
+    POOLINGS,
+    CondenseConfig,
+    EvaluateConfig,
+    NetworkConfig,
+)
+from core.engine.networks import NETWORKS, NORMS, default_norm
+from core.engine.recipes import RECIPES
+from core.kinds.condense.spec import MAX_POINTS, CondenseSpec
+from core.trials.spec import NetworkSpec
+
+INTEGERS: dict[str, tuple[str, ...]] = {
+    "ipc": ("ipc",),
+    "iterations": ("iterations",),
+    "batch_real": ("batch_real",),
+    "seed": ("seed",),
+    "width": ("network", "width"),
+    "depth": ("network", "depth"),
+    "networks": ("evaluation", "networks"),
+    "epochs": ("evaluation", "epochs"),
+}
+
+
+def whole(name: str) -> st.SearchStrategy[int]:
+    low, high = INTEGER_LIMITS[name]
+    return st.integers(low, high)
+
+
+def number(name: str) -> st.SearchStrategy[float]:
+    return st.floats(*NUMBER_LIMITS[name])
+
+
+augmentations = st.one_of(
+    st.just("none"), st.lists(st.sampled_from(AUGMENT_OPS), min_size=1, unique=True).map("_".join)
+)
+specs = st.fixed_dictionaries(
+    {
+        "recipe": st.sampled_from(sorted(RECIPES)),
+        "ipc": whole("ipc"),
+        "iterations": st.none() | whole("iterations"),
+        "batch_real": st.none() | whole("batch_real"),
+        "lr": st.none() | number("lr"),
+        "lr_decay": st.none() | number("lr_decay"),
+        "momentum": st.none() | number("momentum"),
+        "init": st.sampled_from(["real", "noise"]),
+        "augment": augmentations,
+        "seed": whole("seed"),
+        "network": st.fixed_dictionaries(
+            {
+                "width": st.integers(1, 512).map(lambda n: 4 * n),
+                "depth": st.none() | whole("depth"),
+                "norm": st.sampled_from(NORMS),
+                "activation": st.sampled_from(ACTIVATIONS),
+                "pooling": st.sampled_from(POOLINGS),
+            }
+        ),
+        "evaluation": st.fixed_dictionaries(
+            {
+                "networks": whole("networks"),
+                "epochs": whole("epochs"),
+                "points": st.integers(0, MAX_POINTS),
+                "whole_epochs": whole("epochs"),
+                "baselines": st.lists(
+                    st.sampled_from(["random", "herding", "k-center", "whole"]), max_size=4, unique=True
+                ),
+                "cross_architecture": st.lists(
+                    st.fixed_dictionaries({"width": whole("width"), "depth": st.none() | whole("depth")}),
+                    max_size=3,
+                ),
+            }
+        ),
+    }
+)
+
+
+def nested(path: tuple[str, ...], value: object) -> dict[str, Any]:
+    spec: dict[str, Any] = {"ipc": 1}
+    *outer, last = path
+    for name in outer:
+        spec[name] = {last: value}
+    if not outer:
+        spec[last] = value
+    return spec
+
+
+@given(asked=specs, size=st.integers(16, 256))
+def test_every_field_survives_json_and_reaches_the_engine(asked: dict[str, Any], size: int) -> None:
+    """The database keeps the spec as JSON; a worker reads it back and must compute the same."""
+    spec = CondenseSpec.model_validate(asked).resolved(size, 50_000, 10)
+    stored = json.loads(json.dumps(spec.model_dump(mode="json")))
+    read = CondenseSpec.model_validate(stored)
+    assert read == spec
+    assert read.resolved(size, 50_000, 10) == spec, "resolving twice changes nothing"
+    config, plan = read.condense_config(), read.trial_plan()
+    evaluate = plan.config(read.network)
+    for name in ("ipc", "init", "augment", "seed"):
+        assert getattr(config, name) == asked[name], name
+    by_recipe = RECIPES[asked["recipe"]].settings(asked["ipc"])
+    for name, filled_in in by_recipe.items():
+        expected = filled_in if asked[name] is None else asked[name]
+        assert stored[name] == getattr(config, name) == expected, name
+    for name in ("width", "norm", "activation", "pooling"):
+        assert getattr(config.network, name) == asked["network"][name], name
+    assert evaluate.network == config.network
+    assert (evaluate.seed, evaluate.augment) == (asked["seed"], asked["augment"])
+    assert evaluate.networks == asked["evaluation"]["networks"]
+    assert evaluate.epochs == asked["evaluation"]["epochs"]
+    further = [plan.config(network) for network in plan.networks[1:]]
+    assert [one.network.width for one in further] == [
+        network["width"] for network in asked["evaluation"]["cross_architecture"]
+    ]
+    assert all(dataclasses.replace(one, network=evaluate.network) == evaluate for one in further)
+    assert plan.config(read.network, whole=True) == dataclasses.replace(
+        evaluate, epochs=asked["evaluation"]["whole_epochs"]
+    )
+
+
+def test_the_defaults_are_the_engines() -> None:
+    spec = CondenseSpec(ipc=10)
+    assert spec.recipe == "dm"
+    assert spec.condense_config() == CondenseConfig(ipc=10, lr=1.0)
+    plan = spec.resolved(32, 50_000, 10).trial_plan()
+    assert plan.config(spec.network) == EvaluateConfig()
+    assert spec.network.config() == NetworkConfig()
+
+
+@pytest.mark.parametrize(("size", "depth"), [(16, 2), (28, 3), (32, 3), (64, 4), (128, 5)])
+def test_depth_is_resolved_from_the_image_size(size: int, depth: int) -> None:
+    assert CondenseSpec(ipc=1).resolved(size, 50_000, 10).network.depth == depth
+    chosen = CondenseSpec.model_validate({"ipc": 1, "network": {"depth": 1}})
+    assert chosen.resolved(size, 50_000, 10).network.depth == 1
+
+
+@pytest.mark.parametrize(("ipc", "lr"), [(1, 1.0), (50, 1.0), (100, 10.0), (1000, 10.0)])
+def test_the_learning_rate_is_resolved_from_ipc(ipc: int, lr: float) -> None:
+    assert CondenseSpec(ipc=ipc).resolved(32, 50_000, 10).lr == lr
+    assert CondenseSpec(ipc=ipc, lr=0.5).resolved(32, 50_000, 10).lr == 0.5
+
+
+def test_a_field_that_is_given_wins_over_the_recipe() -> None:
+    fast = CondenseSpec(ipc=50, recipe="fast").resolved(32, 50_000, 10)
+    # Zero is a choice, too.
+    chosen = CondenseSpec(ipc=50, recipe="fast", lr_decay=0, momentum=0, iterations=7).resolved(
+        32, 50_000, 10
+    )
+    assert chosen == fast.model_copy(update={"lr_decay": 0, "momentum": 0, "iterations": 7})
+    config = chosen.condense_config()
+    assert (config.iterations, config.lr, config.lr_at(7), config.momentum) == (7, fast.lr, fast.lr, 0)
+
+
+def test_the_recipes_of_the_engine_may_be_asked_for() -> None:
+    assert set(get_args(CondenseSpec.model_fields["recipe"].annotation)) == set(RECIPES)
+
+
+def test_a_spec_older_than_the_decay_still_means_the_same() -> None:
+    stored = CondenseSpec(ipc=10).resolved(32, 50_000, 10).model_dump(mode="json")
+    older = {name: value for name, value in stored.items() if name != "lr_decay"}
+    config = CondenseSpec.model_validate(older).condense_config()
+    assert config == CondenseSpec.model_validate(stored).condense_config()
+    assert config.lr_decay == 0
+
+
+@pytest.mark.parametrize("name", INTEGERS)
+def test_integers_are_refused_just_outside_their_limits(name: str) -> None:
+    low, high = INTEGER_LIMITS[name]
+    for inside in (low, high - high % 4 if name == "width" else high):
+        CondenseSpec.model_validate(nested(INTEGERS[name], inside))
+    for outside in (low - 1, high + 1, 1.5, "many", [1]):
+        with pytest.raises(ValidationError) as caught:
+            CondenseSpec.model_validate(nested(INTEGERS[name], outside))
+        assert caught.value.errors()[0]["loc"] == INTEGERS[name]
+
+
+@pytest.mark.parametrize("name", ["lr", "lr_decay", "momentum"])
+def test_numbers_are_refused_just_outside_their_limits(name: str) -> None:
+    low, high = NUMBER_LIMITS[name]
+    for inside in (low, high):
+        CondenseSpec.model_validate({"ipc": 1, name: inside})
+    for outside in (low - 1e-7, high * 1.0001, float("nan"), float("inf")):
+        with pytest.raises(ValidationError) as caught:
+            CondenseSpec.model_validate({"ipc": 1, name: outside})
+        assert caught.value.errors()[0]["loc"] == (name,)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "where"),
+    [
+        ({"ipc": 1, "unknown": 1}, ("unknown",)),
+        ({"ipc": 1, "network": {"unknown": 1}}, ("network", "unknown")),
+        ({}, ("ipc",)),
+        ({"ipc": 1, "recipe": "mtt"}, ("recipe",)),
+        ({"ipc": 1, "augment": "flip_flip"}, ("augment",)),
+        ({"ipc": 1, "augment": "sharpen"}, ("augment",)),
+        ({"ipc": 1, "init": "zeros"}, ("init",)),
+        ({"ipc": 1, "network": {"name": "resnet"}}, ("network", "name")),
+        ({"ipc": 1, "network": {"norm": "group", "width": 6}}, ("network",)),
+        ({"ipc": 1, "network": {"name": "vgg11", "norm": "none"}}, ("network",)),
+        ({"ipc": 1, "network": {"name": "mlp", "norm": "batch"}}, ("network",)),
+        ({"ipc": 1, "network": {"name": "resnet18", "width": 128}}, ("network",)),
+        ({"ipc": 1, "network": {"name": "resnet18", "depth": 3}}, ("network",)),
+        ({"ipc": 1, "network": {"name": "alexnet", "activation": "relu"}}, ("network",)),
+        ({"ipc": 1, "network": {"name": "lenet", "pooling": "max"}}, ("network",)),
+        ({"ipc": 1, "evaluation": {"baselines": ["best"]}}, ("evaluation", "baselines", 0)),
+        (
+            {"ipc": 1, "evaluation": {"cross_architecture": [{}, {"name": "resnet"}]}},
+            ("evaluation", "cross_architecture", 1, "name"),
+        ),
+        ({"ipc": 1, "evaluation": {"cross_architecture": [{}] * 9}}, ("evaluation", "cross_architecture")),
+    ],
+)
+def test_what_cannot_be_is_refused_where_it_stands(wrong: dict[str, Any], where: tuple[object, ...]) -> None:
+    with pytest.raises(ValidationError) as caught:
+        CondenseSpec.model_validate(wrong)
+    assert [error["loc"] for error in caught.value.errors()] == [where]
+
+
+def test_further_networks_are_resolved_and_named_like_the_jobs_own() -> None:
+    asked = {"ipc": 1, "evaluation": {"cross_architecture": [{"norm": "batch"}, {"width": 8, "depth": 1}]}}
+    resolved = CondenseSpec.model_validate(asked).resolved(64, 50_000, 10)
+    assert [network.depth for network in resolved.evaluation.cross_architecture] == [4, 1]
+    assert [network.label() for network in resolved.trial_plan().networks] == [
+        "convnet-d4-w128-instance", "convnet-d4-w128-batch", "convnet-d1-w8-instance",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("train_images", "ipc", "epochs"),
+    [
+        (60_000, 10, 20),  # 235 steps an epoch: twenty epochs are far more than 1,000 steps
+        (78, 2, 1000),  # one step an epoch, as on the condensed set
+        (1528, 10, 167),  # six steps an epoch
+    ],
+)
+def test_the_whole_set_gets_no_fewer_steps(train_images: int, ipc: int, epochs: int) -> None:
+    classes = 3 if train_images == 78 else 10
+    resolved = CondenseSpec(ipc=ipc).resolved(32, train_images, classes)
+    assert resolved.evaluation.whole_epochs == epochs
+    assert resolved.trial_plan().config(resolved.network, whole=True).epochs == epochs
+
+
+@pytest.mark.parametrize(
+    ("iterations", "points", "at"),
+    [
+        (1000, 0, []),
+        (1000, 1, [500]),
+        (1000, 4, [200, 400, 600, 800]),
+        (1000, 2, [333, 667]),
+        (3, 20, [1, 2]),  # neither of the images to start from, nor of the finished ones, nor one twice
+        (1, 20, []),
+    ],
+)
+def test_the_images_are_evaluated_evenly_on_the_way(iterations: int, points: int, at: list[int]) -> None:
+    asked = {"ipc": 1, "iterations": iterations, "evaluation": {"points": points}}
+    assert CondenseSpec.model_validate(asked).resolved(32, 50_000, 10).evaluated_at() == at
+
+
+def test_by_default_only_the_finished_set_is_evaluated() -> None:
+    assert CondenseSpec(ipc=1).resolved(32, 50_000, 10).evaluated_at() == []
+    with pytest.raises(ValidationError, match="less than or equal to 20"):
+        CondenseSpec.model_validate({"ipc": 1, "evaluation": {"points": 21}})
+
+
+def test_the_network_has_a_name() -> None:
+    assert CondenseSpec(ipc=1).resolved(32, 50_000, 10).network.label() == "convnet-d3-w128-instance"
+    asked = CondenseSpec.model_validate({"ipc": 1, "network": {"name": "resnet18", "norm": "batch"}})
+    assert asked.resolved(32, 50_000, 10).network.label() == "resnet18-batch"
+    unusual = CondenseSpec(ipc=1, network={"pooling": "max", "activation": "swish"})
+    assert unusual.resolved(32, 50_000, 10).network.label() == "convnet-d3-w128-instance-swish-max"
+
+
+def test_every_network_of_the_engine_may_be_asked_for() -> None:
+    for name, entry in NETWORKS.items():
+        for norm in entry.norms:
+            CondenseSpec.model_validate({"ipc": 1, "network": {"name": name, "norm": norm}})
+    assert set(get_args(NetworkSpec.model_fields["name"].annotation)) == set(NETWORKS)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_the_stored_spec_says_all_that_the_network_has_and_no_more(name: str) -> None:
+    stored = CondenseSpec.model_validate({"ipc": 1, "network": {"name": name}}).resolved(32, 50_000, 10)
+    own: dict[str, Any] = {"width": 128, "depth": 3, "activation": "relu", "pooling": "avg"}
+    expected: dict[str, Any] = own if name == "convnet" else dict.fromkeys(own)
+    assert stored.network.model_dump() == {"name": name, "norm": default_norm(name)} | expected
+    assert stored.network.config() == NetworkConfig(
+        name=name, norm=default_norm(name), depth=expected["depth"]
+    )
