@@ -1,4 +1,4 @@
-"""`python -m tests.faults [--runs N] [--case WORDS] [--kind KIND] [--random-minutes M]`: the fault matrix.
+"""`python -m tests.faults [--runs N] [--case WORDS …] [--kind KIND] [--random-minutes M]`: the fault matrix.
 
 Exit status 1 if a single run failed. What a failed run left is kept, and its folder named.
 """
@@ -28,7 +28,9 @@ class Tally:
 def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.faults")
     parser.add_argument("--runs", type=int, default=1, help="of each case (default 1)")
-    parser.add_argument("--case", default="", help="only those whose number or name has these words")
+    parser.add_argument(
+        "--case", nargs="+", default=[""], help="only those whose number or name has one of these words"
+    )
     parser.add_argument("--kind", choices=BOTH, help="only this kind of service (default both)")
     parser.add_argument(
         "--random-minutes",
@@ -37,7 +39,7 @@ def main(arguments: list[str]) -> int:
         help="cases drawn at random for so long (of each kind), one a minute",
     )
     options = parser.parse_args(arguments)
-    wanted = [one for one in CASES if options.case.lower() in f"{one.number} {one.name}".lower()]
+    wanted = [one for one in CASES if any(words.lower() in _called(one) for words in options.case)]
     tallies: dict[tuple[str, str, str], Tally] = {}
     for kind in [options.kind] if options.kind else BOTH:
         cases = [one for one in wanted if kind in one.kinds]
@@ -51,6 +53,10 @@ def main(arguments: list[str]) -> int:
                 _run(running, one, tallies.setdefault((one.number, one.name, kind), Tally()))
     _print(tallies)
     return 1 if any(tally.failures for tally in tallies.values()) else 0
+
+
+def _called(one: Case) -> str:
+    return f"{one.number} {one.name}".lower()
 
 
 def _in_rounds(cases: list[Case], runs: int) -> Iterator[Case]:
@@ -103,7 +109,7 @@ def _run(stage: Stage, one: Case, tally: Tally) -> None:
     tally.runs += 1
     problem = None
     try:
-        one.run(stage.place)
+        one.do(stage.place)
         if found := stage.place.verdict():
             problem = "; ".join(found[:5])
     except Exception:

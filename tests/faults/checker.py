@@ -4,13 +4,12 @@
 """
 
 import hashlib
-import sqlite3
 from collections.abc import Iterator
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
-import psycopg
+from tests.faults.counting import each_is_counted_once, equal_jobs_agree
+from tests.faults.evidence import Evidence, processes_of
 
 #: Written down here once more on purpose: a fault of the product's table must not hide itself.
 ALLOWED = {
@@ -22,40 +21,24 @@ ALLOWED = {
     "cancelled": set(),
     "succeeded": set(),
     "failed": set(),
+    # Of data sets and condensed sets:
+    "receiving": {"ingesting", "invalid"},
+    "ingesting": {"ready", "invalid"},
+    "reading": {"ready", "invalid"},
+    "ready": set(),
+    "invalid": set(),
 }
 ENDED = ("cancelled", "succeeded", "failed")
-
-
-class Evidence:
-    """A service's database and files, as they lie there. Without an address: the database among the files."""
-
-    def __init__(self, data_dir: Path, database_url: str | None) -> None:
-        self.data_dir = data_dir
-        self._url = database_url or f"sqlite:///{data_dir / 'condensery.db'}"
-
-    def rows(self, table: str) -> list[dict[str, Any]]:
-        query = f"SELECT * FROM {table}"
-        if self._url.startswith("sqlite"):
-            with sqlite3.connect(self._url.partition(":///")[2]) as connection:
-                connection.row_factory = sqlite3.Row
-                return [dict(row) for row in connection.execute(query)]
-        with psycopg.connect(self._url.replace("+psycopg", ""), row_factory=psycopg.rows.dict_row) as found:
-            return list(found.execute(query.encode()))
-
-    def blob(self, key: str) -> Path:
-        return self.data_dir / "blobs" / key
-
-    def blobs(self) -> set[str]:
-        root = self.data_dir / "blobs"
-        return {path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()}
 
 
 def violations(evidence: Evidence) -> list[str]:
     """Of everything that must hold once nothing is being worked on."""
     return [
-        *_every_job_has_ended(evidence),
+        *_every_row_has_ended(evidence),
         *_no_attempt_goes_on(evidence),
         *contradictions(evidence),
+        *each_is_counted_once(evidence, ALLOWED),
+        *equal_jobs_agree(evidence),
         *litter(evidence),
     ]
 
@@ -66,6 +49,7 @@ def contradictions(evidence: Evidence) -> list[str]:
         *_histories_are_paths(evidence),
         *_published_once_and_whole(evidence),
         *_fences_do_not_overlap(evidence),
+        *each_is_counted_once(evidence, ("succeeded",)),
     ]
 
 
@@ -78,7 +62,7 @@ def litter(evidence: Evidence) -> list[str]:
     ]
 
 
-def _every_job_has_ended(evidence: Evidence) -> Iterator[str]:
+def _every_row_has_ended(evidence: Evidence) -> Iterator[str]:
     """I1, for a service at rest."""
     for job in evidence.rows("jobs"):
         if job["state"] not in (*ENDED, "paused"):
@@ -87,9 +71,16 @@ def _every_job_has_ended(evidence: Evidence) -> Iterator[str]:
             yield f"{job['id']} is {job['state']} and still leased by {job['worker']}"
         if job["state"] in ENDED and job["finished_at"] is None:
             yield f"{job['id']} has {job['state']} at no time"
-    for dataset in evidence.rows("datasets"):
-        if dataset["state"] not in ("ready", "invalid") or dataset["lease_until"] is not None:
-            yield f"{dataset['id']} is stuck in {dataset['state']}"
+    for table in ("datasets", "condensed_sets"):
+        for row in evidence.rows(table):
+            if row["state"] not in ("ready", "invalid") or row["lease_until"] is not None:
+                yield f"{row['id']} is stuck in {row['state']}"
+    for trial in evidence.rows("trials"):
+        if trial["lease_until"] is not None:
+            yield f"{trial['id']} is {trial['state']} and still leased by {trial['worker']}"
+        # What a job's own attempt had in hand when the job was stopped stays so: the next one takes it back.
+        elif trial["state"] == "running" and trial["job_fence"] is None:
+            yield f"{trial['id']} is running in nobody's hands"
 
 
 def _histories_are_paths(evidence: Evidence) -> Iterator[str]:
@@ -97,12 +88,10 @@ def _histories_are_paths(evidence: Evidence) -> Iterator[str]:
     by_subject: dict[str, list[dict[str, Any]]] = {}
     for event in evidence.rows("events"):
         by_subject.setdefault(event["subject_id"], []).append(event)
-    for row in (*evidence.rows("jobs"), *evidence.rows("datasets")):
+    for row in (row for table in ("jobs", "datasets", "condensed_sets") for row in evidence.rows(table)):
         events = sorted(by_subject.pop(row["id"], []), key=lambda event: event["seq"])
         if [event["seq"] for event in events] != list(range(1, row["event_seq"] + 1)):
             yield f"{row['id']} has the events {[event['seq'] for event in events]} of {row['event_seq']}"
-        if "spec" not in row:
-            continue
         states = [event["type"] for event in events if event["type"] in ALLOWED]
         for before, after in pairwise(states):
             if after not in ALLOWED[before]:
@@ -114,23 +103,39 @@ def _histories_are_paths(evidence: Evidence) -> Iterator[str]:
 
 def _published_once_and_whole(evidence: Evidence) -> Iterator[str]:
     """I2 and I3: what is offered is there, byte for byte, and of one attempt."""
-    artifacts: dict[str, list[dict[str, Any]]] = {}
+    of_jobs: dict[str, list[dict[str, Any]]] = {}
+    of_sets: dict[str, list[dict[str, Any]]] = {}
     for one in evidence.rows("artifacts"):
-        artifacts.setdefault(one["job_id"], []).append(one)
+        for by_maker, maker in ((of_jobs, one["job_id"]), (of_sets, one["condensed_set_id"])):
+            if maker is not None:
+                by_maker.setdefault(maker, []).append(one)
         yield from _differs(evidence, one["id"], one["blob_key"], one["size"], one["sha256"])
+    sets = evidence.rows("condensed_sets")
+    made = {row["job_id"] for row in sets}
     for job in evidence.rows("jobs"):
-        offered = artifacts.pop(job["id"], [])
-        if (job["state"] == "succeeded") != bool(offered):
-            yield f"{job['id']} is {job['state']} and offers {len(offered)} artifacts"
-        if len({one["fence"] for one in offered}) > 1:
-            yield f"{job['id']} offers artifacts of several attempts"
-    yield from (f"artifacts of {job_id}, which is gone" for job_id in artifacts)
+        # A set that a job has made takes its files along when its owner deletes it.
+        offers = job["state"] == "succeeded" and (job["kind"] != "condense" or job["id"] in made)
+        yield from _offered(job, of_jobs.pop(job["id"], []), offers)
+    for row in sets:
+        offered = of_sets.pop(row["id"], [])
+        yield from _offered(row, offered, row["state"] == "ready")
+        for one in offered:
+            if not one["blob_key"].startswith(f"{row['blob_prefix']}/") or one["job_id"] != row["job_id"]:
+                yield f"{row['id']} offers {one['blob_key']} of {one['job_id']}, which is not its own"
+    yield from (f"artifacts of {maker}, which is gone" for maker in (*of_jobs, *of_sets))
     for blob in evidence.rows("blobs"):
         yield from _differs(evidence, blob["file_key"], blob["file_key"], blob["size"], blob["sha256"])
     for kind in ("checkpoints", "snapshots"):
         for one in evidence.rows(kind):
             name = f"{kind} {one['iteration']} of {one['job_id']}"
             yield from _differs(evidence, name, one["blob_key"], one["size"], one["sha256"])
+
+
+def _offered(row: dict[str, Any], artifacts: list[dict[str, Any]], offers: bool) -> Iterator[str]:
+    if offers != bool(artifacts):
+        yield f"{row['id']} is {row['state']} and offers {len(artifacts)} artifacts"
+    if len({one["fence"] for one in artifacts}) > 1:
+        yield f"{row['id']} offers artifacts of several attempts"
 
 
 def _differs(evidence: Evidence, name: str, key: str, size: int, sha256: str) -> Iterator[str]:
@@ -148,11 +153,13 @@ def _differs(evidence: Evidence, name: str, key: str, size: int, sha256: str) ->
 def _fences_do_not_overlap(evidence: Evidence) -> Iterator[str]:
     """I4: once attempt k + 1 has written, attempt k writes nothing more."""
     spans: dict[str, dict[int, tuple[Any, Any]]] = {}
-    for written in (
-        row
-        for table in ("metrics", "accuracy_points", "evaluations", "snapshots")
-        for row in evidence.rows(table)
-    ):
+    # A trial of a curve is kept once it is done; others are offered before, to every worker.
+    trials = [
+        {**row, "created_at": row["finished_at"], "fence": row["job_fence"] or row["fence"]}
+        for row in evidence.rows("trials")
+        if row["state"] == "done" and (row["group"] == "curve" or row["job_fence"])
+    ]
+    for written in (*evidence.rows("metrics"), *evidence.rows("snapshots"), *trials):
         of_job = spans.setdefault(written["job_id"], {})
         at = written["created_at"]
         first, last = of_job.get(written["fence"], (at, at))
@@ -169,6 +176,7 @@ def _every_blob_has_its_row(evidence: Evidence) -> Iterator[str]:
     known |= {
         row["blob_key"] for table in ("artifacts", "checkpoints", "snapshots") for row in evidence.rows(table)
     }
+    known |= {row["selection_key"] for row in evidence.rows("trials") if row["selection_key"]}
     folders = {row["blob_prefix"] for row in evidence.rows("datasets") if row["blob_prefix"]}
     for key in sorted(evidence.blobs() - known):
         if not any(key.startswith(f"{folder}/") for folder in folders):
@@ -191,15 +199,3 @@ def _unfinished_uploads_are_known(evidence: Evidence) -> Iterator[str]:
 def _no_attempt_goes_on(evidence: Evidence) -> Iterator[str]:
     """I7, for processes: at rest no device is in use."""
     yield from (f"still runs: {one}" for one in processes_of(evidence.data_dir) if "worker.runner" in one)
-
-
-def processes_of(data_dir: Path) -> list[str]:
-    """I7, for processes: whatever still runs with this service's data directory in its environment."""
-    found = []
-    for entry in Path("/proc").glob("[0-9]*/environ"):
-        try:
-            if str(data_dir).encode() in entry.read_bytes():
-                found.append((entry.parent / "cmdline").read_text().replace("\0", " "))
-        except OSError:
-            continue
-    return found

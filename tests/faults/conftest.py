@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from core.db.session import Database
-from tests.faults.checker import Evidence
+from tests.faults.evidence import Evidence
 from tests.support.workplace import Workplace, workplace
 
 
@@ -19,5 +19,7 @@ def bench(
 
 
 @pytest.fixture
-def evidence(bench: Workplace, database_url: str) -> Evidence:
-    return Evidence(bench.settings.data_dir, database_url)
+def evidence(bench: Workplace, database_url: str) -> Iterator[Evidence]:
+    made = Evidence(bench.settings.data_dir, database_url)
+    yield made
+    made.close()

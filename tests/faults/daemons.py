@@ -62,7 +62,7 @@ class Daemon(ABC):
         """End by a signal, and wait."""
         self.send(number)
         assert self._process is not None
-        self._process.wait(30)
+        self._process.wait(120)
 
     def stop(self) -> None:
         if self._process is not None and self._process.poll() is None:

@@ -1,13 +1,14 @@
 """A service to which faults are done: real processes, its own database and broker, small real jobs."""
 
+import json
 import os
 import shutil
 import signal
 import struct
 import subprocess
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from functools import partial
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -15,20 +16,25 @@ import psycopg
 from sqlalchemy import text
 from tenacity import RetryError
 
-from core.catalogue.orphans import forget_orphans
+from condensery import ApiError
 from core.db.session import Database
 from core.settings import Settings
 from core.storage import storage_of
 from examples.digits import write_zip
-from tests.faults.checker import Evidence, violations
+from tests.faults.checker import violations
+from tests.faults.crew import Crew
 from tests.faults.daemons import Postgres, Redis
+from tests.faults.evidence import Evidence
 from tests.faults.proxy import Proxy
+from tests.faults.sets import Sets
+from tests.support import warm
 from tests.support.processes import descendants, runner_of, wait_for
 from tests.support.servers import missing
 from tests.support.service import Service, digests, finish, upload_dataset, wait_for_event
+from tests.support.sweeping import sweep_everything
 
 #: How long a service may take to put everything right: here a lease lasts four seconds, not sixty.
-SETTLE_SECONDS = 150
+SETTLE_SECONDS = 300
 
 #: Two seconds or so of condensation with a few checkpoints, then one small network.
 JOB: dict[str, Any] = {
@@ -37,6 +43,15 @@ JOB: dict[str, Any] = {
     "batch_real": 32,
     "network": {"width": 8, "depth": 2},
     "evaluation": {"networks": 1, "epochs": 3, "baselines": []},
+    "seed": 11,
+}
+#: An evaluation of what that makes: a few seconds.
+EVALUATION: dict[str, Any] = {
+    "kind": "evaluate",
+    "architectures": [{"width": 8, "depth": 2}],
+    "networks": 3,
+    "epochs": 80,
+    "baselines": ["random"],
     "seed": 11,
 }
 HASTE = {
@@ -71,18 +86,39 @@ class Place:
         self.proxy = proxy
         self._url = postgres.address if postgres else None
         self.evidence = Evidence(service.data_dir, self._url)
+        self.crew = Crew(self)
         self._armed = folder / "failpoints"
         write_zip(self.digits)
         self.client = service.client()
         self.dataset_id = str(upload_dataset(self.client, self.digits)["id"])
-        first = finish(self.client, self.submit())
-        assert first["state"] == "succeeded", first["problem"]
-        self.undisturbed = self.digests(first["id"])
+        self._known: dict[str, dict[str, str]] = {}
+        self._had_done: set[str] = set()
+        self.have_done()
+        (made,) = self.client.get("/v1/condensed-sets")["data"]
+        #: What `submit` takes for an evaluation of the condensed set that the first job has made.
+        self.evaluation = {"kind": "evaluate", "condensed_set_id": str(made["id"])}
+
+    def have_done(self, **changes: Any) -> None:
+        """Once in the life of the service, a job with these changes that nothing disturbs: what others like
+        it must come to."""
+        body = json.dumps(changes, sort_keys=True)
+        if body in self._had_done:
+            return
+        job = finish(self.client, self.submit(**changes))
+        assert job["state"] == "succeeded", job["problem"]
+        self._known[_like(job)] = self.digests(job["id"])
+        self._had_done.add(body)
+
+    @cached_property
+    def sets(self) -> Sets:
+        """To be looked at before anything is disturbed: the first ones of their kinds are made then."""
+        return Sets(self.client, self.service.url, self.folder, self.evaluation["condensed_set_id"])
 
     # What users do.
 
     def submit(self, **changes: Any) -> str:
-        made = self.client.post("/v1/jobs", {"dataset_id": self.dataset_id, **JOB, **changes})
+        usual = EVALUATION if changes.get("kind") == "evaluate" else JOB
+        made = self.client.post("/v1/jobs", {"dataset_id": self.dataset_id, **usual, **changes})
         return str(made["id"])
 
     def job(self, job_id: str) -> dict[str, Any]:
@@ -113,8 +149,11 @@ class Place:
     def disarm(self, point: str) -> None:
         (self._armed / point).unlink(missing_ok=True)
 
+    def has_sprung(self, point: str) -> bool:
+        return not (self._armed / point).exists()
+
     def wait_until_sprung(self, point: str) -> None:
-        wait_for(lambda: not (self._armed / point).exists(), seconds=SETTLE_SECONDS)
+        wait_for(lambda: self.has_sprung(point), seconds=SETTLE_SECONDS)
 
     def runner(self, row_id: str) -> int:
         """The process that works on a row, once there is one."""
@@ -128,6 +167,28 @@ class Place:
 
     def kill(self, pid: int, number: int = signal.SIGKILL) -> None:
         os.kill(pid, number)
+
+    def freeze(self, *pids: int) -> None:
+        """SIGSTOP, but not in the middle of a transaction, which would stop everybody else.
+
+        Raises ProcessLookupError: one is gone.
+        """
+
+        def stopped() -> bool:
+            for pid in pids:
+                self.kill(pid, signal.SIGSTOP)
+            if self.evidence.transactions_end():
+                return True
+            self.thaw(*pids)
+            return False
+
+        wait_for(stopped)
+
+    def thaw(self, *pids: int) -> None:
+        """SIGCONT, for those that still live."""
+        for pid in pids:
+            with suppress(ProcessLookupError):
+                self.kill(pid, signal.SIGCONT)
 
     def set_clock(self, clock: Path, seconds: int) -> None:
         """Move the wall clock of whoever was started with this file; `self.clock` is the database's."""
@@ -160,13 +221,13 @@ class Place:
     def settle(self, *job_ids: str, state: str = "succeeded") -> None:
         """Wait until these jobs have ended, as if nothing had happened to them."""
         for job_id in job_ids:
-            wait_for(partial(self._has_ended, job_id), seconds=SETTLE_SECONDS, every=0.2)
+            wait_for(partial(self.has_ended, job_id), seconds=SETTLE_SECONDS, every=0.2)
             job = self.job(job_id)
             assert job["state"] == state, (job["state"], job["problem"], self.events(job_id))
             if state == "succeeded":
-                assert self.digests(job_id) == self.undisturbed, f"{job_id}: other bytes"
+                assert self.digests(job_id) == self._known[_like(job)], f"{job_id}: other bytes"
 
-    def _has_ended(self, job_id: str) -> bool:
+    def has_ended(self, job_id: str) -> bool:
         return self.job(job_id)["finished_at"] is not None
 
     def verdict(self) -> list[str]:
@@ -175,11 +236,10 @@ class Place:
         database, found = Database(settings.database), list[str]()
 
         def clean() -> bool:
-            # What workers do with what is a day old; nothing is being written now.
+            # What workers do with what is old; nothing is being written now.
             storage = storage_of(settings)
             storage.forget_abandoned(0)
-            with database.reading() as session:
-                forget_orphans(session, storage, 0)
+            sweep_everything(database, storage)
             found[:] = violations(self.evidence)
             return not found
 
@@ -190,6 +250,20 @@ class Place:
         finally:
             database.engine.dispose()
         return []
+
+
+def refusal(ask: Callable[[], object]) -> int:
+    """The status of the answer to a request that must be refused."""
+    try:
+        ask()
+    except ApiError as error:
+        return error.status
+    raise AssertionError("it must be refused")
+
+
+def _like(job: dict[str, Any]) -> str:
+    """What the bytes of a job depend on: all are of one data set, and evaluations of the same images."""
+    return json.dumps([job["kind"], job["spec"]], sort_keys=True)
 
 
 @contextmanager
@@ -221,7 +295,10 @@ def place(kind: str, folder: Path) -> Iterator[Place]:
         service = Service(folder / "data", **chosen)
         stack.callback(service.stop)
         service.start()
-        yield Place(kind, service, folder, postgres, redis, proxy)
+        made = Place(kind, service, folder, postgres, redis, proxy)
+        stack.callback(made.crew.muster, 0)
+        stack.callback(made.crew.thaw)
+        yield made
 
 
 def _build_clock(folder: Path) -> Path:
@@ -236,11 +313,11 @@ def _build_clock(folder: Path) -> Path:
     return library
 
 
-def other_worker(service: Service) -> "subprocess.Popen[bytes]":
+def other_worker(service: Service) -> warm.Process:
     """A second worker beside the service's own, as on another machine."""
     return service.spawn("worker")
 
 
-def end(process: "subprocess.Popen[bytes]") -> None:
+def end(process: warm.Process) -> None:
     process.terminate()
-    process.wait(30)
+    process.wait(120)

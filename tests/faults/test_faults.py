@@ -22,5 +22,5 @@ def disturbed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
 def test_fault(disturbed: Place, case: Case) -> None:
     if disturbed.kind not in case.kinds:
         pytest.skip("of the other kind of service")
-    case.run(disturbed)
+    case.do(disturbed)
     assert disturbed.verdict() == []

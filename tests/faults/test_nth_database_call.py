@@ -14,29 +14,27 @@ from typing import Any
 
 import httpx2
 import pytest
-import torch
 from sqlalchemy import func, select
 
 from api.app import create_app
-from core.catalogue.orphans import forget_orphans
 from core.db.models import Artifact, Checkpoint, Delivery, IdempotencyKey, Job, Webhook
 from core.db.types import db_now
 from core.ids import new_id
-from core.jobs.reaper import reap
-from core.jobs.transitions import move
-from tests.faults.checker import Evidence, contradictions, litter
+from core.work.leases import Heartbeat, Lease, claim_next
+from core.work.reaper import reap
+from core.work.transitions import move
+from tests.faults.checker import contradictions, litter
+from tests.faults.evidence import Evidence
 from tests.integration.test_checkpoints import assert_same_bits, state_at
 from tests.support.api import SMALL, client_of, problem_of
 from tests.support.condensed import condensed_job, copy_of, next_attempt
 from tests.support.leased import OWNER, WORKER, events_of, expire, job_of, take
 from tests.support.lost_calls import WHATS, LostCall, What
+from tests.support.sweeping import sweep_everything
 from tests.support.workplace import Workplace
-from worker import checkpoints, phases
+from tests.support.works import keep, newest
+from worker import phases
 from worker.attempt import Attempt
-from worker.lease import Heartbeat, Lease, claim_next
-
-CPU = torch.device("cpu")
-ALL = ("condense", "evaluate", "export")
 
 
 class Scene:
@@ -88,7 +86,7 @@ class Scene:
         job_id = self.place.new_job(self.dataset_id)
         attempt = self.attempt(job_id)
         for iteration in iterations:
-            checkpoints.save(attempt, state_at(iteration))
+            keep(attempt, state_at(iteration))
         return job_id, attempt
 
     def give_back(self, job_id: str, state: str = "queued") -> None:
@@ -96,9 +94,8 @@ class Scene:
             assert move(session, Job, job_id, state)
 
     def tidy(self) -> None:
-        """The daily sweep, were everything old enough."""
-        with self.database.reading() as session:
-            forget_orphans(session, self.storage, 0)
+        """What sweeps do, were everything old enough."""
+        sweep_everything(self.database, self.storage)
         self.storage.forget_abandoned(0)
 
     def outcome(self, job_id: str) -> dict[str, Any]:
@@ -145,7 +142,7 @@ def claiming(scene: Scene) -> str:
 
     def claim() -> Lease | None:
         with scene.database.writing() as session:
-            return claim_next(session, Job, worker=WORKER, seconds=60, phases=ALL, running_limit=9)
+            return claim_next(session, "gpu", worker=WORKER, seconds=60, running_limit=9)
 
     lease = None
     with scene.disturbed():
@@ -182,19 +179,19 @@ def checkpoint(scene: Scene) -> str:
     job_id, attempt = scene.with_checkpoints(1, 2)
     done = False
     with scene.disturbed():
-        checkpoints.save(attempt, state_at(3))
+        keep(attempt, state_at(3))
         done = True
     if not done:
         scene.silence(job_id)
         attempt = scene.attempt(job_id)
-        found = checkpoints.load_newest(attempt, job_of(scene.database, job_id), CPU)
+        found = newest(attempt)
         assert found is not None
         took_effect = scene.lost.what == "answer"
         assert_same_bits(found, state_at(3 if took_effect else 2))
         if not took_effect:
-            checkpoints.save(attempt, state_at(3))
+            keep(attempt, state_at(3))
         assert job_of(scene.database, job_id).setbacks == ({"worker_lost": 1} if took_effect else {})
-    assert_same_bits(checkpoints.load_newest(attempt, job_of(scene.database, job_id), CPU), state_at(3))
+    assert_same_bits(newest(attempt), state_at(3))
     return job_id
 
 
@@ -206,7 +203,9 @@ def publication(scene: Scene) -> str:
     scene.silence(job_id)  # nothing of it holds, if it was published
     job = job_of(scene.database, job_id)
     if job.state == "queued":
-        assert job.setbacks == {"worker_lost": 1} and scene.lost.what == "call"
+        # The first COMMIT takes over what an earlier attempt had in hand, the second one publishes.
+        assert scene.lost.what == "call" or scene.lost.number == 1
+        assert job.setbacks == {"worker_lost": 1}
         phases.run(scene.attempt(job_id))
     return job_id
 

@@ -10,31 +10,29 @@ from pathlib import Path
 
 import httpx2
 import pytest
-import torch
 from starlette.testclient import TestClient
 from structlog.testing import capture_logs
 
 from api.app import create_app
-from core.catalogue.orphans import forget_orphans
 from core.catalogue.resumable import forget_expired
 from core.db.models import Job
-from core.engine.state import CondenseState
 from core.errors import StorageFull
 from core.ids import new_id
-from core.jobs.reaper import reap
-from core.jobs.transitions import move
 from core.storage.local import LocalStorage
-from tests.faults.checker import Evidence, contradictions, litter
+from core.work.reaper import reap
+from core.work.transitions import move
+from tests.faults.checker import contradictions, litter
+from tests.faults.evidence import Evidence
 from tests.integration.test_checkpoints import assert_same_bits, state_at
 from tests.support.api import client_of, problem_of
 from tests.support.condensed import next_attempt
 from tests.support.disk_calls import watched
-from tests.support.leased import expire, job_of, new_row
+from tests.support.leased import expire, new_row
+from tests.support.sweeping import sweep_everything
 from tests.support.tus import CONTENT as WHOLE
 from tests.support.tus import begun, offset, patch, post
 from tests.support.workplace import Workplace
-from worker import checkpoints
-from worker.attempt import Attempt
+from tests.support.works import keep, newest
 
 
 class Broken:
@@ -63,10 +61,9 @@ class Scene:
         self.http: TestClient = client_of(create_app(place.settings, place.database, place.storage))
 
     def tidy(self) -> None:
-        """The daily sweep, were everything old enough."""
+        """What sweeps do, were everything old enough."""
         forget_expired(self.database, self.storage, 0)
-        with self.database.reading() as session:
-            forget_orphans(session, self.storage, 0)
+        sweep_everything(self.database, self.storage)
         self.storage.forget_abandoned(0)
 
 
@@ -142,10 +139,10 @@ def checkpoint(scene: Scene, broken: Broken) -> None:
     job_id = new_row(scene.database, Job)
     attempt = next_attempt(scene.database, scene.storage, scene.place.settings, job_id)
     for iteration in (1, 2):
-        checkpoints.save(attempt, state_at(iteration))
+        keep(attempt, state_at(iteration))
     done = False
     with _seen(scene, broken):
-        checkpoints.save(attempt, state_at(3))
+        keep(attempt, state_at(3))
         done = True
     if not done:
         with scene.database.writing() as session:
@@ -153,17 +150,11 @@ def checkpoint(scene: Scene, broken: Broken) -> None:
         with scene.database.writing() as session:
             reap(session, scene.storage, scene.place.settings)
         attempt = next_attempt(scene.database, scene.storage, scene.place.settings, job_id)
-        assert_same_bits(_newest(attempt), state_at(2))
-        checkpoints.save(attempt, state_at(3))
-    assert_same_bits(_newest(attempt), state_at(3))
+        assert_same_bits(newest(attempt), state_at(2))
+        keep(attempt, state_at(3))
+    assert_same_bits(newest(attempt), state_at(3))
     with scene.database.writing() as session:
         assert move(session, Job, job_id, "queued")  # so that nothing of it is spared by the sweep
-
-
-def _newest(attempt: Attempt) -> CondenseState | None:
-    return checkpoints.load_newest(
-        attempt, job_of(attempt.database, attempt.lease.row_id), torch.device("cpu")
-    )
 
 
 @contextmanager

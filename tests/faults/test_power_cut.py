@@ -11,7 +11,7 @@ from starlette.testclient import TestClient
 from api.app import create_app
 from core.db.models import Job
 from core.db.session import Database
-from tests.faults.checker import Evidence
+from tests.faults.evidence import Evidence
 from tests.integration.test_checkpoints import state_at
 from tests.support.api import client_of
 from tests.support.condensed import condensed_job, next_attempt
@@ -20,7 +20,8 @@ from tests.support.leased import job_of, new_row
 from tests.support.power_cut import PowerCut
 from tests.support.tus import CONTENT, begun, patch
 from tests.support.workplace import Workplace, workplace
-from worker import checkpoints, phases
+from tests.support.works import keep
+from worker import phases
 
 
 def _client(place: Workplace) -> TestClient:
@@ -44,7 +45,7 @@ def resumable_upload(place: Workplace) -> None:
 def saving(place: Workplace) -> None:
     attempt = next_attempt(place.database, place.storage, place.settings, new_row(place.database, Job))
     for iteration in (1, 2, 3, 4):
-        checkpoints.save(attempt, state_at(iteration))
+        keep(attempt, state_at(iteration))
 
 
 def publishing(place: Workplace) -> None:

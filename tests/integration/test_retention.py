@@ -7,11 +7,13 @@ from starlette.testclient import TestClient
 from structlog.testing import capture_logs
 
 from core import retention
-from core.db.models import Dataset, Job, Upload
+from core.catalogue.usage import usage_of
+from core.db.models import CondensedSet, Dataset, Job, Upload
 from core.db.session import Database
 from core.db.types import db_now
 from core.settings import Settings
 from core.storage import Storage
+from core.storage.local import LocalStorage
 from tests.support.api import (
     SMALL,
     add_artifact,
@@ -22,12 +24,16 @@ from tests.support.api import (
     token_of,
     upload,
 )
+from tests.support.sets import add_set
 
 DAY = 86_400
 
 
 def age(
-    database: Database, model: type[Job] | type[Upload] | type[Dataset], row_id: str, days: float
+    database: Database,
+    model: type[Job] | type[Upload] | type[Dataset] | type[CondensedSet],
+    row_id: str,
+    days: float,
 ) -> None:
     when = db_now(-days * DAY)
     times = {"created_at": when} | ({} if model is Upload else {"finished_at": when})
@@ -156,3 +162,42 @@ def test_what_changed_meanwhile_stays(
     monkeypatch.setattr(retention, "candidates", lambda *_: listed)
     assert retention.apply(database, storage, limits) == []
     assert http.get(f"/v1/uploads/{sent}").status_code == 200
+
+
+def test_condensed_sets_that_no_job_made_or_takes_go(
+    http: TestClient, database: Database, storage: LocalStorage, settings: Settings
+) -> None:
+    unused, taken, used, young = (add_set(database, storage) for _ in range(4))
+    job_id = queued_job(http, database)
+    bring(database, job_id, "running", "succeeded")
+    of_job = add_set(database, storage, job_id=job_id)
+    waiting = http.post("/v1/condensed-sets", json={"upload_id": upload(http, b"waits")["id"]}).json()
+    ended = {taken: "queued", used: "cancelled"}
+    for one, state in ended.items():
+        dataset_id = ready_dataset(http, database, image_size=16)
+        body = {"kind": "evaluate", "dataset_id": dataset_id, "condensed_set_id": one}
+        evaluation = http.post("/v1/jobs", json=body).json()["id"]
+        if state != "queued":
+            bring(database, evaluation, state)
+    for one in (unused, taken, used, of_job, waiting["id"]):
+        age(database, CondensedSet, one, 100)
+    age(database, Upload, waiting["upload_id"], 100)
+    limits = with_limits(settings, retention_days_condensed_sets=50, retention_days_uploads=50)
+    assert due(database, limits) == [("condensed_set", unused)]
+    (gone,) = retention.apply(database, storage, limits)
+    assert gone.bytes > 0
+    for one, status in ((unused, 404), (taken, 200), (used, 200), (young, 200), (of_job, 200)):
+        assert http.get(f"/v1/condensed-sets/{one}").status_code == status
+    assert unused not in {key.split("/")[1] for key in storage.keys("condensed")}
+
+
+def test_a_condensed_set_goes_for_room(
+    http: TestClient, database: Database, storage: LocalStorage, settings: Settings
+) -> None:
+    older, newer = add_set(database, storage), add_set(database, storage)
+    age(database, CondensedSet, older, 2)
+    age(database, CondensedSet, newer, 1)
+    with database.reading() as session:
+        stored = usage_of(session, "local").stored_bytes
+    limits = with_limits(settings, owner_stored_bytes=stored, retention_full_percent=90)
+    assert due(database, limits) == [("condensed_set", older)]

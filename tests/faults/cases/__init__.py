@@ -4,7 +4,18 @@ Each case starts from a service at rest and returns once its jobs have ended as 
 looks. The numbers are those of docs/reliability.md. To add one: a function in the file of what fails.
 """
 
-from tests.faults.cases import api, broker, clocks, database, points, requests, storage, workers
+from tests.faults.cases import (
+    api,
+    broker,
+    clocks,
+    condensed_sets,
+    database,
+    points,
+    requests,
+    storage,
+    trials,
+    workers,
+)
 from tests.faults.cases.matrix import BOTH, CASES, Case
 
 __all__ = [
@@ -14,9 +25,11 @@ __all__ = [
     "api",
     "broker",
     "clocks",
+    "condensed_sets",
     "database",
     "points",
     "requests",
     "storage",
+    "trials",
     "workers",
 ]

@@ -4,8 +4,8 @@ import random
 import signal
 import time
 
-from core.jobs.queue import WORK, make_producer
 from core.settings import Settings
+from core.work.wake_ups import WORK, make_producer
 from tests.faults.cases.matrix import PRODUCTION, case
 from tests.faults.place import Place, end, other_worker
 
@@ -46,7 +46,7 @@ def no_broker_at_all(place: Place) -> None:
     try:
         began = time.monotonic()
         job_id = place.submit()
-        assert time.monotonic() - began < 1.5
+        assert time.monotonic() - began < 5  # by its defaults: 6
         place.settle(job_id)
     finally:
         place.redis.start()
@@ -59,7 +59,7 @@ def a_broker_that_says_nothing(place: Place) -> None:
     try:
         began = time.monotonic()
         job_id = place.submit()
-        assert time.monotonic() - began < 2.5
+        assert time.monotonic() - began < 5  # by its defaults: 15
     finally:
         place.redis.send(signal.SIGCONT)
     place.settle(job_id)

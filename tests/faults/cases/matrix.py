@@ -16,18 +16,27 @@ class Case:
     kinds: tuple[str, ...]
     run: Callable[[Place], None]
     quick: bool
+    others: int
+
+    def do(self, place: Place) -> None:
+        """Run it, with so many other workers beside the service's own."""
+        place.crew.muster(self.others)
+        try:
+            self.run(place)
+        finally:
+            place.crew.thaw()
 
 
 CASES: list[Case] = []
 
 
 def case(
-    number: str, *, kinds: tuple[str, ...] = BOTH, quick: bool = False
+    number: str, *, kinds: tuple[str, ...] = BOTH, quick: bool = False, others: int = 0
 ) -> Callable[[Callable[[Place], None]], Callable[[Place], None]]:
     """Enter a function into the matrix. `quick` ones are run in CI."""
 
     def enter(run: Callable[[Place], None]) -> Callable[[Place], None]:
-        add(number, run.__name__.replace("_", " "), run, kinds=kinds, quick=quick)
+        add(number, run.__name__.replace("_", " "), run, kinds=kinds, quick=quick, others=others)
         return run
 
     return enter
@@ -40,5 +49,6 @@ def add(
     *,
     kinds: tuple[str, ...] = BOTH,
     quick: bool = False,
+    others: int = 0,
 ) -> None:
-    CASES.append(Case(number=number, name=name, kinds=kinds, run=run, quick=quick))
+    CASES.append(Case(number=number, name=name, kinds=kinds, run=run, quick=quick, others=others))

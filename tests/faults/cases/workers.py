@@ -6,9 +6,9 @@ import time
 
 from tenacity import RetryError
 
-from tests.faults.cases.matrix import case
+from tests.faults.cases.matrix import PRODUCTION, case
 from tests.faults.place import Place, end, other_worker
-from tests.support.processes import is_runner, lives, parent_of, wait_for
+from tests.support.processes import descendants, is_runner, lives, parent_of, wait_for
 
 
 @case("F01")
@@ -26,7 +26,7 @@ def kill_9_of_the_process_that_supervises(place: Place) -> None:
     place.wait_for(job_id, "checkpoint")
     runner = place.runner(job_id)
     place.kill(parent_of(runner))
-    wait_for(lambda: not lives(runner), seconds=2)
+    wait_for(lambda: not lives(runner), seconds=20)
     place.settle(job_id)
 
 
@@ -122,3 +122,19 @@ def a_worker_of_another_version_than_the_database(place: Place) -> None:
     finally:
         place.execute(statement.format(version))
     place.settle(job_id)
+
+
+@case("F10", kinds=(PRODUCTION,))
+def a_worker_that_is_frozen_in_the_middle_of_a_claim(place: Place) -> None:
+    """It stands in a transaction, and whoever else wants to claim waits for that. (With SQLite all is on one
+    machine, and so is whoever may kill it.)"""
+    frozen = place.processes()
+    other = other_worker(place.service)
+    place.arm("job.chosen", "stop")
+    try:
+        job_id = place.submit()
+        place.wait_until_sprung("job.chosen")
+        place.settle(job_id)
+    finally:
+        place.thaw(*frozen, *descendants(other.pid))
+        end(other)

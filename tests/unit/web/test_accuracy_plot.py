@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from api.schemas.jobs import AccuracyOut, EvaluationOut, JobOut
 from api.web.accuracy_plot import Plot, accuracy_plot
+from core.kinds.evaluate.spec import EvaluateSpec
 from tests.unit.web.jobs import SPEC, job_out
 
 Found = tuple[float, float | None]
@@ -30,7 +31,7 @@ def job(points: dict[int, Found], evaluated: dict[str, Found], *, iterations: in
         ],
         "evaluations": [
             *(evaluation(method, found, "alexnet-instance") for method, found in evaluated.items()),
-            *(evaluation(method, found, SPEC.network_name()) for method, found in evaluated.items()),
+            *(evaluation(method, found, SPEC.network.label()) for method, found in evaluated.items()),
         ],
     }  # fmt: skip
     # What another network found is no part of this curve.
@@ -47,6 +48,15 @@ def plotted(*given: Any, **named: Any) -> Plot:
 
 def test_who_did_not_ask_has_no_curve() -> None:
     assert accuracy_plot([job({}, {"condensed": (0.5, 0.1)})]) is None
+
+
+def test_a_job_without_iterations_has_no_place_beside_a_curve() -> None:
+    condensation = job({50: (0.3, 0.05)}, {"condensed": (0.5, 0.1)})
+    spec = EvaluateSpec().resolved(image_size=32, train_images=50_000, classes=10, set_ipc=1)
+    found = [one for one in condensation.evaluations if one.mean == 0.5]
+    plot = accuracy_plot([condensation, job_out(kind="evaluate", spec=spec, evaluations=found)])
+    assert plot is not None
+    assert [curve.job for curve in plot.curves] == [condensation]
 
 
 def test_points_band_and_lines_are_where_they_belong() -> None:
