@@ -7,7 +7,14 @@ import httpx2
 import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
-from tests.support.browser import assert_fits_and_is_accessible, drop, drop_path, sign_in, watched
+from tests.support.browser import (
+    assert_fits_and_is_accessible,
+    drop,
+    drop_path,
+    expect_ended,
+    sign_in,
+    watched,
+)
 from tests.support.service import Service
 
 PIECE = 4 << 20
@@ -66,6 +73,7 @@ def test_upload_is_paused_and_goes_on_after_a_reload(page: Page, api: httpx2.Cli
         drop(page, (large, "large.bin"))
     assert again.value.headers["upload-offset"] == str(4 << 20)
     page.wait_for_url("**/datasets/ds_*")
+    expect_ended(page, "invalid")
     expect(page.locator("#live")).to_contain_text("It cannot be used")
     assert_fits_and_is_accessible(page)
     whole = [one for one in api.get("/v1/uploads").json()["data"] if one["file_name"] == "large.bin"]
