@@ -53,9 +53,14 @@ def kill_orphans() -> None:
 
 
 def take_orphans() -> None:
-    """Have what processes below this one leave behind fall to this one when they end. Linux only."""
+    """Have what processes below this one leave behind fall to this one when they end. Linux only.
+
+    Raises OSError: the kernel refuses.
+    """
     if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+        libc = ctypes.CDLL(None, use_errno=True)
+        if libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
+            raise OSError(ctypes.get_errno(), "prctl(PR_SET_CHILD_SUBREAPER)")
 
 
 def can_fork() -> bool:

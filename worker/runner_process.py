@@ -1,7 +1,6 @@
 """The process of an attempt: forked from one that has everything loaded (worker/forkserver.py), else anew."""
 
 import atexit
-import ctypes
 import json
 import os
 import select
@@ -14,12 +13,11 @@ from pathlib import Path
 
 import structlog
 
-from core.processes import Forked, can_fork
+from core.processes import Forked, can_fork, take_orphans
 from worker.runner_environment import RUNNER_ENVIRONMENT
 
 log = structlog.get_logger(__name__)
 
-_PR_SET_CHILD_SUBREAPER = 36
 #: Of a command line, for the longer one of a runner.
 _ROOM = " " * 80
 
@@ -53,9 +51,7 @@ class ForkServer:
     """`python -m worker.forkserver`, a child of this process."""
 
     def __init__(self, kind: str) -> None:
-        # What the server forks becomes this process's child.
-        if ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
-            raise OSError(ctypes.get_errno(), "prctl(PR_SET_CHILD_SUBREAPER)")
+        take_orphans()  # what the server forks becomes this process's child
         self._connection, theirs = socket.socketpair()
         command = [sys.executable, "-m", "worker.forkserver", str(theirs.fileno()), str(os.getpid())]
         with theirs:
