@@ -6,13 +6,12 @@ from itertools import pairwise
 from math import ceil, floor
 
 from api.schemas.jobs import AccuracyOut, EvaluationOut, JobOut
+from api.web.lines import LINES
 
 Found = AccuracyOut | EvaluationOut
 
 #: Between the labels of two lines, in per cent of the plot's height: less, and they would touch.
 _APART = 8.0
-#: Baselines that have a line of their own in plots (its pattern: static/page.css), and that forms suggest.
-DRAWN = ("random", "herding", "whole")
 _STEPS = (0.01, 0.02, 0.05, 0.1, 0.2)
 #: Or the first network's accuracy would fill the whole plot.
 _LEAST_STEPS = 4
@@ -78,7 +77,7 @@ def accuracy_plot(jobs: Sequence[JobOut]) -> Plot | None:
         return None
     found = [(job, points) for job in jobs if (points := _points(job))]
     own = _own(jobs[0])
-    baselines = {method: own[method].mean for method in DRAWN if method in own and len(jobs) == 1}
+    baselines = {method: own[method].mean for method in LINES if method in own and len(jobs) == 1}
     most = max(_iterations(job) for job, _ in found)
     step, low, high = _scale([one for _, points in found for _, one, _ in points], list(baselines.values()))
 

@@ -10,6 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from api.security import COOKIE, Caller
 from api.web import assets
+from api.web.lines import LINES
 from core.trials.methods import METHODS
 from core.version import __version__
 
@@ -130,5 +131,6 @@ _environment.globals.update(
     asset=assets.address,
     symbols=SYMBOLS,
     methods={name: one.label for name, one in METHODS.items()},
+    lines=LINES,
     version=__version__,
 )

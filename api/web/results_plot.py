@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from api.web.accuracy_plot import DRAWN
+from api.web.lines import LINES
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +27,7 @@ class Results:
     high: float
     rows: list[Row]
     lines: dict[str, float]
-    """Where the means of random images, of herding and of the whole set are."""
+    """Where the means of the baselines are, by method."""
 
 
 def results(evaluations: Sequence[Any]) -> list[Results]:
@@ -52,7 +52,7 @@ def results(evaluations: Sequence[Any]) -> list[Results]:
     found = []
     for network in dict.fromkeys(one.network for one in evaluations):
         own = [one for one in evaluations if one.network == network]
-        lines = {one.method: at(one.mean) for one in own if one.method in DRAWN}
+        lines = {one.method: at(one.mean) for one in own if one.method in LINES}
         rows = [row_of(one) for one in own]
         found.append(Results(network=network, low=low, high=high, rows=rows, lines=lines))
     return found

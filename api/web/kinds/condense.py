@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 from api.schemas.datasets import ReportOut
 from api.schemas.jobs import JobOut
 from api.web import preview_strips
-from api.web.accuracy_plot import DRAWN, accuracy_plot
+from api.web.accuracy_plot import accuracy_plot
 from api.web.datasets import PREVIEW_CLASSES as REAL_CLASSES
 from api.web.preview_strips import PREVIEW_CLASSES, PREVIEW_IMAGES
 from core.db.models import Dataset, Job
@@ -15,6 +15,7 @@ from core.jobs.curves import curve
 from core.jobs.snapshots import snapshots_of
 from core.kinds.condense.spec import CondenseSpec
 from core.storage import Storage
+from core.trials.methods import USUAL_BASELINES
 
 _POINTS_IN_WORDS = 20
 
@@ -33,7 +34,7 @@ def suggested(report: ReportOut) -> dict[str, Any]:
     ipc = report.suggestions.get("ipc", [1])
     return {
         "evaluation.points": "3",
-        "evaluation.baselines": list(DRAWN),
+        "evaluation.baselines": list(USUAL_BASELINES),
         "ipc": str(ipc[min(len(ipc) - 1, 2)]),
         "recipe": "fast",
     }

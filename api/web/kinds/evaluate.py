@@ -7,10 +7,10 @@ from sqlalchemy.orm import Session
 
 from api.schemas.datasets import ReportOut
 from api.schemas.jobs import JobOut
-from api.web.accuracy_plot import DRAWN
 from core.db.models import CondensedSet, Dataset, Job
 from core.kinds.evaluate.spec import EvaluateSpec
 from core.storage import Storage
+from core.trials.methods import USUAL_BASELINES
 
 FIRST = ("architectures", "networks", "epochs", "baselines", "name")
 COSTS = {"baselines": "Each trains as many networks as the condensed set does; whole costs by far the most."}
@@ -18,7 +18,7 @@ COSTS = {"baselines": "Each trains as many networks as the condensed set does; w
 
 def suggested(report: ReportOut) -> dict[str, Any]:
     """What shows whether the set is worth it: the baseline that it has to beat."""
-    return {"architectures": ["convnet"], "baselines": list(DRAWN)}
+    return {"architectures": ["convnet"], "baselines": list(USUAL_BASELINES)}
 
 
 def amounts(spec: EvaluateSpec) -> dict[str, int]:

@@ -16,12 +16,13 @@ from typing import Any, Final, Literal
 @dataclass(frozen=True, kw_only=True)
 class Method:
     """label: as people call it. by_features: whether it looks at the features of a network that is trained
-    for that, on the whole split."""
+    for that, on the whole split. usual: whether it is suggested to who chooses baselines."""
 
     label: str
     of: Literal["set", "selection", "whole"]
     module: str
     by_features: bool = False
+    usual: bool = False
 
     def function(self) -> Any:
         return getattr(import_module(self.module), {"set": "make", "selection": "select"}[self.of])
@@ -35,11 +36,12 @@ def _method(label: str, of: Literal["set", "selection", "whole"], file: str, **m
 METHODS: Final[Mapping[str, Method]] = {
     "condensed": _method("condensed", "set", "condensed"),
     "png": _method("condensed, as PNG", "set", "png"),
-    "random": _method("random images", "selection", "random"),
-    "herding": _method("herding", "selection", "herding", by_features=True),
+    "random": _method("random images", "selection", "random", usual=True),
+    "herding": _method("herding", "selection", "herding", by_features=True, usual=True),
     "k-center": _method("k-center", "selection", "k_center", by_features=True),
-    "whole": _method("the whole set", "whole", "whole"),
+    "whole": _method("the whole set", "whole", "whole", usual=True),
 }
 OF_THE_SET: Final = tuple(name for name, one in METHODS.items() if one.of == "set")
 #: What a condensed set can be compared with.
 BASELINES: Final = tuple(name for name in METHODS if name not in OF_THE_SET)
+USUAL_BASELINES: Final = tuple(name for name in BASELINES if METHODS[name].usual)
