@@ -1,6 +1,8 @@
 """The quick part of the fault matrix; all of it is `make faults`."""
 
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -9,13 +11,14 @@ from tests.faults.place import Place, place
 
 
 @pytest.fixture(scope="module", params=BOTH)
-def disturbed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    folder = tmp_path_factory.mktemp("faults")
-    for parent in folder.parents[:3]:
-        parent.chmod(0o755)  # PostgreSQL runs as another user
-    folder.chmod(0o755)
-    with place(request.param, folder) as running:
-        yield running
+def disturbed(request: pytest.FixtureRequest) -> Iterator[Place]:
+    # PostgreSQL, which runs as another user, could not be here below pytest's own folder: any pytest that is
+    # started meanwhile closes that to others.
+    with tempfile.TemporaryDirectory(prefix="condensery-faults-") as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        with place(request.param, folder) as running:
+            yield running
 
 
 @pytest.mark.parametrize("case", [one for one in CASES if one.quick], ids=lambda one: one.name)

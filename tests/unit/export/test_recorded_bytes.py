@@ -21,10 +21,15 @@ CHANNELS = ("1", "3", "4")
 
 
 def written_by() -> dict[str, str]:
-    """What the bytes depend on beside our code: the libraries, and the compression built into Pillow."""
+    """What the bytes depend on beside our code: the libraries, the compression built into Pillow, and how
+    this Python writes zip files."""
     libraries = {name: version(name) for name in ("numpy", "pillow", "pyarrow", "safetensors", "torch")}
-    zlib = {"zlib": features.version("zlib") or "", "machine": platform.machine()}
-    return {name: text.partition("+")[0] for name, text in {**libraries, **zlib}.items()}
+    others = {
+        "zlib": features.version("zlib") or "",
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+    }
+    return {name: text.partition("+")[0] for name, text in {**libraries, **others}.items()}
 
 
 def digests(channels: str, out: Path) -> dict[str, str]:
