@@ -2,8 +2,9 @@
 
 from collections import Counter
 
-from fastapi import Depends, FastAPI, Request
-from fastapi.routing import iter_route_contexts
+from fastapi import Depends, Request
+from fastapi.openapi.utils import get_openapi
+from fastapi.routing import APIRoute, iter_route_contexts
 
 from core.errors import InvalidRequest
 
@@ -14,7 +15,7 @@ def _known_only(request: Request) -> None:
     # A page is reached by links that others add their own parameters to.
     if not given or not request.scope["route"].include_in_schema:
         return
-    known = _query_parameters(request)
+    known = _query_parameters(request.scope["route"], request.method)
     for name, times in Counter(name for name, _ in given).items():
         if name not in known:
             understood = f"it takes {', '.join(known)}" if known else "it takes none"
@@ -35,10 +36,18 @@ def _known_only(request: Request) -> None:
 KnownOnly = Depends(_known_only)
 
 
-def _query_parameters(request: Request) -> list[str]:
-    app: FastAPI = request.app
-    operation = app.openapi()["paths"][request.scope["route"].path_format][request.method.lower()]
-    return [one["name"] for one in operation.get("parameters", ()) if one["in"] == "query"]
+#: By a route's own id and the method, once somebody has asked.
+_known: dict[tuple[str, str], list[str]] = {}
+
+
+def _query_parameters(route: APIRoute, method: str) -> list[str]:
+    key = route.unique_id, method
+    if key not in _known:
+        # Of this route alone: whoever asks first would wait for the document of all.
+        document = get_openapi(title="", version="", routes=[route])
+        operation = document["paths"][route.path_format][method.lower()]
+        _known[key] = [one["name"] for one in operation.get("parameters", ()) if one["in"] == "query"]
+    return _known[key]
 
 
 def allowed_methods(request: Request) -> list[str]:
