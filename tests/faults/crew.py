@@ -129,8 +129,8 @@ class Crew:
         return {worker, *descendants(worker)}
 
     def kill(self, worker: int) -> None:
-        """kill -9 of its first process; the kernel takes the rest with it. Whichever it was, one comes back in
-        its place: if all that are left hang, nobody goes on before they are found out."""
+        """kill -9 of its first process; the kernel takes the rest with it. Whichever it was, one comes back:
+        if all that are left hang, nobody goes on before they are found out."""
         if worker == self._place.service.worker_pid:
             self._place.service.kill_worker()
             self._place.service.start_worker()
