@@ -70,6 +70,9 @@ def test_from_the_key_to_the_downloaded_set(
 
         expect(page.get_by_role("img", name="Synthetic images of the class 7")).to_be_visible()
         expect(page.locator("table.results")).to_contain_text("the whole set")
+        expect(page.locator("main")).to_contain_text(
+            re.compile(r"It made a condensed set\. [+-][0-9.]+ points against random images, ")
+        )
         article = page.locator("article", has_text="condensed.safetensors").first
         digest = article.locator("dd code").inner_text()
         with page.expect_download() as download:
