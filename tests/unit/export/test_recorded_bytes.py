@@ -21,15 +21,10 @@ CHANNELS = ("1", "3", "4")
 
 
 def written_by() -> dict[str, str]:
-    """What the bytes depend on beside our code: the libraries, the compression built into Pillow, and how
-    this Python writes zip files."""
+    """What the bytes depend on beside our code: the libraries, and the compression built into Pillow."""
     libraries = {name: version(name) for name in ("numpy", "pillow", "pyarrow", "safetensors", "torch")}
-    others = {
-        "zlib": features.version("zlib") or "",
-        "python": platform.python_version(),
-        "machine": platform.machine(),
-    }
-    return {name: text.partition("+")[0] for name, text in {**libraries, **others}.items()}
+    zlib = {"zlib": features.version("zlib") or "", "machine": platform.machine()}
+    return {name: text.partition("+")[0] for name, text in {**libraries, **zlib}.items()}
 
 
 def digests(channels: str, out: Path) -> dict[str, str]:
@@ -41,13 +36,18 @@ def test_the_bytes_are_those_recorded(channels: str, tmp_path: Path) -> None:
     record = json.loads(RECORD.read_text())
     if record["written_by"] != written_by():
         pytest.skip(f"recorded with {record['written_by']}, here are {written_by()}")
-    assert digests(channels, tmp_path) == record["sha256"][channels]
+    recorded, found = record["sha256"][channels], digests(channels, tmp_path)
+    if record["python"] != platform.python_version():
+        # Heads of zip members that may grow over 4 GiB are others in Python 3.11.2 than in 3.11.7.
+        assert recorded.pop("npz") and found.pop("npz")
+    assert found == recorded
 
 
 def record() -> None:
     with tempfile.TemporaryDirectory() as folder:
         found = {channels: digests(channels, Path(folder) / channels) for channels in CHANNELS}
-    RECORD.write_text(json.dumps({"written_by": written_by(), "sha256": found}, indent=2) + "\n")
+    by = {"written_by": written_by(), "python": platform.python_version()}
+    RECORD.write_text(json.dumps({**by, "sha256": found}, indent=2) + "\n")
 
 
 if __name__ == "__main__":
