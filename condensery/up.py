@@ -52,7 +52,10 @@ def serve(host: str | None, port: int | None) -> int:
     host, _, port_text = asked.stdout.strip().rpartition(" ")
     port = int(port_text)
     if (problem := _why_not_to_be_had(host, port)) is not None:
-        print(f"condensery: {host}:{port}: {problem}. Choose another: --port", file=sys.stderr)
+        print(
+            f"condensery: {host}:{port}: {problem}. Choose another: CONDENSERY_PORT or --port",
+            file=sys.stderr,
+        )
         return 1
     stopping = False
 

@@ -30,6 +30,12 @@ class WholeJob:
         before = sum(shares[name] for name in names[: names.index(phase)])
         return cls(before=before / whole, own=shares[phase] / whole)
 
+    @staticmethod
+    def ended(progress: Mapping[str, Any]) -> dict[str, Any]:
+        """The last progress of a job that has done everything: a phase that takes no time reports none."""
+        kept = {name: value for name, value in progress.items() if name != "seconds_left"}
+        return {**kept, "done": TOTAL, "total": TOTAL}
+
     def progress(self, share: float, seconds_left: float | None) -> dict[str, Any]:
         """`done` of `total`, and `seconds_left` of the whole job where it can be judged.
 

@@ -209,9 +209,10 @@ class JobWork(Inputs):
         storage.put(prefix, folder)
         reach("artifacts.stored")
         with self.attempt.writing() as session:
+            progress = WholeJob.ended(self.attempt.job(session).progress or {})
             published = move(
                 session, Job, job.id, "succeeded", *held_by(Job, lease.fence),
-                data={"artifacts": len(files)}, result=dict(result),
+                data={"artifacts": len(files)}, result=dict(result), progress=progress,
             )  # fmt: skip
             require(published, job.id, lease.fence)
             of = None

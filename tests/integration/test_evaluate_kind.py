@@ -66,6 +66,10 @@ def test_it_finds_again_what_the_job_found_bit_for_bit(embedded: Workplace) -> N
     asked = {"architectures": [spec.network], "seed": spec.seed, "augment": spec.augment} | WANTED
     job = to_the_end(embedded, evaluation(embedded, made_by, asked))
     assert (job.state, job.phase) == ("succeeded", "export"), job.problem
+    for ended in (finished, job):
+        assert ended.progress is not None
+        assert ended.progress["done"] == ended.progress["total"], ended.kind
+        assert "seconds_left" not in ended.progress
     assert scores(embedded, job.id) == scores(embedded, made_by)
     assert job.result is not None and finished.result is not None
     assert {name: job.result[name] for name in ("hlr", "ior")} == {
