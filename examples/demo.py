@@ -1,6 +1,7 @@
 """`make demo`: the whole path, on this machine, with real images. Exit status 0 only if every step held."""
 
 import argparse
+import json
 import os
 import signal
 import socket
@@ -96,7 +97,8 @@ def _run(client: Client, data: Path, port: int, settings: dict[str, Any]) -> Non
         artifact = job.artifact(name)
         path = artifact.download(target)
         console.print(f"[bold]4[/] {path}: {artifact.size:,} bytes, SHA-256 {artifact.sha256} holds")
-    _print_by_hand(port, dataset.id, job.id, job.artifact("safetensors").id)
+    body = json.dumps({"dataset_id": dataset.id, **settings})
+    _print_by_hand(port, dataset.id, body, job.id, job.artifact("safetensors").id)
 
 
 def _follow(job: Job) -> Job:
@@ -129,7 +131,7 @@ def _print_results(job: Job) -> None:
     console.print(table)
 
 
-def _print_by_hand(port: int, dataset_id: str, job_id: str, artifact_id: str) -> None:
+def _print_by_hand(port: int, dataset_id: str, body: str, job_id: str, artifact_id: str) -> None:
     server = f"http://127.0.0.1:{port}"
     console.print(
         f"\nThe same by hand: [bold]make up[/] serves at {server}; then, with a folder of images zipped:"
@@ -139,7 +141,7 @@ def _print_by_hand(port: int, dataset_id: str, job_id: str, artifact_id: str) ->
         f"curl -T digits.zip '{server}/v1/uploads?file_name=digits.zip'",
         f'curl --json \'{{"upload_id": "up_…"}}\' {server}/v1/datasets',
         f"curl {server}/v1/datasets/{dataset_id}",
-        f'curl --json \'{{"dataset_id": "{dataset_id}", "ipc": 10}}\' {server}/v1/jobs',
+        f"curl --json '{body}' {server}/v1/jobs",
         f"curl -N {server}/v1/jobs/{job_id}/events/stream",
         f"curl -OJ {server}/v1/artifacts/{artifact_id}/content",
     ):

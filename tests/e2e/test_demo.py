@@ -73,6 +73,8 @@ def test_the_demo_shows_every_step_and_what_the_set_is_worth(place: Place, demo:
         ("whole", "1,528"),
     ):  # fmt: skip
         assert re.search(ACCURACY.format(name=name, images=images), done.stdout), done.stdout
+    # What is typed by hand asks for the same.
+    assert '"iterations": 20, ' in done.stdout and '"whole_epochs": 1' in done.stdout
     made = place.folder / "data" / "demo"
     assert len(condensery.load(made / "condensed.safetensors")) == 100
     assert (made / "preview.png").read_bytes().startswith(b"\x89PNG")
