@@ -146,12 +146,16 @@ def _keep(connection: int, log: int, module: str, environment: dict[str, str]) -
         _become(module, environment)
     os.close(log)
     ended = os.pidfd_open(pid)
-    with socket.socket(fileno=connection) as whoever_asked, suppress(OSError):
-        whoever_asked.sendall(b"%d\n" % pid)
-        whoever_asked.recv(1)
-        if ended not in select.select([ended, connection], [], [])[0]:
+    with socket.socket(fileno=connection) as whoever_asked:
+        with suppress(OSError):
+            whoever_asked.sendall(b"%d\n" % pid)
+            whoever_asked.recv(1)
+            select.select([ended, connection], [], [])
+        if not select.select([ended], [], [], 0)[0]:
             os.kill(pid, signal.SIGKILL)  # whoever asked is gone, and nobody else would
-        whoever_asked.sendall(b"%d\n" % os.waitpid(pid, 0)[1])
+        status = os.waitpid(pid, 0)[1]
+        with suppress(OSError):
+            whoever_asked.sendall(b"%d\n" % status)
     os._exit(0)
 
 
