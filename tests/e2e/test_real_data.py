@@ -8,9 +8,6 @@ import pytest
 from condensery import Client
 from tests.support.service import upload_dataset
 
-# What reads them knows of no database and no broker.
-pytestmark = pytest.mark.parametrize("service", ["embedded"], indirect=True)
-
 
 def _check(client: Client, file: Path, train: int, test: int, size: int, channels: int) -> None:
     dataset = upload_dataset(client, file)
