@@ -48,7 +48,7 @@ def our_work(real: LabelledImages) -> dict[str, Iterator[Any]]:
     return {
         "condense 1": condense(real, CondenseConfig(ipc=1)),
         "condense 10": condense(real, CondenseConfig(ipc=10)),
-        "fast 10": condense(real, CondenseConfig(ipc=10, **RECIPES["fast"].settings(10))),  # type: ignore[arg-type]
+        "fast 10": condense(real, CondenseConfig(ipc=10, **RECIPES["fast"].settings(10))),
         # 100 images are one batch, so a step is an epoch.
         "evaluate 10": train_network(_condensed(real), CLASSES, EvaluateConfig(), 0),
     }

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
+from torch.nn.functional import interpolate
 from torch.utils.data import Dataset
 
 
@@ -19,10 +20,19 @@ class CondensedSet(Dataset[tuple[Tensor, int]]):
         classes: names.
         mean, std: float32 (C,), of pixels in [0, 1].
         card: where the set comes from and how it was made, and how well networks trained on it have done.
+        stored, stored_labels: of a set of collages, those that `images` were decoded from; else None.
     """
 
-    def __init__(self, images: Tensor, labels: Tensor, card: dict[str, Any]) -> None:
+    def __init__(
+        self,
+        images: Tensor,
+        labels: Tensor,
+        card: dict[str, Any],
+        stored: Tensor | None = None,
+        stored_labels: Tensor | None = None,
+    ) -> None:
         self.images, self.labels, self.card = images, labels, card
+        self.stored, self.stored_labels = stored, stored_labels
         self.classes: list[str] = card["classes"]
         self.mean = torch.tensor(card["normalisation"]["mean"], dtype=torch.float32)
         self.std = torch.tensor(card["normalisation"]["std"], dtype=torch.float32)
@@ -51,6 +61,33 @@ class CondensedSet(Dataset[tuple[Tensor, int]]):
         mean, std = (one.to(images.device)[:, None, None] for one in (self.mean, self.std))
         return (pixels - mean) / std
 
+    def decode(self, stored: Tensor) -> Tensor:
+        """What collages like this set's turn into, tile by tile (the card says how); others stay as they are.
+
+        Args:
+            stored: float32 (N, C, H, W), normalised as the set is; its labels are to be repeated as often.
+
+        Raises:
+            ValueError: another number of channels.
+        """
+        if stored.ndim != 4 or stored.shape[1] != len(self.mean):
+            raise ValueError(
+                f"stored must be of shape (N, {len(self.mean)}, H, W), got {tuple(stored.shape)}"
+            )
+        if "collages" not in self.card:
+            return stored
+        factor, (height, width) = self.card["collages"]["factor"], stored.shape[2:]
+        tall, wide = -(-height // factor), -(-width // factor)
+        grey = ((0.5 - self.mean) / self.std)[:, None, None].to(stored.device)
+        padded = grey.repeat(len(stored), 1, factor * tall, factor * wide)
+        padded[:, :, :height, :width] = stored
+        tiles = [
+            padded[:, :, row * tall : (row + 1) * tall, column * wide : (column + 1) * wide]
+            for row in range(factor)
+            for column in range(factor)
+        ]
+        return interpolate(torch.cat(tiles), size=(height, width), mode="bilinear", align_corners=False)
+
     def pixels(self) -> Tensor:
         """The images as pixels: mostly in [0, 1], but matching does not clamp."""
         return self.images * self.std[:, None, None] + self.mean[:, None, None]
@@ -67,10 +104,11 @@ def read(path: Path) -> CondensedSet:
         with safe_open(path, framework="pt") as file:
             card = {field: json.loads(text) for field, text in (file.metadata() or {}).items()}
             images, labels = file.get_tensor("images"), file.get_tensor("labels")
+            stored = [file.get_tensor(name) for name in ("stored", "stored_labels") if "collages" in card]
     except (SafetensorError, ValueError) as error:
         raise ValueError(f"{path} is no condensed set in safetensors form: {error}") from error
     missing = {"classes", "normalisation", "pixels_normalised"} - card.keys()
     if missing or not card["pixels_normalised"]:
         lacks = f"its metadata lacks {', '.join(sorted(missing))}" if missing else "it is not normalised"
         raise ValueError(f"{path} is no condensed set of condensery: {lacks}")
-    return CondensedSet(images, labels, card)
+    return CondensedSet(images, labels, card, *stored)

@@ -4,7 +4,7 @@ from typing import Literal
 
 import uuid_utils
 
-Prefix = Literal["up", "ds", "job", "tr", "cs", "art", "key", "wh", "dlv", "wk"]
+Prefix = Literal["up", "ds", "job", "tr", "cs", "art", "key", "wh", "dlv", "wk", "pn"]
 
 
 def new_id(prefix: Prefix) -> str:

@@ -10,7 +10,7 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from core.catalogue.orphans import PREFIXES, orphans
 from core.data.canonical.content_hash import hash_of_folder
-from core.db.models import Artifact, Blob, Checkpoint, Dataset, Snapshot
+from core.db.models import Artifact, Blob, Checkpoint, Dataset, PooledNetwork, Snapshot
 from core.db.session import Database
 from core.storage import Storage
 
@@ -20,7 +20,7 @@ Fault = Literal["missing", "wrong_size", "wrong_hash", "orphan"]
 YOUNG_SECONDS = 600.0
 _AT_ONCE = 1000
 
-Row = TypeVar("Row", Blob, Artifact, Dataset)
+Row = TypeVar("Row", Blob, Artifact, Dataset, PooledNetwork)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +46,7 @@ class Inventory:
 class _Stored:
     """A row, and the bytes that it speaks of: one file, or, with a manifest, a folder of at least `size`."""
 
-    model: type[Blob | Artifact | Checkpoint | Snapshot | Dataset]
+    model: type[Blob | Artifact | Checkpoint | Snapshot | Dataset | PooledNetwork]
     identity: str | tuple[str, int] | tuple[str, int, int]
     name: str
     key: str
@@ -112,6 +112,15 @@ def _stored(session: Session) -> Iterator[_Stored]:
             key=taken.blob_key,
             size=taken.size,
             sha256=taken.sha256,
+        )
+    for network in _each(session, PooledNetwork, PooledNetwork.id):
+        yield _Stored(
+            model=PooledNetwork,
+            identity=network.id,
+            name=network.id,
+            key=network.blob_key,
+            size=network.size,
+            sha256=network.sha256,
         )
     for dataset in _each(session, Dataset, Dataset.id, Dataset.state == "ready"):
         yield _Stored(

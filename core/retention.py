@@ -14,10 +14,11 @@ from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from core.catalogue.datasets import delete_dataset
+from core.catalogue.pools import delete_pooled, needed
 from core.catalogue.uploads import delete_upload
 from core.catalogue.usage import usage_of
 from core.condensed.rows import delete_condensed_set
-from core.db.models import Artifact, Checkpoint, CondensedSet, Dataset, Job, Snapshot, Upload
+from core.db.models import Artifact, Checkpoint, CondensedSet, Dataset, Job, PooledNetwork, Snapshot, Upload
 from core.db.session import Database
 from core.db.types import db_now
 from core.errors import Conflict, NotFound
@@ -26,7 +27,7 @@ from core.settings import Settings
 from core.storage import Storage
 from core.vocabulary import CONDENSED_SET_TERMINAL, DATASET_TERMINAL, JOB_TERMINAL
 
-Kind = Literal["job", "dataset", "upload", "condensed_set"]
+Kind = Literal["job", "dataset", "upload", "condensed_set", "trained_network"]
 
 _DAY: Final = 86_400.0
 
@@ -78,6 +79,9 @@ def _by_age(session: Session, settings: Settings) -> Iterator[Candidate]:
     if (days := settings.retention_days_condensed_sets) is not None:
         reason = f"not used for more than {days:g} days"
         yield from _condensed_sets(session, reason, _set_used < db_now(-days * _DAY))
+    if (days := settings.retention_days_trained_networks) is not None:
+        old = PooledNetwork.used_at < db_now(-days * _DAY)
+        yield from _trained_networks(session, f"not used for more than {days:g} days", old)
     if (days := settings.retention_days_datasets) is not None:
         yield from _datasets(session, f"not used for more than {days:g} days", _used < db_now(-days * _DAY))
     if (days := settings.retention_days_uploads) is not None:
@@ -86,8 +90,8 @@ def _by_age(session: Session, settings: Settings) -> Iterator[Candidate]:
 
 
 def _by_quota(session: Session, settings: Settings, due: list[Candidate]) -> Iterator[Candidate]:
-    """Of each owner who stores too much: ended jobs, uploads, data sets and condensed sets, the longest
-    unused first, as many as it takes."""
+    """Of each owner who stores too much: ended jobs, uploads, data sets, condensed sets and trained networks,
+    the longest unused first, as many as it takes."""
     quota, percent = settings.owner_stored_bytes, settings.retention_full_percent
     if quota is None or percent is None:
         return
@@ -105,6 +109,7 @@ def _by_quota(session: Session, settings: Settings, due: list[Candidate]) -> Ite
             *_uploads(session, reason, Upload.owner == owner),
             *_datasets(session, reason, Dataset.owner == owner),
             *_condensed_sets(session, reason, CondensedSet.owner == owner),
+            *_trained_networks(session, reason, PooledNetwork.owner == owner),
         ]
         for one in sorted(oldest, key=lambda one: one.since):
             if stored <= limit:
@@ -181,6 +186,15 @@ def _condensed_sets(session: Session, reason: str, *which: ColumnElement[bool]) 
         yield Candidate(kind="condensed_set", reason=reason, **row._asdict() | {"bytes": int(row.bytes)})
 
 
+def _trained_networks(session: Session, reason: str, *which: ColumnElement[bool]) -> Iterator[Candidate]:
+    """Networks of pools that no job which has not ended may need; `since`, when a job last took them."""
+    model = PooledNetwork
+    columns = select(model.id, model.owner, model.size.label("bytes"), model.used_at.label("since"))
+    free = columns.where(~needed(), *which).order_by(PooledNetwork.used_at)
+    for row in session.execute(free):
+        yield Candidate(kind="trained_network", reason=reason, **row._asdict())
+
+
 def _delete_job(session: Session, storage: Storage, one: Candidate) -> None:
     job = session.get(Job, one.id)
     if job is None:
@@ -192,5 +206,6 @@ _DELETE: Final[dict[Kind, Callable[[Session, Storage, Candidate], None]]] = {
     "job": _delete_job,
     "dataset": lambda session, storage, one: delete_dataset(session, storage, one.owner, one.id),
     "condensed_set": lambda session, storage, one: delete_condensed_set(session, storage, one.owner, one.id),
+    "trained_network": lambda session, storage, one: delete_pooled(session, storage, one.owner, one.id),
     "upload": lambda session, storage, one: delete_upload(session, storage, one.owner, one.id),
 }

@@ -222,12 +222,18 @@ class Settings(BaseSettings):
         description="Days without a new job on it before a condensed set that was uploaded or merged is "
         "deleted. Those made by jobs go with their jobs. Default: never.",
     )
+    retention_days_trained_networks: float | None = Field(
+        None,
+        gt=0,
+        description="Days without a job that matches in it before a trained network of a pool is deleted; it "
+        "goes with the last data set of its images in any case. Default: never.",
+    )
     retention_full_percent: int | None = Field(
         None,
         ge=1,
         le=100,
         description="Per cent of owner_stored_bytes above which an owner's oldest ended jobs, uploads, "
-        "data sets and condensed sets are deleted, until less is stored. Default: never.",
+        "data sets, condensed sets and trained networks are deleted, until less is stored. Default: never.",
     )
 
     log_level: Literal["debug", "info", "warning", "error"] = Field(

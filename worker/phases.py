@@ -1,12 +1,12 @@
 """A job's phases, from wherever its row says that it is, whatever its kind."""
 
-from sqlalchemy import delete
+from sqlalchemy import and_, delete, or_
 
 from core.db.models import Job, Trial
 from core.kinds.kind import Phase, resolve
 from core.kinds.work import GoBack
 from core.trials.methods import OF_THE_SET
-from core.trials.results import FINAL
+from core.trials.results import FINAL, POOL
 from core.trials.rows import give_back
 from core.work import wake_ups
 from core.work.transitions import held_by, move, require
@@ -37,7 +37,7 @@ def run(attempt: Attempt) -> None:
             except GoBack as back:
                 _go_back(attempt, work.kind.phase(back.phase))
             else:
-                following = work.kind.after(job.phase)
+                following = work.kind.after(job.phase, work.spec)
                 if following is None:
                     return  # it has published itself
                 if following.queue != here.queue:
@@ -68,11 +68,11 @@ def _hand_over(attempt: Attempt, phase: Phase) -> None:
 
 
 def _go_back(attempt: Attempt, phase: Phase) -> None:
-    """To the phase that makes the images anew, from an earlier checkpoint. Accuracies of the images go, too:
-    another device would not make these again to the bit."""
+    """To the phase that makes the images anew, from an earlier checkpoint, or the networks that they are made
+    with. Accuracies of the images go, too: another device would not make these again to the bit."""
     job_id = attempt.lease.row_id
     with attempt.writing() as session:
         attempt.record(session, "phase", {"phase": phase.name}, phase=phase.name)
         give_back(session, job_id)
-        of_the_images = (Trial.group == FINAL, Trial.method.in_(OF_THE_SET))
-        session.execute(delete(Trial).where(Trial.job_id == job_id, *of_the_images))
+        anew = or_(Trial.group == POOL, and_(Trial.group == FINAL, Trial.method.in_(OF_THE_SET)))
+        session.execute(delete(Trial).where(Trial.job_id == job_id, anew))

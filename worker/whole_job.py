@@ -23,7 +23,7 @@ class WholeJob:
     def of(cls, kind: Kind, spec: Any, data: DataFacts, phase: str) -> "WholeJob":
         """By the arithmetic of the kind's cost."""
         flops: Mapping[str, int] = kind.cost(spec, data).flops_by_phase
-        names = [one.name for one in kind.phases]
+        names = [one.name for one in kind.phases_of(spec)]
         total = max(sum(flops.values()), 1)
         shares = {name: max(flops.get(name, 0) / total, LEAST_SHARE) for name in names}
         whole = sum(shares.values())

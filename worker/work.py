@@ -13,7 +13,9 @@ from torch import Tensor
 
 from core.condensed.publishing import published_set
 from core.db.models import Artifact, Job, Metric, Snapshot, Trial
+from core.engine.config import EvaluateConfig
 from core.engine.evaluate import Score
+from core.engine.pool import Pool, PoolNetwork
 from core.export.artifacts import WrittenArtifact
 from core.export.condensed import CondensedSet
 from core.failpoints import reach
@@ -30,7 +32,7 @@ from core.trials.spec import Entry
 from core.work.files import attempt_prefix, keep_only_published, snapshot_key
 from core.work.removal import remove_after_commit
 from core.work.transitions import held_by, move, require
-from worker import checkpoints
+from worker import checkpoints, pools
 from worker.inputs import Inputs
 from worker.whole_job import WholeJob
 
@@ -141,7 +143,7 @@ class JobWork(Inputs):
     def offer_trials(self, group: str, entries: Mapping[int, Entry], selection: str | None = None) -> None:
         with self.attempt.writing() as session:
             self.attempt.hold(session)
-            trial_rows.offer(session, self.job, group, entries, self.plan.protocol, selection)
+            trial_rows.offer(session, self.job, group, entries, self.plan, selection)
 
     def take_trial(self, trial_id: str) -> bool:
         with self.attempt.writing() as session:
@@ -167,7 +169,31 @@ class JobWork(Inputs):
             data = {"iteration": step, "repeat": entry.repeat, "accuracy": score.accuracy}
             self.attempt.record(session, "accuracy", data, setbacks={})
             fence = self.attempt.lease.fence
-            trial_rows.keep(session, self.job, fence, group, entry, step, self.plan.protocol, score)
+            trial_rows.keep(session, self.job, fence, group, entry, step, self.plan, score)
+
+    def pooled(self, training: EvaluateConfig) -> set[int]:
+        return pools.numbers(self.attempt, self.job, training)
+
+    def keep_pooled(
+        self, trial_id: str, training: EvaluateConfig, repeat: int, network: PoolNetwork, seconds: float
+    ) -> None:
+        stored = pools.store(self.attempt, network)
+        with self.attempt.writing() as session:
+            job = self.attempt.hold(session)
+            assert isinstance(job, Job)
+            trial = session.get_one(Trial, trial_id)
+            mine = (Trial.job_fence == self.attempt.lease.fence, Trial.state == "running")
+            found: dict[str, Any] = {
+                "seconds": seconds,
+                "epochs": training.epochs,
+                "train_images": len(self.train),
+            }
+            require(move(session, Trial, trial_id, "done", *mine, **found), trial_id, job.fence)
+            pools.keep(session, self.attempt, job, training, repeat, seconds, stored)
+            self.attempt.record(session, "pooled", trial_rows.pooled_event(trial), setbacks={})
+
+    def pool(self, training: EvaluateConfig) -> Pool | None:
+        return pools.load(self.attempt, self.job, training)
 
     def store_selection(self, method: str, indices_N: Tensor) -> str:
         lease = self.attempt.lease
@@ -195,7 +221,7 @@ class JobWork(Inputs):
 
     def phase_seconds(self) -> Mapping[str, float]:
         with self.attempt.database.reading() as session:
-            return seconds_by_phase(session, self.job, [one.name for one in self.kind.phases])
+            return seconds_by_phase(session, self.job, [one.name for one in self.kind.phases_of(self.spec)])
 
     def publish(
         self,

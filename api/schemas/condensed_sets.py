@@ -97,7 +97,9 @@ class CondensedSetOut(Resource):
     parents: list[str] | None = Field(description="The sets that it was merged of.")
     stated: dict[str, Any] | None = Field(description="What its owner said of the files.")
     license: str | None
-    form: str = Field(description="How images are stored: `pixels`.")
+    form: str = Field(
+        description="How images are stored: `pixels`, or `collage-f` where a stored one turns into f²."
+    )
     classes: int | None = Field(description="How many; their names are in `manifest`.")
     channels: int | None
     image_size: int | None = Field(description="Edge of the square images, in px.")

@@ -152,8 +152,10 @@ class EvaluationOut(BaseModel):
         description="Counts of test images, summed over the networks: a row for each true class, a column "
         f"for each answer. Null above {CONFUSION_CLASSES} classes, and for what an older version evaluated."
     )
-    train_images: int
+    protocol: str = Field(description="By which they were trained (docs/evaluation.md).")
+    train_images: int = Field(description="That they were trained on: of collages, those they turn into.")
     epochs: int
+    steps: int | None = Field(description="Training steps of each network.")
     seconds: float
 
 

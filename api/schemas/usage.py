@@ -14,6 +14,7 @@ class StoredBytes(BaseModel):
     checkpoints: int
     snapshots: int
     artifacts: int
+    pools: int = Field(description="Networks trained on data sets, kept for further jobs.")
     total: int
     limit: int | None = Field(description="Null: none.")
 
@@ -38,6 +39,7 @@ class UsageOut(BaseModel):
                 checkpoints=usage.checkpoint_bytes,
                 snapshots=usage.snapshot_bytes,
                 artifacts=usage.artifact_bytes,
+                pools=usage.pool_bytes,
                 total=usage.stored_bytes,
                 limit=settings.owner_stored_bytes,
             ),

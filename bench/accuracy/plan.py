@@ -16,8 +16,8 @@ CONDENSED = tuple(RECIPES)
 METHODS = (*(name for name in BASELINES if name != "whole"), *CONDENSED, "whole")
 SELECTED = ("herding", "k-center")
 
-DECIDED = ("objective", "source", "form")
-"""Fields of CondenseConfig that only a recipe decides."""
+DECIDED = ("objective", "source", "form", "clamp", "pool", "expert", "batch_synthetic")
+"""Fields of CondenseConfig that a recipe decides, and that no row of the ledger says besides."""
 
 CROSS_NETWORKS = tuple(NetworkConfig(name=name, norm="batch") for name in ("alexnet", "vgg11", "resnet18"))
 
@@ -94,7 +94,7 @@ def condensation(method: str, ipc: int, options: argparse.Namespace) -> Condense
         settings["iterations"] = wanted
     settings.update(options.set)
     recipe = RECIPES[method]
-    return CondenseConfig(ipc=ipc, network=network, seed=options.seed, **recipe.method(), **settings)  # type: ignore[arg-type]
+    return CondenseConfig(ipc=ipc, network=network, seed=options.seed, **recipe.method(ipc), **settings)
 
 
 def about_set(

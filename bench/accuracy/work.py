@@ -169,9 +169,9 @@ class _Work:
             loss = float(step.loss)
             seconds += time.perf_counter() - began
             if at in missing:
-                labels_N = synthetic_labels(self._real.train, config.images_per_class)
+                images_NCHW, labels_N = decoded(kept, self._real.train, config)
                 facts: Record = {"seconds": seconds, "loss": loss, "environment": self._environment}
-                self._ledger.add_set(about[at], {"images": decoded(kept, config), "labels": labels_N}, facts)
+                self._ledger.add_set(about[at], {"images": images_NCHW, "labels": labels_N}, facts)
             self._log(
                 f"{_name(about[config.iterations])}: iteration {at} of {config.iterations}, loss {loss:.2f}, "
                 f"{seconds:.0f} s"

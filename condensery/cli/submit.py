@@ -137,10 +137,18 @@ def finish(job: Job, formats: list[str], output: Path | None, as_json: bool) -> 
 def put_results(job: Job) -> None:
     """The accuracies, as a table."""
     put_table(
-        ("trained on", "network", "images", "test accuracy", "n"),
+        ("trained on", "network", "images", "protocol", "steps", "test accuracy", "n"),
         (
-            (one.method, one.network, one.train_images, accuracy(one.mean, one.std), one.n)
+            (
+                one.method,
+                one.network,
+                one.train_images,
+                one.protocol,
+                one.steps,
+                accuracy(one.mean, one.std),
+                one.n,
+            )
             for one in job.evaluations
         ),
-        right=("images", "n"),
+        right=("images", "steps", "n"),
     )

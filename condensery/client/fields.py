@@ -117,8 +117,10 @@ class Evaluation(Answer):
     accuracies: list[float]
     per_class: list[float | None]
     confusion: list[list[int]] | None
+    protocol: str
     train_images: int
     epochs: int
+    steps: int | None
     seconds: float
 
 

@@ -5,7 +5,7 @@ from pathlib import PurePosixPath
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
-from core.catalogue import idempotency, rows
+from core.catalogue import idempotency, pools, rows
 from core.catalogue.usage import admit_bytes
 from core.data.import_path import resolve_import
 from core.db.models import CondensedSet, Dataset, Event, Job, Upload
@@ -119,6 +119,7 @@ def delete_dataset(session: Session, storage: Storage, owner: str, dataset_id: s
     session.execute(delete(Event).where(Event.subject_id == dataset.id))
     session.delete(dataset)
     session.flush()
+    pools.delete_without_data(session, storage, owner, dataset.content_hash)
     remove_after_commit(session, lambda: storage.delete_prefix(dataset_prefix(dataset.id)))
 
 

@@ -14,14 +14,25 @@ from sqlalchemy.orm import Session
 from core.catalogue import blobs
 from core.catalogue.datasets import PREFIX as DATASETS
 from core.catalogue.datasets import dataset_prefix
-from core.db.models import Artifact, Blob, Checkpoint, CondensedSet, Dataset, Job, Snapshot, Trial
+from core.catalogue.pools import PREFIX as POOLS
+from core.db.models import (
+    Artifact,
+    Blob,
+    Checkpoint,
+    CondensedSet,
+    Dataset,
+    Job,
+    PooledNetwork,
+    Snapshot,
+    Trial,
+)
 from core.storage import Storage
 from core.work.files import CONDENSED_SETS, attempt_prefix, condensed_set_prefix
 from core.work.files import PREFIX as JOBS
 
 DAY_SECONDS = 86_400.0
 #: Where files are stored. What somebody put elsewhere is named by `storage check`, and never deleted.
-PREFIXES = (blobs.PREFIX, DATASETS, JOBS, CONDENSED_SETS)
+PREFIXES = (blobs.PREFIX, DATASETS, JOBS, CONDENSED_SETS, POOLS)
 _AT_ONCE = 500
 
 
@@ -30,7 +41,7 @@ def orphans(session: Session, storage: Storage, older_than_seconds: float = DAY_
 
     None is younger than `older_than_seconds`: that one may be registered yet.
     """
-    of_uploads, of_datasets, of_jobs, of_sets = (
+    of_uploads, of_datasets, of_jobs, of_sets, of_pools = (
         storage.unchanged_for(prefix, older_than_seconds) for prefix in PREFIXES
     )
     found: list[str] = []
@@ -45,6 +56,9 @@ def orphans(session: Session, storage: Storage, older_than_seconds: float = DAY_
     for ids, keys in _by_subject(of_sets):
         registered, held = _of_condensed_sets(session, ids)
         found += [key for key in _outside(keys, held) if key not in registered]
+    for keys in _portions(of_pools):
+        kept = set(session.scalars(select(PooledNetwork.blob_key).where(PooledNetwork.blob_key.in_(keys))))
+        found += [key for key in keys if key not in kept]
     return found
 
 

@@ -6,7 +6,7 @@ from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from core.db.locks import serialise
-from core.db.models import Artifact, Checkpoint, Dataset, Job, Snapshot, Upload
+from core.db.models import Artifact, Checkpoint, Dataset, Job, PooledNetwork, Snapshot, Upload
 from core.errors import QuotaExceeded
 from core.settings import Settings
 from core.vocabulary import JOB_HELD, JOB_WAITING
@@ -22,13 +22,14 @@ class Usage:
     checkpoint_bytes: int
     snapshot_bytes: int
     artifact_bytes: int
+    pool_bytes: int
     waiting_jobs: int
     running_jobs: int
 
     @property
     def stored_bytes(self) -> int:
         of_jobs = self.checkpoint_bytes + self.snapshot_bytes + self.artifact_bytes
-        return self.upload_bytes + self.dataset_bytes + of_jobs
+        return self.upload_bytes + self.dataset_bytes + self.pool_bytes + of_jobs
 
 
 def usage_of(session: Session, owner: str) -> Usage:
@@ -41,6 +42,7 @@ def usage_of(session: Session, owner: str) -> Usage:
         checkpoint_bytes=total(Checkpoint.size, Checkpoint.owner == owner),
         snapshot_bytes=total(Snapshot.size, Snapshot.owner == owner),
         artifact_bytes=total(Artifact.size, Artifact.owner == owner),
+        pool_bytes=total(PooledNetwork.size, PooledNetwork.owner == owner),
         waiting_jobs=_jobs(session, owner, JOB_WAITING),
         running_jobs=_jobs(session, owner, JOB_HELD),
     )

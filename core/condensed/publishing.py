@@ -1,5 +1,6 @@
 """Rows of condensed sets whose images are at hand: what the API, which reads no pixel, does not import."""
 
+import math
 from typing import Any
 
 from sqlalchemy.orm import Session
@@ -36,10 +37,13 @@ def facts_of(images: Images, *, tiles: int = 1) -> dict[str, Any]:
     """The columns that say what is in a set, of which `tiles` images were stored as one."""
     _, channels, height, _ = images.images_NCHW.shape
     most = max(images.images_per_class)
+    if images.collages is not None:
+        tiles = images.collages.factor**2
     return {
         "classes": len(images.classes),
         "channels": channels,
         "image_size": height,
+        "form": "pixels" if tiles == 1 else f"collage-{math.isqrt(tiles)}",
         "stored": most // tiles,
         "decoded": most,
         "manifest": {"classes": list(images.classes), "mean": list(images.mean), "std": list(images.std)},

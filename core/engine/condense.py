@@ -13,11 +13,13 @@ from torch import Tensor
 from core.engine.augment import draw
 from core.engine.config import CondenseConfig
 from core.engine.errors import NumericalError
-from core.engine.forms.form import load_form
+from core.engine.expert import Expert
+from core.engine.forms.form import class_major, load_form
 from core.engine.images import LabelledImages, resident
 from core.engine.matching import matching_loss_and_gradient
 from core.engine.memory import default_micro_batch, with_smaller_batches
 from core.engine.objectives.objective import load_objective
+from core.engine.pool import Pool
 from core.engine.sampling import sample
 from core.engine.seeds import generator
 from core.engine.sharding import WHOLE, Shard
@@ -49,6 +51,7 @@ def condense(
     state: CondenseState | None = None,
     micro_batch: int | None = None,
     shard: Shard = WHOLE,
+    pool: Pool | None = None,
 ) -> Iterator[Step]:
     """Run the iterations that `state` (default: `initial_state`) has not done, yielding after each.
 
@@ -62,6 +65,7 @@ def condense(
         micro_batch: images embedded at once, at most (default: by device, see core/engine/memory.py).
         shard: this process's share of the classes. Every process passes the same set, configuration and state
             and yields the same steps, equal to a single process's to rounding.
+        pool: the trained networks of a source that needs them.
 
     Raises:
         ValueError: a state of another set or configuration, a network that the images do not fit, or a shard
@@ -72,14 +76,15 @@ def condense(
     if state is None:
         state = initial_state(real, config, device)
     check_fits(state, real, config)
-    stored, aim = load_form(config.form), load_objective(config.objective)
+    form, aim = load_form(real, config), load_objective(config.objective)
     tensors = {name: tensor.to(device) for name, tensor in state.tensors.items()}
     finite = torch.ones((), dtype=torch.bool, device=device)
     real = resident(real, device)
-    networks = load_source(config.source)(real, config, device)
+    networks = load_source(config.source)(real, config, device, pool)
     shard.check(len(real.classes), networks.couples_samples)
     mine = shard.of(len(real.classes))
-    rows = slice(mine.start * config.images_per_class, mine.stop * config.images_per_class)
+    drawn = config.synthetic_per_iteration
+    rows = slice(mine.start * drawn, mine.stop * drawn)
     micro_batch, least = _micro_batches(real, config, device, state, micro_batch, networks.couples_samples)
     found_to_fit = state.micro_batch
 
@@ -90,14 +95,21 @@ def condense(
         chosen = [sample(real.indices_by_class[c], config.batch_real, real_chance) for c in real.classes]
         augmentations = [draw(config.augment, augment_chance, real.size) for _ in real.classes]
 
-        leaves = {name: tensors[name].detach().requires_grad_() for name in stored.parameters}
-        images_NCHW = stored.decode(leaves)
+        leaves = {name: tensors[name].detach().requires_grad_() for name in form.parameters}
+        images_NCHW = class_major(form.decode(leaves), len(real.classes), config.factor**2)
+        if drawn < config.images_per_class:
+            synthetic_chance = generator(config.seed, t, "synthetic batch")
+            images_NCHW = images_NCHW[_drawn(config, len(real.classes), synthetic_chance).to(device)]
+        expert = None
+        if config.expert:
+            classes_C = torch.tensor(real.classes[mine], device=device)
+            expert = Expert(network=networks.expert(t), weight=config.expert, classes_C=classes_C)
 
         def matched(micro_batch: int) -> tuple[Tensor, Tensor]:
             # Called before the next iteration gives these names to others, which is what B023 warns of.
             real_batches = (real.normalised(indices, device) for indices in chosen[mine])  # noqa: B023
             return matching_loss_and_gradient(
-                aim, network, real_batches, images_NCHW.detach()[rows], augmentations[mine], micro_batch  # noqa: B023
+                aim, network, real_batches, images_NCHW.detach()[rows], augmentations[mine], micro_batch, expert  # noqa: B023,E501
             )  # fmt: skip
 
         what = f"iteration {t + 1}"
@@ -110,9 +122,11 @@ def condense(
         gradients = torch.autograd.grad(images_NCHW, list(leaves.values()), gradient_NCHW)
 
         # New tensors, not in place: the caller may still hold the last state.
-        for (name, velocity), gradient in zip(stored.parameters.items(), gradients, strict=True):
+        for (name, velocity), gradient in zip(form.parameters.items(), gradients, strict=True):
             tensors[velocity] = config.momentum * tensors[velocity] + gradient
             tensors[name] = tensors[name] - config.lr_at(t + 1) * tensors[velocity]
+        if config.clamp:
+            tensors |= form.clamped(tensors)
         state = CondenseState(tensors=dict(tensors), iteration=t + 1, micro_batch=found_to_fit)
 
         finite &= loss.isfinite()
@@ -121,6 +135,13 @@ def condense(
                 raise NumericalError(f"the loss is not finite within {CHECK_EVERY} iterations up to {t + 1}")
             check_finite(state)
         yield Step(iteration=t + 1, loss=loss, state=state, micro_batch=micro_batch)
+
+
+def _drawn(config: CondenseConfig, classes: int, chance: torch.Generator) -> Tensor:
+    """Rows of the images that an iteration takes, class-major, equally many of each class."""
+    own = torch.arange(config.images_per_class)
+    first = (config.images_per_class * c for c in range(classes))
+    return torch.cat([start + sample(own, config.synthetic_per_iteration, chance) for start in first])
 
 
 def _micro_batches(
@@ -135,7 +156,7 @@ def _micro_batches(
     wanted = default_micro_batch(device) if wanted is None else wanted
     if wanted < 1:
         raise ValueError(f"micro_batch: {wanted} is smaller than 1")
-    whole_side = len(real.classes) * max(config.batch_real, config.images_per_class)
+    whole_side = len(real.classes) * max(config.batch_real, config.synthetic_per_iteration)
     if couples_samples:
         return whole_side, whole_side
     return min(wanted, state.micro_batch or wanted, whole_side), 1

@@ -11,9 +11,11 @@ from dataclasses import dataclass
 from core.engine.forms import FORMS
 from core.engine.networks import NETWORK_FIELDS, NETWORKS, refuse_fields
 from core.engine.objectives import OBJECTIVES
-from core.engine.protocols import PROTOCOLS
+from core.engine.protocols.paper import PAPER
 from core.engine.protocols.protocol import EvaluationProtocol
 from core.engine.sources import SOURCES
+
+PAPER_EPOCHS = PAPER.epochs_on(1)
 
 ACTIVATIONS = ("sigmoid", "relu", "leakyrelu", "swish")
 POOLINGS = ("none", "max", "avg")
@@ -34,6 +36,7 @@ INTEGER_LIMITS: Mapping[str, tuple[int, int]] = {
     "networks": (1, 100),
     "epochs": (1, 100_000),
     "batch": (1, 65_536),
+    "batch_synthetic": (1, 65_536),
     "seed": (0, 2**53 - 1),  # the whole numbers that every reader of JSON keeps exactly
 }
 """Both ends belong to the range, here and below."""
@@ -43,6 +46,7 @@ NUMBER_LIMITS: Mapping[str, tuple[float, float]] = {
     "lr_decay": (0.0, 1.0),
     "momentum": (0.0, 0.999),
     "weight_decay": (0.0, 1.0),
+    "expert": (0.0, 1e6),
 }
 
 
@@ -127,11 +131,30 @@ class NetworkConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PoolConfig:
+    """Networks trained on the real training split, each kept at several moments of its training.
+
+    networks: how many. epochs: of each one's training (core/engine/pool.py).
+    """
+
+    networks: int = 1
+    epochs: int = 6
+
+    def __post_init__(self) -> None:
+        _check_integers(self, "networks", "epochs")
+
+
+@dataclass(frozen=True, kw_only=True)
 class CondenseConfig:
     """One condensation.
 
     ipc: stored images per class.
+    batch_synthetic: synthetic images per class and iteration, at most, drawn from those that the stored ones
+        turn into; None means all.
     objective, source, form: as their tables name them (core/engine/objectives, sources, forms).
+    clamp: whether pixels are brought back into [0, 1], which image files can hold, after every step.
+    pool: of a source that needs trained networks, how they are trained.
+    expert: weight of a trained network's cross-entropy on the synthetic images, beside the objective.
     lr: step size on the pixels; None means `default_lr(ipc)`. See also core/engine/recipes.
     lr_decay: the share of the iterations, at the end, over which lr falls linearly towards 0; 0, the paper's,
         is a constant lr.
@@ -140,6 +163,7 @@ class CondenseConfig:
     ipc: int
     iterations: int = 20_000
     batch_real: int = 256
+    batch_synthetic: int | None = None
     lr: float | None = None
     lr_decay: float = 0.0
     momentum: float = 0.5
@@ -150,22 +174,43 @@ class CondenseConfig:
     objective: str = "mean"
     source: str = "fresh"
     form: str = "pixels"
+    clamp: bool = False
+    pool: PoolConfig | None = None
+    expert: float = 0.0
 
     def __post_init__(self) -> None:
         _check_integers(self, "ipc", "iterations", "batch_real", "seed")
         _check_choice("objective", self.objective, OBJECTIVES)
         _check_choice("source", self.source, SOURCES)
         _check_choice("form", self.form, FORMS)
-        _check_numbers(self, "lr_decay", "momentum")
+        if self.batch_synthetic is not None:
+            _check_integers(self, "batch_synthetic")
+        _check_numbers(self, "lr_decay", "momentum", "expert")
+        if SOURCES[self.source].needs_pool != (self.pool is not None):
+            needs = "needs a pool of trained networks" if self.pool is None else "takes no pool"
+            raise ValueError(f"pool: source {self.source!r} {needs}")
+        if self.expert and self.pool is None:
+            raise ValueError(f"expert: {self.expert!r} needs a source of trained networks")
         if self.lr is not None:
             _check_numbers(self, "lr")
         _check_choice("init", self.init, INITS)
         parse_augment(self.augment)
 
     @property
+    def factor(self) -> int:
+        """f: a stored image turns into f²."""
+        return FORMS[self.form].factor
+
+    @property
     def images_per_class(self) -> int:
         """Those that a class's stored images turn into."""
-        return self.ipc * FORMS[self.form].decoded
+        return self.ipc * self.factor**2
+
+    @property
+    def synthetic_per_iteration(self) -> int:
+        """Of each class."""
+        wanted = self.batch_synthetic or self.images_per_class
+        return min(wanted, self.images_per_class)
 
     @property
     def resolved_lr(self) -> float:
@@ -186,13 +231,13 @@ class CondenseConfig:
 class EvaluateConfig:
     """Training of `networks` fresh networks on one set, each tested once, after its last epoch.
 
-    epochs: the default is the paper's; another protocol's own is `protocol.epochs`.
+    epochs: by default the paper's; what another protocol asks for on a set is `protocol.epochs_on`.
     """
 
     network: NetworkConfig = NetworkConfig()
     networks: int = 5
-    epochs: int = PROTOCOLS["paper"].epochs
-    protocol: EvaluationProtocol = PROTOCOLS["paper"]
+    epochs: int = PAPER_EPOCHS
+    protocol: EvaluationProtocol = PAPER
     augment: str = AUGMENT_ALL
     seed: int = 0
 

@@ -9,17 +9,26 @@ from collections.abc import Generator, Sequence
 
 import torch
 from torch import Tensor
-from torch.nn.functional import cross_entropy
 
 from core.engine.augment import Augmentation, apply, draw
 from core.engine.config import EvaluateConfig
+from core.engine.cutmix import draw_cutmix
 from core.engine.errors import TrainingDiverged
-from core.engine.evaluate import CHECK_EVERY, Progress, Score, check_fits, confusion, steps_of, training_batch
+from core.engine.evaluate import (
+    CHECK_EVERY,
+    Progress,
+    Score,
+    check_fits,
+    confusion,
+    mixed,
+    steps_of,
+    training_batch,
+)
 from core.engine.images import LabelledImages, resident
 from core.engine.networks.build import build
 from core.engine.networks.ensemble import Ensemble
+from core.engine.optimisers import optimiser_of
 from core.engine.seeds import generator
-from core.engine.sgd import SGD
 
 
 def train_and_score_ensemble(
@@ -68,17 +77,11 @@ def train_and_score_ensemble(
             for repeat in repeats
         ]
     )
-    optimiser = SGD(
-        networks.parameters(),
-        lr=protocol.lr,
-        momentum=protocol.momentum,
-        weight_decay=protocol.weight_decay,
-    )
+    optimiser = optimiser_of(protocol, networks.parameters())
     steps = steps_of(count, config)
     step, losses = 0, [0.0] * len(repeats)
 
     for epoch in range(1, config.epochs + 1):
-        optimiser.lr = protocol.lr_in_epoch(epoch, config.epochs)
         order_MN = torch.stack(
             [
                 torch.randperm(count, generator=generator(config.seed, epoch, f"evaluation order {repeat}"))
@@ -88,6 +91,7 @@ def train_and_score_ensemble(
         loss_sum_M = torch.zeros(len(repeats), device=device)
         for indices_MB in torch.split(order_MN, protocol.batch, dim=1):
             step += 1
+            optimiser.lr = protocol.lr_at(step, steps, config.epochs)
             size = indices_MB.shape[1]
             x_NCHW, labels_N = training_batch(train, indices_MB.flatten(), device)
             augmentations = [
@@ -100,9 +104,21 @@ def train_and_score_ensemble(
                 for repeat in repeats
             ]
             x_MBCHW = apply_each(augmentations, x_NCHW.view(*indices_MB.shape, *x_NCHW.shape[1:]))
-            logits_NL = networks(x_MBCHW).flatten(0, 1)
-            loss_MB = cross_entropy(logits_NL, labels_N, reduction="none").view(indices_MB.shape)
-            loss_M = loss_MB.mean(dim=1)
+            labels_MB = labels_N.view(indices_MB.shape)
+            mixes = [
+                draw_cutmix(
+                    protocol.cutmix,
+                    generator(config.seed, step, f"evaluation mixing {repeat}"),
+                    test.size,
+                    size,
+                )
+                for repeat in repeats
+            ]
+            batches, targets = zip(*map(mixed, mixes, x_MBCHW, labels_MB), strict=True)
+            logits_MBL = networks(torch.stack(batches))
+            loss_M = torch.stack(
+                [own.loss(logits_BL) for own, logits_BL in zip(targets, logits_MBL, strict=True)]
+            )
             optimiser.zero_grad()
             # The sum over networks: no network's loss depends on another's parameters.
             loss_M.sum().backward()  # type: ignore[no-untyped-call]

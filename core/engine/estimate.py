@@ -9,8 +9,10 @@ import torch
 
 from core.engine.condense import Step, condense
 from core.engine.config import CondenseConfig
+from core.engine.flops import flops_per_class
 from core.engine.images import LabelledImages, resident
 from core.engine.networks import forward_cost
+from core.engine.pool import Pool
 from core.engine.state import CondenseState
 
 WARM_UP_SECONDS = 60.0
@@ -40,7 +42,11 @@ class Estimate:
 
 
 def estimate(
-    real: LabelledImages, config: CondenseConfig, state: CondenseState, device: torch.device
+    real: LabelledImages,
+    config: CondenseConfig,
+    state: CondenseState,
+    device: torch.device,
+    pool: Pool | None = None,
 ) -> Estimate:
     """Do the next iteration after `state` and forget it: a later run does the very same one again.
 
@@ -49,13 +55,13 @@ def estimate(
     """
     # Once, outside what is timed.
     real = resident(real, device)
-    step, seconds = _timed(real, config, state, device)
+    step, seconds = _timed(real, config, state, device, pool)
     halved = step.state.micro_batch != state.micro_batch
     # The failed tries of larger batches count neither as time nor as memory.
     warm = halved or seconds < WARM_UP_SECONDS
     if warm:
         fitting = replace(state, micro_batch=step.state.micro_batch)
-        step, seconds = _timed(real, config, fitting, device)
+        step, seconds = _timed(real, config, fitting, device, pool)
     return Estimate(
         seconds_per_iteration=seconds,
         seconds=seconds * config.iterations,
@@ -68,21 +74,22 @@ def estimate(
 
 
 def flops_per_iteration(real: LabelledImages, config: CondenseConfig) -> int:
-    """Real images forward; synthetic ones forward and, at the same cost, back to the pixels.
-
-    A class of more synthetic images than a micro-batch is embedded once more, which is not counted.
-    """
-    embed = forward_cost(config.network, real.size, real.channels, real.num_classes).embed
-    return len(real.classes) * (config.batch_real + 2 * config.images_per_class) * embed
+    """As core/engine/flops.py counts them."""
+    forward = forward_cost(config.network, real.size, real.channels, real.num_classes)
+    return len(real.classes) * flops_per_class(config, forward)
 
 
 def _timed(
-    real: LabelledImages, config: CondenseConfig, state: CondenseState, device: torch.device
+    real: LabelledImages,
+    config: CondenseConfig,
+    state: CondenseState,
+    device: torch.device,
+    pool: Pool | None,
 ) -> tuple[Step, float]:
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
     began = time.perf_counter()
-    step = next(condense(real, config, device=device, state=state))
+    step = next(condense(real, config, device=device, state=state, pool=pool))
     next(iter(step.state.tensors.values())).flatten()[0].item()  # waits for the device
     return step, time.perf_counter() - began
 

@@ -1,27 +1,26 @@
 """How well a set trains a network, by a protocol (core/engine/protocols).
 
-SGD on a fresh network, augmented batches, and one test, after the last epoch: nothing is
-ever selected on them.
+A fresh network, augmented batches, and one test, after the last epoch: nothing is ever selected on it.
 """
 
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from functools import partial
 
 import torch
 from torch import Tensor
-from torch.nn.functional import cross_entropy
 
 from core.engine.augment import apply, draw
 from core.engine.config import EvaluateConfig
+from core.engine.cutmix import CutMix, Targets, draw_cutmix
 from core.engine.errors import TrainingDiverged
 from core.engine.images import LabelledImages, resident
 from core.engine.memory import with_smaller_batches
 from core.engine.networks.build import build
 from core.engine.networks.network import Network
+from core.engine.optimisers import optimiser_of
 from core.engine.seeds import generator
-from core.engine.sgd import SGD
 
 CHECK_EVERY = 50
 """Epochs between two reads of the training loss: each makes the host wait for the device."""
@@ -121,11 +120,14 @@ def train_network(
     *,
     purpose: str = "evaluation",
     device: torch.device | str = "cpu",
+    observe: Callable[[Network, int, int], None] | None = None,
 ) -> Generator[Progress, None, tuple[Network, float]]:
     """Train a fresh network as `train_and_score` does, and tests nothing.
 
     Args:
         purpose: of the network; networks of different purposes share no random choice.
+        observe: called with the network, the steps done and those of the whole training: before the first
+            step, and after each.
 
     Returns:
         The network, in evaluation mode, and its mean cross-entropy over the last epoch.
@@ -149,31 +151,30 @@ def train_network(
         num_classes,
         generator(config.seed, repeat, f"{purpose} network", device),
     )
-    optimiser = SGD(
-        network.parameters(),
-        lr=protocol.lr,
-        momentum=protocol.momentum,
-        weight_decay=protocol.weight_decay,
-    )
+    optimiser = optimiser_of(protocol, network.parameters())
     steps = steps_of(count, config)
     step, train_loss = 0, 0.0
     micro_batch, reduced_to = protocol.batch, None
+    if observe is not None:
+        observe(network, 0, steps)
 
     for epoch in range(1, config.epochs + 1):
-        optimiser.lr = protocol.lr_in_epoch(epoch, config.epochs)
         order_N = torch.randperm(count, generator=generator(config.seed, epoch, f"{purpose} order {repeat}"))
         loss_sum = torch.zeros((), device=device)
         for indices_B in torch.split(order_N, protocol.batch):
             step += 1
+            optimiser.lr = protocol.lr_at(step, steps, config.epochs)
             x_BCHW, labels_B = training_batch(train, indices_B, device)
             augment_chance = generator(config.seed, step, f"{purpose} augmentation {repeat}")
             augmentation = draw(config.augment, augment_chance, (height, width), count=len(indices_B))
-            augmented_BCHW = apply(augmentation, x_BCHW)
+            mix_chance = generator(config.seed, step, f"{purpose} mixing {repeat}")
+            mix = draw_cutmix(protocol.cutmix, mix_chance, (height, width), len(indices_B))
+            batch_BCHW, targets = mixed(mix, apply(augmentation, x_BCHW), labels_B)
 
             def differentiated(micro_batch: int) -> Tensor:
                 # Called before the next step gives these names to others, which is what B023 warns of.
                 optimiser.zero_grad()
-                return _loss_and_gradient(network, augmented_BCHW, labels_B, micro_batch)  # noqa: B023
+                return _loss_and_gradient(network, batch_BCHW, targets, micro_batch)  # noqa: B023
 
             loss, fitted = with_smaller_batches(
                 differentiated, min(micro_batch, len(indices_B)),
@@ -184,6 +185,8 @@ def train_network(
                 micro_batch = reduced_to = fitted
             optimiser.step()
             loss_sum += loss * len(indices_B)
+            if observe is not None:
+                observe(network, step, steps)
             yield Progress(epoch=epoch, epochs=config.epochs, step=step, steps=steps, micro_batch=reduced_to)
         if epoch % CHECK_EVERY == 0 or epoch == config.epochs:
             train_loss = float(loss_sum) / count
@@ -198,18 +201,24 @@ def train_network(
 
 def steps_of(count: int, config: EvaluateConfig) -> int:
     """Training steps on so many images, over all epochs."""
-    return -(-count // config.protocol.batch) * config.epochs
+    return config.protocol.steps_an_epoch(count) * config.epochs
 
 
-def _loss_and_gradient(network: Network, x_BCHW: Tensor, labels_B: Tensor, micro_batch: int) -> Tensor:
+def mixed(mix: CutMix | None, x_BCHW: Tensor, labels_B: Tensor) -> tuple[Tensor, Targets]:
+    """An augmented batch and what it is to be answered, mixed if it is to be."""
+    if mix is None:
+        return x_BCHW, Targets(labels_B=labels_B)
+    partners_B = labels_B[mix.partners_B.to(labels_B.device, non_blocking=True)]
+    return mix.mixed(x_BCHW), Targets(labels_B=labels_B, partners_B=partners_B, share=mix.share)
+
+
+def _loss_and_gradient(network: Network, x_BCHW: Tensor, targets: Targets, micro_batch: int) -> Tensor:
     """The batch's mean cross-entropy, without a graph; adds its gradient to the parameters', part by part."""
     parts = []
-    for x_NCHW, labels_N in zip(
-        torch.split(x_BCHW, micro_batch), torch.split(labels_B, micro_batch), strict=True
-    ):
-        loss = cross_entropy(network(x_NCHW), labels_N)
-        if len(labels_N) < len(labels_B):
-            loss = loss * (len(labels_N) / len(labels_B))
+    for x_NCHW, own in zip(torch.split(x_BCHW, micro_batch), targets.split(micro_batch), strict=True):
+        loss = own.loss(network(x_NCHW))
+        if len(x_NCHW) < len(x_BCHW):
+            loss = loss * (len(x_NCHW) / len(x_BCHW))
         loss.backward()  # type: ignore[no-untyped-call]
         parts.append(loss.detach())
     return torch.stack(parts).sum()

@@ -85,6 +85,12 @@ class LabelledImages:
         return x_NCHW.mul_(1 / (255 * std_C11)).sub_(mean_C11 / std_C11)
 
 
+def clamped(x_NCHW: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> Tensor:
+    """Normalised images with every pixel brought back into [0, 1]."""
+    mean_C11, std_C11 = (torch.tensor(values).to(x_NCHW).view(-1, 1, 1) for values in (mean, std))
+    return x_NCHW.clamp(-mean_C11 / std_C11, (1 - mean_C11) / std_C11)
+
+
 def resident(images: LabelledImages, device: torch.device | str) -> LabelledImages:
     """The set with its pixels on the device, where they stay as uint8.
 

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from core.engine.augment import Augmentation, apply
+from core.engine.expert import Expert
 from core.engine.networks.network import Embedder
 from core.engine.objectives.objective import Objective
 
@@ -17,6 +18,7 @@ def matching_loss_and_gradient(
     synthetic_NCHW: Tensor,
     augmentations: Sequence[Augmentation],
     micro_batch: int,
+    expert: Expert | None = None,
 ) -> tuple[Tensor, Tensor]:
     """The objective's distance between real and synthetic images, summed over classes, and its gradient.
 
@@ -29,6 +31,7 @@ def matching_loss_and_gradient(
         augmentations: for each class the one that both its sides get.
         micro_batch: images embedded at once, at most; changes nothing but rounding. A network that couples
             samples embeds each side whole, whatever this says.
+        expert: of these classes, whose loss is added.
 
     Returns:
         0-dim loss, and its gradient in the shape of `synthetic_NCHW`; neither has a graph.
@@ -43,11 +46,14 @@ def matching_loss_and_gradient(
     for c in range(0, classes, at_once):
         own = slice(c, c + at_once)
         leaf_NCHW = synthetic_NCHW.detach()[c * ipc : (c + at_once) * ipc]
+        judge = None if expert is None else expert.of(c, at_once)
         if ipc <= micro_batch or network.couples_samples:
-            loss, gradient_NCHW = _by_classes(objective, network, real_CS[own], leaf_NCHW, augmentations[own])
+            loss, gradient_NCHW = _by_classes(
+                objective, network, real_CS[own], leaf_NCHW, augmentations[own], judge
+            )
         else:
             loss, gradient_NCHW = _by_parts(
-                objective, network, real_CS[own], leaf_NCHW, augmentations[c], micro_batch
+                objective, network, real_CS[own], leaf_NCHW, augmentations[c], judge, micro_batch
             )
         losses.append(loss)
         gradients.append(gradient_NCHW)
@@ -60,15 +66,19 @@ def _by_classes(
     real_CS: Tensor,
     synthetic_NCHW: Tensor,
     augmentations: Sequence[Augmentation],
+    expert: Expert | None,
 ) -> tuple[Tensor, Tensor]:
     """Loss and gradient of some classes in one pass."""
     leaf_NCHW = synthetic_NCHW.requires_grad_()
     ipc = len(leaf_NCHW) // len(augmentations)
     by_class = torch.split(leaf_NCHW, ipc)
     augmented_NCHW = torch.cat([apply(a, x_NCHW) for a, x_NCHW in zip(augmentations, by_class, strict=True)])
-    statistics_NS = objective.statistic(network.embed(augmented_NCHW))
+    features_NF = network.embed(augmented_NCHW)
+    statistics_NS = objective.statistic(features_NF)
     synthetic_CS = statistics_NS.view(len(augmentations), ipc, -1).mean(dim=1)
     loss = objective.distance(real_CS, synthetic_CS)
+    if expert is not None:
+        loss = loss + expert.loss(augmented_NCHW, network, features_NF, ipc)
     (gradient_NCHW,) = torch.autograd.grad(loss, leaf_NCHW)
     return loss.detach(), gradient_NCHW
 
@@ -79,6 +89,7 @@ def _by_parts(
     real_1S: Tensor,
     synthetic_NCHW: Tensor,
     augmentation: Augmentation,
+    expert: Expert | None,
     micro_batch: int,
 ) -> tuple[Tensor, Tensor]:
     """Loss and gradient of one class too large for a pass.
@@ -94,15 +105,21 @@ def _by_parts(
     loss = objective.distance(real_1S, mean_1S.requires_grad_())
     (by_mean_1S,) = torch.autograd.grad(loss, mean_1S)
     by_statistic_1S = by_mean_1S / len(synthetic_NCHW)
-    gradients = []
+    loss, gradients = loss.detach(), []
     for part_NCHW in torch.split(synthetic_NCHW, micro_batch):
         leaf_NCHW = part_NCHW.requires_grad_()
-        statistics_NS = objective.statistic(network.embed(apply(augmentation, leaf_NCHW)))
-        (gradient_NCHW,) = torch.autograd.grad(
-            statistics_NS, leaf_NCHW, by_statistic_1S.expand_as(statistics_NS)
-        )
+        augmented_NCHW = apply(augmentation, leaf_NCHW)
+        features_NF = network.embed(augmented_NCHW)
+        statistics_NS = objective.statistic(features_NF)
+        outputs, by_outputs = [statistics_NS], [by_statistic_1S.expand_as(statistics_NS)]
+        if expert is not None:
+            judged = expert.loss(augmented_NCHW, network, features_NF, len(synthetic_NCHW))
+            outputs.append(judged)
+            by_outputs.append(torch.ones_like(judged))
+            loss = loss + judged.detach()
+        (gradient_NCHW,) = torch.autograd.grad(outputs, leaf_NCHW, by_outputs)
         gradients.append(gradient_NCHW)
-    return loss.detach(), torch.cat(gradients)
+    return loss, torch.cat(gradients)
 
 
 @torch.no_grad()

@@ -25,6 +25,11 @@ class MixedPrecision:
         with torch.autocast(x_NCHW.device.type, dtype=torch.bfloat16):
             return self.network.embed(x_NCHW).float()
 
+    def classify(self, features_NF: Tensor) -> Tensor:
+        """(N, num_classes), float32."""
+        with torch.autocast(features_NF.device.type, dtype=torch.bfloat16):
+            return self.network.classify(features_NF).float()
+
 
 def multiplies_in(device: torch.device | str) -> torch.dtype:
     """The type in which a condensation's networks multiply on the device."""

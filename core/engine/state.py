@@ -36,19 +36,28 @@ def initial_state(
     real: LabelledImages, config: CondenseConfig, device: torch.device | str = "cpu"
 ) -> CondenseState:
     """As the form begins, at rest."""
-    stored = load_form(config.form)
-    tensors = stored.initial(real, config, generator(config.seed, 0, "initial images"), device)
-    velocities = {stored.parameters[name]: torch.zeros_like(tensor) for name, tensor in tensors.items()}
+    form = load_form(real, config)
+    tensors = form.initial(generator(config.seed, 0, "initial images"), device)
+    velocities = {form.parameters[name]: torch.zeros_like(tensor) for name, tensor in tensors.items()}
     return CondenseState(tensors=tensors | velocities, iteration=0)
 
 
 @torch.no_grad()
-def decoded(state: CondenseState, config: CondenseConfig) -> Tensor:
-    """The images that the stored ones turn into: NCHW, `config.images_per_class` for each class, class-major.
+def decoded(state: CondenseState, real: LabelledImages, config: CondenseConfig) -> tuple[Tensor, Tensor]:
+    """The images that the stored ones turn into, NCHW, tile-major, and their labels: what is trained on."""
+    images_NCHW = load_form(real, config).decode(state.tensors)
+    return images_NCHW, decoded_labels(real, config.ipc, config.factor)
 
-    Their labels are `synthetic_labels(real, config.images_per_class)`.
-    """
-    return load_form(config.form).decode(state.tensors)
+
+def decoded_labels(real: LabelledImages, ipc: int, factor: int) -> Tensor:
+    """int64 labels of the images that stored ones turn into: those of the stored ones, once for each tile."""
+    return synthetic_labels(real, ipc).repeat(factor**2)
+
+
+@torch.no_grad()
+def stored(state: CondenseState, real: LabelledImages, config: CondenseConfig) -> tuple[Tensor, Tensor]:
+    """The images as they are stored, NCHW, class-major, and their labels."""
+    return load_form(real, config).stored(state.tensors), synthetic_labels(real, config.ipc)
 
 
 def check_finite(state: CondenseState) -> None:
@@ -72,9 +81,9 @@ def check_fits(state: CondenseState, real: LabelledImages, config: CondenseConfi
     Raises:
         ValueError: it cannot.
     """
-    stored = load_form(config.form)
-    shapes = stored.shapes(real, config.ipc)
-    shapes |= {stored.parameters[name]: shape for name, shape in shapes.items()}
+    form = load_form(real, config)
+    shapes = form.shapes()
+    shapes |= {form.parameters[name]: shape for name, shape in shapes.items()}
     if state.tensors.keys() != shapes.keys():
         raise ValueError(
             f"state: tensors {', '.join(sorted(state.tensors)) or 'none'}, but form {config.form!r} has "

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from core.errors import JobError
+from core.export.collages import Collages
 from core.export.condensed import CondensedSet, canonical_json
 from core.export.formats import Format
 from core.export.writer import writers
@@ -59,6 +60,7 @@ def verify(expected: CondensedSet, found: CondensedSet, path: Path) -> None:
         "mean": expected.mean == found.mean,
         "std": expected.std == found.std,
         "card": canonical_json(dict(expected.card)) == canonical_json(dict(found.card)),
+        "collages": _same_collages(expected.collages, found.collages),
     }
     differing = [name for name, equal in same.items() if not equal]
     if differing:
@@ -68,6 +70,14 @@ def verify(expected: CondensedSet, found: CondensedSet, path: Path) -> None:
             code="artifact_mismatch",
             file_name=path.name,
         )
+
+
+def _same_collages(expected: Collages | None, found: Collages | None) -> bool:
+    if expected is None or found is None:
+        return expected is found
+    bits, other = (np.ascontiguousarray(one.images_NCHW).view(np.uint32) for one in (expected, found))
+    same_labels = np.array_equal(expected.labels_N, found.labels_N)
+    return np.array_equal(bits, other) and same_labels and expected.factor == found.factor
 
 
 def written_as(format: Format, path: Path) -> WrittenArtifact:

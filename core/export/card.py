@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from core.export.collages import HOW
 from core.export.condensed import CondensedSet, canonical_json
 from core.export.writer import loading, writers
 
@@ -23,8 +24,9 @@ def readme(condensed: CondensedSet) -> str:
     sections = [
         f"# Condensed set of {_plain(source['name'])}",
         f"{count} synthetic images for {len(condensed.classes)} classes, {spread} a class, {channels} × "
-        f"{height} × {width} (channels × height × width), made by {_plain(card['created_by'])}. They are not "
-        "photographs: their pixels are optimised to stand for many images of their class in training.",
+        f"{height} × {width} (channels × height × width), {_stored(condensed)}"
+        f"made by {_plain(card['created_by'])}. They are not photographs: their pixels are "
+        "optimised to stand for many images of their class in training.",
         "## Source",
         f"{_plain(source['name'])}, content SHA-256 `{_code(source['sha256'])}`. Licence: "
         f"{_plain(source['license'] or 'not stated')}.",
@@ -37,6 +39,7 @@ def readme(condensed: CondensedSet) -> str:
             for name, lines in loading(condensed).items()
         ],
         *_caveats(channels, per_class),
+        *_collages(condensed),
         "## Normalisation",
         f"Mean {_numbers(condensed.mean)}, standard deviation {_numbers(condensed.std)} by channel, for "
         f"pixels in [0, 1]. In {_and(normalised)} the pixels "
@@ -56,6 +59,28 @@ def readme(condensed: CondensedSet) -> str:
         "- The licence and the biases of the source apply to what is made from it.",
     ]
     return "\n\n".join(section for section in sections if section) + "\n"
+
+
+def _stored(condensed: CondensedSet) -> str:
+    if condensed.collages is None:
+        return ""
+    factor, count = condensed.collages.factor, len(condensed.collages.labels_N)
+    per_class = condensed.as_stored().images_per_class
+    spread = str(per_class[0]) if len(set(per_class)) == 1 else f"{min(per_class)} to {max(per_class)}"
+    return f"decoded from {count} stored ones, {spread} a class, each a collage of {factor} × {factor}, "
+
+
+def _collages(condensed: CondensedSet) -> list[str]:
+    if condensed.collages is None:
+        return []
+    return [
+        "## Stored images",
+        f"Images per class (IPC) are counted as they are stored. {HOW} Here f is "
+        f"{condensed.collages.factor}. Every format has the images decoded, to be trained on as they are; "
+        "the stored ones are `stored` and `stored_labels` in safetensors and NPZ, `stored` in PT, the split "
+        "`stored` in Parquet, `__stored__` and `__stored_labels__` in WebDataset, and the files `stored-…` "
+        "beside the folders of PNG files. The preview shows them.",
+    ]
 
 
 def _results(evaluation: Mapping[str, Any]) -> list[str]:

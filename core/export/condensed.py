@@ -3,7 +3,7 @@
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from core.errors import JobError
 from core.export import eight_bit
+from core.export.collages import Collages
 
 CARD_FIELDS = ("created_by", "source", "config", "seeds", "engine", "compute", "evaluation")
 NESTED_FIELDS = {
@@ -20,7 +21,7 @@ NESTED_FIELDS = {
     "evaluation": ("protocol", "limits", "results"),
 }
 RESULT_FIELDS = ("images", "network", "accuracy_mean", "accuracy_std", "n")
-DERIVED_FIELDS = ("classes", "images_per_class", "normalisation", "pixels_normalised")
+DERIVED_FIELDS = ("classes", "images_per_class", "normalisation", "pixels_normalised", "collages")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +32,7 @@ class CondensedSet:
         images_NCHW: float32, finite, C is 1, 3 or 4, normalised as (pixel in [0, 1] - mean) / std. Values
             may lie outside the range of real pixels: matching does not clamp.
         labels_N: int64 indices into `classes`.
+        collages: what the images were decoded from; None if they are stored as they are.
         classes: names by index, each once. A class may have no image.
         mean, std: one value a channel, in units of pixels in [0, 1].
         card: JSON-serialisable provenance with the keys `created_by` ("condensery 0.1.0"), `source` ({name,
@@ -51,6 +53,7 @@ class CondensedSet:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     card: Mapping[str, Any]
+    collages: Collages | None = None
 
     def __post_init__(self) -> None:
         images, labels = self.images_NCHW, self.labels_N
@@ -84,6 +87,8 @@ class CondensedSet:
                 f" first: image {broken[0]}.",
                 code="numerical",
             )
+        if self.collages is not None and (misfit := self.collages.misfit(images, labels)):
+            raise _invalid(f"the images are not those of its collages: {misfit}")
         for index, name in enumerate(self.classes):
             # NumPy drops NULs at the end of a text, and no format stores half a surrogate pair.
             if "\0" in name or any("\ud800" <= character <= "\udfff" for character in name):
@@ -116,6 +121,13 @@ class CondensedSet:
     def images_per_class(self) -> tuple[int, ...]:
         return tuple(np.bincount(self.labels_N, minlength=len(self.classes)).tolist())
 
+    def as_stored(self) -> "CondensedSet":
+        """The set's own images, or the collages that they were decoded from."""
+        if self.collages is None:
+            return self
+        stored = self.collages
+        return replace(self, images_NCHW=stored.images_NCHW, labels_N=stored.labels_N, collages=None)
+
     def pixels_NCHW(self) -> NDArray[np.float32]:
         """x · std + mean, float32; real pixels lie in [0, 1], synthetic ones may not. Not clamped."""
         return eight_bit.pixels_NCHW(self.images_NCHW, self.mean, self.std)
@@ -136,12 +148,14 @@ class CondensedSet:
 
     def provenance(self, *, pixels_normalised: bool) -> dict[str, Any]:
         """The card together with what the set itself says, as plain JSON types in sorted order."""
-        derived = {
+        derived: dict[str, Any] = {
             "classes": self.classes,
             "images_per_class": self.images_per_class,
             "normalisation": {"mean": self.mean, "std": self.std},
             "pixels_normalised": pixels_normalised,
         }
+        if self.collages is not None:
+            derived["collages"] = self.collages.provenance(len(self.classes))
         plain: dict[str, Any] = json.loads(canonical_json({**self.card, **derived}))
         return plain
 

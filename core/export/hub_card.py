@@ -44,6 +44,7 @@ def hub_readme(condensed: CondensedSet, features: dict[str, dict[str, Any]]) -> 
         "  data_files:",
         "  - split: train",
         "    path: data/train-*",
+        *(["  - split: stored", "    path: data/stored-*"] if condensed.collages is not None else []),
         "dataset_info:",
         "  features:",
         "  - name: image",

@@ -2,18 +2,22 @@
 
 import json
 from pathlib import Path
+from typing import Any
 from zipfile import ZipFile
 
 import numpy as np
+from numpy.typing import NDArray
 
+from core.export.collages import Collages
 from core.export.condensed import CondensedSet, canonical_json, card_of
 from core.export.writer import Writer
 from core.export.zip_archive import member
 
 
 def write(condensed: CondensedSet, path: Path) -> None:
-    """Arrays `images`, `labels`, `mean`, `std` (float64), `classes` (text) and `card` (JSON text, 0-d)."""
-    arrays = {
+    """Arrays `images`, `labels`, `mean`, `std` (float64), `classes` (text) and `card` (JSON text, 0-d); of
+    collages `stored` and `stored_labels` as well."""
+    arrays: dict[str, NDArray[Any]] = {
         "images": condensed.images_NCHW,
         "labels": condensed.labels_N,
         "mean": np.asarray(condensed.mean, np.float64),
@@ -21,6 +25,8 @@ def write(condensed: CondensedSet, path: Path) -> None:
         "classes": np.asarray(condensed.classes, np.str_),
         "card": np.asarray(canonical_json(condensed.provenance(pixels_normalised=True)), np.str_),
     }
+    if condensed.collages is not None:
+        arrays |= {"stored": condensed.collages.images_NCHW, "stored_labels": condensed.collages.labels_N}
     with ZipFile(path, "w") as archive:
         for name, array in sorted(arrays.items()):
             with archive.open(member(f"{name}.npy"), "w", force_zip64=True) as file:
@@ -29,13 +35,22 @@ def write(condensed: CondensedSet, path: Path) -> None:
 
 def read(path: Path) -> CondensedSet:
     with np.load(path, allow_pickle=False) as arrays:
+        card = json.loads(arrays["card"].item())
+        collages = None
+        if "collages" in card:
+            collages = Collages(
+                images_NCHW=arrays["stored"],
+                labels_N=arrays["stored_labels"],
+                factor=card["collages"]["factor"],
+            )
         return CondensedSet(
+            collages=collages,
             images_NCHW=arrays["images"],
             labels_N=arrays["labels"],
             classes=tuple(arrays["classes"].tolist()),
             mean=tuple(arrays["mean"].tolist()),
             std=tuple(arrays["std"].tolist()),
-            card=card_of(json.loads(arrays["card"].item())),
+            card=card_of(card),
         )
 
 

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from core.export.collages import Collages
 from core.export.condensed import CondensedSet, canonical_json, card_of
 from core.export.hub_card import hub_readme
 from core.export.writer import Writer
@@ -24,49 +25,75 @@ ROW_GROUP_BYTES = 16 * 1024**2
 """A reader gets no less than a row group at a time."""
 
 METADATA = b"condensery"
+STORED = "stored"
+"""The split of collages as they are stored."""
 
 
 def write(condensed: CondensedSet, path: Path) -> None:
-    """README.md and data/train-00000-of-0000N.parquet, in the order of the set.
+    """README.md and data/train-00000-of-0000N.parquet, in the order of the set; of collages
+    data/stored-00000-of-0000N.parquet as well, as they are stored.
 
     Columns `image` (8-bit PNG), `label` (names in the schema's `huggingface` metadata) and `pixels` (the
     exact normalised float32 C × H × W, as the extension type that `datasets` stores for Array3D). The
     provenance is each shard's metadata `condensery`.
     """
     schema = _schema(condensed)
-    row_bytes = condensed.images_NCHW[0].size * (4 + 1)
-    shards = list(_parts(len(condensed.labels_N), max(1, SHARD_BYTES // row_bytes)))
     with ZipFile(path, "w") as archive:
         archive.writestr(member("README.md"), hub_readme(condensed, features(condensed)).encode())
-        for number, rows in enumerate(shards):
-            content = io.BytesIO()
-            pq.write_table(
-                _table(condensed, rows, schema),
-                content,
-                row_group_size=max(1, ROW_GROUP_BYTES // row_bytes),
-                # PNG is compressed already, and noise-like floats hardly compress.
-                compression="none",
-                use_dictionary=["label"],
-                write_page_checksum=True,
-            )
-            name = f"data/train-{number:05d}-of-{len(shards):05d}.parquet"
-            archive.writestr(member(name), content.getbuffer())
+        _write_shards(archive, "train", condensed, schema)
+        if condensed.collages is not None:
+            _write_shards(archive, STORED, condensed.as_stored(), schema)
+
+
+def _write_shards(archive: ZipFile, split: str, images: CondensedSet, schema: Any) -> None:
+    row_bytes = images.images_NCHW[0].size * (4 + 1)
+    shards = list(_parts(len(images.labels_N), max(1, SHARD_BYTES // row_bytes)))
+    for number, rows in enumerate(shards):
+        content = io.BytesIO()
+        pq.write_table(
+            _table(images, rows, schema),
+            content,
+            row_group_size=max(1, ROW_GROUP_BYTES // row_bytes),
+            # PNG is compressed already, and noise-like floats hardly compress.
+            compression="none",
+            use_dictionary=["label"],
+            write_page_checksum=True,
+        )
+        name = f"data/{split}-{number:05d}-of-{len(shards):05d}.parquet"
+        archive.writestr(member(name), content.getbuffer())
 
 
 def read(path: Path) -> CondensedSet:
     with ZipFile(path) as archive:
-        names = sorted(name for name in archive.namelist() if name.endswith(".parquet"))
-        shards = [pq.read_table(io.BytesIO(archive.read(name))) for name in names]
+        shards = _read_shards(archive, "train")
+        stored = _read_shards(archive, STORED)
     provenance = json.loads(shards[0].schema.metadata[METADATA])
     shape = json.loads(shards[0].schema.metadata[b"huggingface"])["info"]["features"]["pixels"]["shape"]
+    collages = None
+    if "collages" in provenance:
+        images_NCHW, labels_N = _arrays(stored, shape)
+        factor = provenance["collages"]["factor"]
+        collages = Collages(images_NCHW=images_NCHW, labels_N=labels_N, factor=factor)
+    images_NCHW, labels_N = _arrays(shards, shape)
     return CondensedSet(
-        images_NCHW=np.concatenate([_flat(shard["pixels"]).reshape(-1, *shape) for shard in shards]),
-        labels_N=np.concatenate([shard["label"].to_numpy() for shard in shards]),
+        collages=collages,
+        images_NCHW=images_NCHW,
+        labels_N=labels_N,
         classes=tuple(provenance["classes"]),
         mean=tuple(provenance["normalisation"]["mean"]),
         std=tuple(provenance["normalisation"]["std"]),
         card=card_of(provenance),
     )
+
+
+def _read_shards(archive: ZipFile, split: str) -> list[Any]:
+    names = sorted(name for name in archive.namelist() if name.startswith(f"data/{split}-"))
+    return [pq.read_table(io.BytesIO(archive.read(name))) for name in names]
+
+
+def _arrays(shards: list[Any], shape: list[int]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    images_NCHW = np.concatenate([_flat(shard["pixels"]).reshape(-1, *shape) for shard in shards])
+    return images_NCHW, np.concatenate([shard["label"].to_numpy() for shard in shards])
 
 
 def features(condensed: CondensedSet) -> dict[str, dict[str, Any]]:

@@ -21,7 +21,8 @@ def write(condensed: CondensedSet, path: Path) -> None:
 
     Indices are zero-padded, so that ImageFolder's alphabetical order is the order of the labels. A class
     without images keeps an empty folder for the same reason. The files are grey, RGB or RGBA. Lossy: pixels
-    are clamped to [0, 1] and rounded to 8 bits.
+    are clamped to [0, 1] and rounded to 8 bits. Of collages, those as they are stored lie beside the folders,
+    as `stored-<folder>-<n>.png`: ImageFolder looks into folders alone.
     """
     classes = condensed.classes
     folders = [folder_name(index, name, len(classes)) for index, name in enumerate(classes)]
@@ -36,10 +37,18 @@ def write(condensed: CondensedSet, path: Path) -> None:
         archive.writestr(member("manifest.json"), (canonical_json(content, indent=2) + "\n").encode())
         for label, folder in enumerate(folders):
             archive.writestr(member(f"{folder}/"), b"")
-            indices = np.flatnonzero(condensed.labels_N == label)
-            digits = len(str(max(len(indices) - 1, 0)))
-            for number, index in enumerate(indices):
-                archive.writestr(member(f"{folder}/{number:0{digits}d}.png"), condensed.png(int(index)))
+            _write_class(archive, f"{folder}/", condensed, label)
+        if condensed.collages is not None:
+            stored = condensed.as_stored()
+            for label, folder in enumerate(folders):
+                _write_class(archive, f"stored-{folder}-", stored, label)
+
+
+def _write_class(archive: ZipFile, prefix: str, images: CondensedSet, label: int) -> None:
+    indices = np.flatnonzero(images.labels_N == label)
+    digits = len(str(max(len(indices) - 1, 0)))
+    for number, index in enumerate(indices):
+        archive.writestr(member(f"{prefix}{number:0{digits}d}.png"), images.png(int(index)))
 
 
 def _loading(condensed: CondensedSet) -> list[str]:

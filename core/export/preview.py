@@ -21,8 +21,9 @@ WHITE = 255
 
 
 def write(condensed: CondensedSet, path: Path) -> None:
-    """PNG of the whole set's `grid`."""
-    grid(condensed.pixels_uint8_NHWC(), condensed.labels_N, len(condensed.classes)).save(path, format="PNG")
+    """PNG of the whole set's `grid`, as it is stored."""
+    stored = condensed.as_stored()
+    grid(stored.pixels_uint8_NHWC(), stored.labels_N, len(stored.classes)).save(path, format="PNG")
 
 
 def grid(levels_NHWC: NDArray[np.uint8], labels_N: NDArray[np.int64], classes: int) -> Image.Image:

@@ -9,17 +9,22 @@ from numpy.typing import NDArray
 from safetensors import safe_open
 from safetensors.numpy import save
 
+from core.export.collages import Collages
 from core.export.condensed import CondensedSet, canonical_json, card_of
 from core.export.writer import Writer
 
 
 def write(condensed: CondensedSet, path: Path) -> None:
-    """Tensors `images` (float32 NCHW) and `labels` (int64 N); each metadata value is JSON."""
+    """Tensors `images` (float32 NCHW) and `labels` (int64 N), of collages `stored` and `stored_labels` as
+    well; each metadata value is JSON."""
     provenance = condensed.provenance(pixels_normalised=True)
     tensors: dict[str, NDArray[Any]] = {
         "images": np.ascontiguousarray(condensed.images_NCHW),
         "labels": np.ascontiguousarray(condensed.labels_N),
     }
+    if condensed.collages is not None:
+        tensors["stored"] = np.ascontiguousarray(condensed.collages.images_NCHW)
+        tensors["stored_labels"] = np.ascontiguousarray(condensed.collages.labels_N)
     metadata = {field: canonical_json(value) for field, value in provenance.items()}
     path.write_bytes(_sorted_header(save(tensors, metadata=metadata)))
 
@@ -27,7 +32,15 @@ def write(condensed: CondensedSet, path: Path) -> None:
 def read(path: Path) -> CondensedSet:
     with safe_open(path, framework="numpy") as file:
         provenance = {field: json.loads(text) for field, text in file.metadata().items()}
+        collages = None
+        if "collages" in provenance:
+            collages = Collages(
+                images_NCHW=file.get_tensor("stored"),
+                labels_N=file.get_tensor("stored_labels"),
+                factor=provenance["collages"]["factor"],
+            )
         return CondensedSet(
+            collages=collages,
             images_NCHW=file.get_tensor("images"),
             labels_N=file.get_tensor("labels"),
             classes=tuple(provenance["classes"]),

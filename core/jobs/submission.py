@@ -70,7 +70,7 @@ def create_job(
     dataset = rows.lock(session, Dataset, owner, asked.dataset_id)
     fitted = fit(session, owner, asked, dataset, settings)
     admit_job(session, owner, settings)
-    first = asked.kind.phases[0]
+    first = asked.kind.phases_of(fitted.spec)[0]
     job = Job(
         id=fresh,
         owner=owner,

@@ -11,13 +11,22 @@ from typing import Any, TypeVar
 from torch import Tensor
 
 from core.engine.baselines import Embed, train_feature_network
+from core.engine.config import EvaluateConfig
 from core.engine.evaluate import Progress
 from core.kinds.work import TrialState, Work
 from core.trials.methods import METHODS
 from core.trials.results import FINAL
 from core.trials.spec import Entry
 from core.trials.time_left import TimeLeft, Training, work_of
-from core.trials.training import SmallerBatches, finish, select, steps_of_trial, training_set
+from core.trials.training import (
+    SmallerBatches,
+    config_of,
+    count_of,
+    finish,
+    select,
+    steps_of_trial,
+    training_set,
+)
 
 PHASE = "evaluate"
 #: Between two polls of what others do, when nothing is left to take.
@@ -97,7 +106,7 @@ class _Evaluation:
 
     def _train(self, entry: Entry, state: TrialState) -> None:
         selected_N = None
-        if METHODS[entry.method].of == "selection":
+        if METHODS[entry.method].selects:
             selected_N = self._selection(entry.method, state.selection)
         on = training_set(
             self._plan, entry.method, self._images, self._work.train, selected_N, self._work.device
@@ -107,10 +116,8 @@ class _Evaluation:
         score = self._to_the_end(
             steps, entry.method, _key(entry).network, entry.repeat + 1, self._plan.repeats
         )
-        whole = METHODS[entry.method].of == "whole"
-        config = self._plan.config(entry.network, whole=whole)
-        images = len(on[1] if isinstance(on, tuple) else on)
-        self._work.finish_trial(state.id, score, epochs=config.epochs, train_images=images)
+        epochs = config_of(self._plan, entry, on).epochs
+        self._work.finish_trial(state.id, score, epochs=epochs, train_images=count_of(on))
 
     def _selection(self, method: str, name: str | None) -> Tensor:
         if method not in self._selected:
@@ -125,7 +132,8 @@ class _Evaluation:
 
             def embed(x_NCHW: Tensor) -> Tensor:
                 # Epoch 0: nothing is trained on the selection yet.
-                self._report_training(method, self._own, 1, 1, 0, self._plan.epochs)
+                epochs = self._plan.config(self._plan.networks[0], self._plan.ipc).epochs
+                self._report_training(method, self._own, 1, 1, 0, epochs)
                 return trained(x_NCHW)
 
         return select(self._plan, method, self._work.train, embed, self._work.device)
@@ -133,7 +141,7 @@ class _Evaluation:
     def _feature_network(self) -> Embed:
         """The first network, trained on the whole split: once, for all methods that look at features."""
         if self._embed is None:
-            config = self._plan.config(self._plan.networks[0], whole=True)
+            config = self._features_config
             steps = train_feature_network(self._work.train, config, device=self._work.device)
             training, began = self._features, time.monotonic()
             self._left.expect(training, work_of(config, len(self._work.train), 0))
@@ -195,21 +203,26 @@ class _Evaluation:
 
     def _work_of_all(self) -> dict[Training, float]:
         train, test = self._work.train, self._work.test
-        few = self._plan.ipc * len(train.classes)
         work = {}
         for entry in self._entries:
             whole = METHODS[entry.method].of == "whole"
-            config = self._plan.config(entry.network, whole=whole)
-            work[_key(entry)] = work_of(config, len(train) if whole else few, len(test))
+            few = self._plan.trained_per_class(entry.method) * len(train.classes)
+            images = len(train) if whole else few
+            config = self._plan.config(entry.network, images, whole=whole)
+            work[_key(entry)] = work_of(config, images, len(test))
         offered = {one.method for one in self._work.trials(FINAL)}
         if any(METHODS[one.method].by_features and one.method not in offered for one in self._entries):
-            config = self._plan.config(self._plan.networks[0], whole=True)
+            config = self._features_config
             work[self._features] = work_of(config, len(train), 0)
         return work
 
     @property
     def _own(self) -> str:
         return self._plan.networks[0].label()
+
+    @property
+    def _features_config(self) -> EvaluateConfig:
+        return self._plan.config(self._plan.networks[0], len(self._work.train), whole=True)
 
     @property
     def _features(self) -> Training:

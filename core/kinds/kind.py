@@ -72,11 +72,15 @@ class Cost:
 
 @dataclass(frozen=True, kw_only=True)
 class Phase:
-    """run: dotted path of a function that takes the Work (core/kinds/work.py) and does all of the phase."""
+    """run: dotted path of a function that takes the Work (core/kinds/work.py) and does all of the phase.
+
+    needed: whether a job of this resolved spec has it.
+    """
 
     name: str
     queue: str
     run: str
+    needed: Callable[[Any], bool] = lambda spec: True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,10 +109,15 @@ class Kind:
     def phase(self, name: str) -> Phase:
         return next(one for one in self.phases if one.name == name)
 
-    def after(self, name: str) -> Phase | None:
-        """The phase that follows; None after the last."""
-        names = [one.name for one in self.phases]
-        return self.phases[names.index(name) + 1] if name != names[-1] else None
+    def phases_of(self, spec: Any) -> tuple[Phase, ...]:
+        """Those that a job of this resolved spec has, in their order."""
+        return tuple(one for one in self.phases if one.needed(spec))
+
+    def after(self, name: str, spec: Any) -> Phase | None:
+        """The phase that follows in a job of this spec; None after the last."""
+        phases = self.phases_of(spec)
+        names = [one.name for one in phases]
+        return phases[names.index(name) + 1] if name != names[-1] else None
 
 
 def resolve(dotted: str) -> Callable[..., Any]:

@@ -15,8 +15,10 @@ from PIL.Image import Image
 from torch import Tensor
 
 from core.db.models import Trial
+from core.engine.config import EvaluateConfig
 from core.engine.evaluate import Score
 from core.engine.images import LabelledImages
+from core.engine.pool import Pool, PoolNetwork
 from core.export.artifacts import WrittenArtifact
 from core.export.condensed import CondensedSet
 from core.trials.spec import Entry, TrialPlan
@@ -195,6 +197,20 @@ class Work(Given, Protocol):
 
     def keep_point(self, group: str, entry: Entry, step: int, score: Score) -> None:
         """The result of a trial on images that only this attempt has: one point of the curve `group`."""
+        ...
+
+    def pooled(self, training: EvaluateConfig) -> set[int]:
+        """Numbers of the networks so trained on these data that are kept, by whatever job."""
+        ...
+
+    def keep_pooled(
+        self, trial_id: str, training: EvaluateConfig, repeat: int, network: PoolNetwork, seconds: float
+    ) -> None:
+        """The result of a trial that this attempt has taken, kept for other jobs as well."""
+        ...
+
+    def pool(self, training: EvaluateConfig) -> Pool | None:
+        """All networks so trained; None if one is missing, or was damaged and is forgotten now."""
         ...
 
     def store_selection(self, method: str, indices_N: Tensor) -> str:

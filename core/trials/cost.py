@@ -1,11 +1,9 @@
 """What trials will cost, by arithmetic alone: no torch, so that the API can say it beforehand."""
 
+from core.engine.flops import TRAINING_PASSES
 from core.engine.networks import forward_cost
 from core.trials.methods import METHODS
 from core.trials.spec import NetworkSpec, TrialPlan
-
-TRAINING_PASSES = 3
-"""Forward, back to the activations and back to the weights: each costs as much as the forward pass."""
 
 
 def flops_of_trials(
@@ -20,8 +18,8 @@ def flops_of_trials(
     flops = 0
     for entry in plan.entries():
         whole = METHODS[entry.method].of == "whole"
-        images = train_images if whole else plan.ipc * classes
-        trained = TRAINING_PASSES * images * (plan.whole_epochs if whole else plan.epochs)
+        images = train_images if whole else plan.trained_per_class(entry.method) * classes
+        trained = TRAINING_PASSES * images * plan.config(entry.network, images, whole=whole).epochs
         flops += forward(entry.network) * (trained + test_images)
     by_features = sum(METHODS[method].by_features for method in plan.baselines)
     if by_features:

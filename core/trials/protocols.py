@@ -11,18 +11,27 @@ from core.trials.spec import TrialPlan
 GRAVE: Final = ("test_leakage", "conflicting_labels", "untested_classes", "imbalanced", "small_classes")
 
 
-def protocol(plan: TrialPlan) -> str:
+def protocol(plan: TrialPlan, classes: int) -> str:
     """From what the networks are really trained with."""
-    own = plan.networks[0]
-    config, whole_epochs = plan.config(own), f"{plan.whole_epochs:,} epochs"
-    ops = parse_augment(config.augment)
+    own, whole_epochs = plan.networks[0], f"{plan.whole_epochs:,} epochs"
+    ops = parse_augment(plan.augment)
     augment = f"DSA ({', '.join(ops)}) on every batch" if ops else "no augmentation"
     sentences = [
-        f"Networks trained from scratch for {config.epochs:,} epochs by "
-        f"{config.protocol.described(config.epochs)}, {augment}, in float32; tested once on the test split, "
+        f"Networks are trained from scratch, with {augment}, in float32, and tested once on the test split, "
         "after the last epoch.",
+        *(_on_the_set(plan, name, classes) for name in dict.fromkeys(map(plan.protocol_of, plan.networks))),
         "png is trained on the 8-bit pixels of the PNG files, normalised as the others are.",
     ]
+    if plan.set_ipc != plan.ipc:
+        sentences.append(
+            f"A class's {plan.ipc:,} stored images are trained on as {plan.set_ipc:,}; of real images there "
+            f"are {plan.ipc:,} a class."
+        )
+    if "random-collage" in plan.baselines:
+        sentences.append(
+            f"random-collage is {plan.ipc:,} collages a class of {plan.factor} × {plan.factor} random real "
+            f"images, trained on as {plan.trained_per_class('random-collage'):,}."
+        )
     if "random" in plan.baselines:
         sentences.append("random is one draw for all networks: its deviation says nothing of other draws.")
     if any(METHODS[one].by_features for one in plan.baselines):
@@ -33,6 +42,18 @@ def protocol(plan: TrialPlan) -> str:
     if "whole" in plan.baselines:
         sentences.append(f"whole is trained for {whole_epochs}, on the job's own network alone.")
     return " ".join(sentences)
+
+
+def _on_the_set(plan: TrialPlan, name: str, classes: int) -> str:
+    """One protocol, as it trains on the set."""
+    images = plan.set_ipc * classes
+    network = next(one for one in plan.networks if plan.protocol_of(one) == name)
+    config = plan.config(network, images)
+    steps = config.protocol.steps_an_epoch(images) * config.epochs
+    return (
+        f"Protocol {name}, on the set: {config.epochs:,} epochs, {steps:,} steps, by "
+        f"{config.protocol.described(config.epochs)}."
+    )
 
 
 def limits(plan: TrialPlan, tested: int, split_rule: str, warnings: Sequence[Mapping[str, Any]]) -> list[str]:

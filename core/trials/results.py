@@ -8,11 +8,14 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from core.db.models import Job, Trial
+from core.engine.protocols import PROTOCOLS
 from core.trials.methods import METHODS
 
 #: Groups of trials: of the finished images, and of those that form.
 FINAL = "final"
 CURVE = "curve"
+#: Not tested: networks that a condensation matches in.
+POOL = "pool"
 
 CONFUSION_CLASSES = 256
 """A confusion matrix of more classes is not kept: it would be most of every answer about its job."""
@@ -46,8 +49,10 @@ def summarise(networks: Sequence[str], trials: Sequence[Trial]) -> list[dict[str
             "accuracies": accuracies_of(rows),
             "per_class": _mean_by_class([one.per_class or [] for one in rows]),
             "confusion": _sum_of_counts([one.confusion for one in rows]),
+            "protocol": rows[0].protocol,
             "train_images": rows[0].train_images,
             "epochs": rows[0].epochs,
+            "steps": _steps(rows[0]),
             "seconds": sum(one.seconds or 0.0 for one in rows),
         }
         for (method, network), rows in sorted(
@@ -55,6 +60,13 @@ def summarise(networks: Sequence[str], trials: Sequence[Trial]) -> list[dict[str
             key=lambda item: (places.get(item[0][1], len(places)), methods.index(item[0][0])),
         )
     ]
+
+
+def _steps(trial: Trial) -> int | None:
+    """Training steps of one network; None of a trial that is older than the record of its images."""
+    if trial.epochs is None or trial.train_images is None:
+        return None
+    return trial.epochs * PROTOCOLS[trial.protocol].steps_an_epoch(trial.train_images)
 
 
 def accuracies_of(trials: Sequence[Trial]) -> list[float]:

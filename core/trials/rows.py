@@ -11,7 +11,7 @@ from core.db.types import db_now
 from core.engine.evaluate import Score
 from core.ids import new_id
 from core.trials.results import CONFUSION_CLASSES
-from core.trials.spec import Entry
+from core.trials.spec import Entry, TrialPlan
 from core.work import wake_ups
 from core.work.reaper import WAKE_AT_ONCE
 from core.work.transitions import move
@@ -28,7 +28,7 @@ def offer(
     job: Job,
     group: str,
     entries: Mapping[int, Entry],
-    protocol: str,
+    plan: TrialPlan,
     selection_key: str | None,
 ) -> None:
     """Let every worker do these, each by its place among all of the job; some are woken."""
@@ -40,7 +40,7 @@ def offer(
             group=group,
             method=entry.method,
             network=entry.network.label(),
-            protocol=protocol,
+            protocol=plan.protocol_of(entry.network),
             repeat=entry.repeat,
             position=position,
             state="waiting",
@@ -80,7 +80,7 @@ def keep(
     group: str,
     entry: Entry,
     step: int,
-    protocol: str,
+    plan: TrialPlan,
     score: Score,
 ) -> None:
     """One that was done as soon as it was there: only its attempt has the images."""
@@ -93,7 +93,7 @@ def keep(
             step=step,
             method=entry.method,
             network=entry.network.label(),
-            protocol=protocol,
+            protocol=plan.protocol_of(entry.network),
             repeat=entry.repeat,
             state="done",
             fence=fence,
@@ -116,6 +116,11 @@ def found(score: Score, *, epochs: int, train_images: int) -> dict[str, Any]:
         "train_images": train_images,
         "problem": None,
     }
+
+
+def pooled_event(trial: Trial) -> dict[str, Any]:
+    """What the job's history says of a network that it will match in."""
+    return {"network": trial.network, "repeat": trial.repeat}
 
 
 def event_of(trial: Trial, score: Score) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from core.engine.config import (
 )
 from core.engine.networks import NETWORK_FIELDS, NETWORK_NAMES, NETWORKS, NORMS, default_norm, refuse_fields
 from core.engine.networks.depth import default_depth
+from core.engine.protocols import PROTOCOLS
 from core.errors import InvalidRequest
 from core.strict import Strict
 from core.trials.methods import BASELINES, METHODS, OF_THE_SET
@@ -27,13 +28,20 @@ if TYPE_CHECKING:
     Baseline = str
     NetworkName = str
     Norm = str
+    ProtocolName = str
 else:
     Baseline = Literal[BASELINES]
     NetworkName = Literal[NETWORK_NAMES]
     Norm = Literal[NORMS]
+    ProtocolName = Literal[("auto", *PROTOCOLS)]
 
-#: The only protocol, until there is another: the paper's.
-PROTOCOL = "paper"
+#: Of specs that are older than the choice between protocols.
+OLD_PROTOCOL = "paper"
+#: That of each network its own: what a new job does unless it is told otherwise.
+AUTO = "auto"
+
+#: Of the collages beside a set whose stored images are no collages.
+COLLAGE_FACTOR = 2
 
 
 def whole_field(name: str, default: Any = ..., description: str | None = None) -> Any:
@@ -135,6 +143,13 @@ class NetworkSpec(Strict):
                 named += f"-{chosen}"
         return named
 
+    def protocol(self, wanted: str) -> str:
+        """The name of the protocol that this network is trained by, where `wanted` was asked for."""
+        if wanted != AUTO:
+            return wanted
+        hungry = self.norm == "batch" or self.name.startswith("resnet")
+        return "adamw" if hungry else "long"
+
 
 #: An upper bound must have had the time to learn: even a set so large that one epoch of it has as many
 #: steps as all epochs on a condensed one gets this many.
@@ -145,35 +160,54 @@ class TrainingSpec(Strict):
     """How networks are trained on a condensed set, and on what it is compared with."""
 
     networks: int = whole_field("networks", EvaluateConfig.networks, "Networks trained per method.")
-    epochs: int = whole_field("epochs", EvaluateConfig.epochs, "Epochs on a set of ipc images per class.")
+    protocol: ProtocolName | None = Field(
+        None,
+        description="How each network is trained: `paper` is that of Zhao & Bilen; `long` takes at least "
+        f"{PROTOCOLS['long'].steps:,} steps in smaller batches, with CutMix; `adamw` is for networks with "
+        "batch norm and for ResNets; `auto`, the default, is `adamw` for those and `long` for all others.",
+    )
+    epochs: int | None = whole_field(
+        "epochs",
+        None,
+        "Epochs on a set of images; by default as many as the protocol asks for on its images.",
+    )
     whole_epochs: int | None = whole_field(
         "epochs",
         None,
         "Epochs on the whole training split; by default as many as give it no fewer steps than the condensed "
         f"set gets, and at least {WHOLE_EPOCHS}.",
     )
-    baselines: list[Baseline] = Field(
-        ["random", "whole"],
+    baselines: list[Baseline] | None = Field(
+        None,
         max_length=len(BASELINES),
-        description="What to train on besides, by the same recipe. `herding` and `k-center` choose images by "
+        description="What to train on besides, by the same protocol; by default `random`, `random-collage` "
+        "where the set is one of collages, and `whole`. `random-collage` is as many real images as the "
+        "set's collages hold, made collages in the same way. `herding` and `k-center` choose images by "
         "the features of one more network, trained on the whole split.",
     )
 
-    def resolved_whole_epochs(self, set_images: int, train_images: int) -> int:
-        """`whole_epochs`, filled in.
+    def resolved_training(
+        self, own: NetworkSpec, *, set_images: int, train_images: int, collages: bool
+    ) -> dict[str, Any]:
+        """The fields of this class that were left open, filled in.
 
         Args:
-            set_images: in the condensed set.
+            own: the network, resolved, that the whole split is trained on.
+            set_images: that the condensed set is trained on as, of all classes.
             train_images: of all classes, in the training split.
+            collages: whether a stored image of the set turns into several.
         """
-
-        def steps(images: int) -> int:
-            return math.ceil(images / EvaluateConfig.protocol.batch)
-
-        if self.whole_epochs is not None:
-            return self.whole_epochs
-        as_many_steps = math.ceil(self.epochs * steps(set_images) / steps(train_images))
-        return max(WHOLE_EPOCHS, as_many_steps)
+        wanted = self.protocol or AUTO
+        baselines = self.baselines
+        if baselines is None:
+            baselines = ["random", *(["random-collage"] if collages else []), "whole"]
+        protocol = PROTOCOLS[own.protocol(wanted)]
+        whole_epochs = self.whole_epochs
+        if whole_epochs is None:
+            epochs = self.epochs or protocol.epochs_on(set_images)
+            steps = epochs * protocol.steps_an_epoch(set_images)
+            whole_epochs = max(WHOLE_EPOCHS, math.ceil(steps / protocol.steps_an_epoch(train_images)))
+        return {"protocol": wanted, "baselines": baselines, "whole_epochs": whole_epochs}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -187,30 +221,50 @@ class Entry:
 
 @dataclass(frozen=True, kw_only=True)
 class TrialPlan:
-    """The trials of a set of `ipc` images per class: resolved, so that it says everything.
+    """The trials of a set of `ipc` stored images per class: resolved, so that it says everything.
 
     networks: the one first whose features choose images, and on which alone the whole split is trained.
+    epochs: None means what the protocol asks for. set_ipc: images per class that the set is trained on as.
+    factor: f of collages: f² real images in the place of one.
     """
 
     networks: tuple[NetworkSpec, ...]
     repeats: int
-    epochs: int
+    epochs: int | None
     whole_epochs: int
     baselines: tuple[str, ...]
     augment: str
     seed: int
     ipc: int
-    protocol: str = PROTOCOL
+    set_ipc: int
+    factor: int
+    protocol: str
 
-    def config(self, network: NetworkSpec, *, whole: bool = False) -> EvaluateConfig:
-        """`whole`: for training on the whole split, which takes far more steps an epoch."""
+    def config(self, network: NetworkSpec, images: int, *, whole: bool = False) -> EvaluateConfig:
+        """Of a training on so many images. `whole`: on the whole split, which has epochs of its own."""
+        protocol = PROTOCOLS[self.protocol_of(network)]
+        epochs = self.whole_epochs if whole else self.epochs or protocol.epochs_on(images)
         return EvaluateConfig(
             network=network.config(),
             networks=self.repeats,
-            epochs=self.whole_epochs if whole else self.epochs,
+            epochs=epochs,
+            protocol=protocol,
             augment=self.augment,
             seed=self.seed,
         )
+
+    def protocol_of(self, network: NetworkSpec) -> str:
+        """The name of that which the network is trained by."""
+        return network.protocol(self.protocol)
+
+    def trained_per_class(self, method: str) -> int:
+        """Images of each class that a network is trained on; not of the whole split."""
+        match METHODS[method].of:
+            case "set":
+                return self.set_ipc
+            case "collages":
+                return self.ipc * self.factor**2
+        return self.ipc
 
     def entries(self) -> list[Entry]:
         """All networks to be trained, so that a comparison of everything is there early.

@@ -5,9 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from core.engine.config import EvaluateConfig
-
-TRAINING_PASSES = 3
-"""Forward, and back to the activations and to the weights; a test image takes one."""
+from core.engine.flops import TRAINING_PASSES
 
 
 @dataclass(frozen=True, kw_only=True)

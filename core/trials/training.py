@@ -8,9 +8,11 @@ import torch
 from torch import Tensor
 
 from core.engine.baselines import Embed
+from core.engine.config import EvaluateConfig
 from core.engine.evaluate import Progress, Score, train_and_score
+from core.engine.forms.collage import collages_of, decode, grey
 from core.engine.images import LabelledImages
-from core.engine.state import synthetic_labels
+from core.engine.state import decoded_labels, synthetic_labels
 from core.trials.methods import METHODS
 from core.trials.spec import Entry, TrialPlan
 
@@ -39,6 +41,10 @@ def training_set(
             assert images is not None
             images_NCHW, labels_N = images
             return METHODS[method].function()(images_NCHW, labels_N, real), labels_N
+        case "collages":
+            assert selected_N is not None
+            collages_NCHW = collages_of(real, selected_N, plan.ipc, plan.factor, device)
+            return decode(collages_NCHW, plan.factor, grey(real)), decoded_labels(real, plan.ipc, plan.factor)
     assert selected_N is not None
     return real.normalised(selected_N, device), synthetic_labels(real, plan.ipc)
 
@@ -48,7 +54,9 @@ def select(
 ) -> Tensor:
     """Indices (N,), int64, of the real images that a method chooses: by plan and data alone, so that whoever
     chooses them again gets the same."""
-    selected_N: Tensor = METHODS[method].function()(real, plan.ipc, plan.seed, embed, device)
+    selected_N: Tensor = METHODS[method].function()(
+        real, plan.trained_per_class(method), plan.seed, embed, device
+    )  # fmt: skip
     return selected_N
 
 
@@ -56,8 +64,18 @@ def steps_of_trial(
     plan: TrialPlan, entry: Entry, on: TrainingSet, test: LabelledImages, device: torch.device
 ) -> Generator[Progress, None, Score]:
     """The training and the test of one network, yielding after each step."""
-    config = plan.config(entry.network, whole=METHODS[entry.method].of == "whole")
-    return train_and_score(on, test, config, entry.repeat, device=device)
+    return train_and_score(on, test, config_of(plan, entry, on), entry.repeat, device=device)
+
+
+def config_of(plan: TrialPlan, entry: Entry, on: TrainingSet) -> EvaluateConfig:
+    """How the network is trained on this set."""
+    whole = METHODS[entry.method].of == "whole"
+    return plan.config(entry.network, count_of(on), whole=whole)
+
+
+def count_of(on: TrainingSet) -> int:
+    """Images that it holds."""
+    return len(on[1] if isinstance(on, tuple) else on)
 
 
 def finish(steps: Generator[Progress, None, Trained], report: Callable[[Progress], None]) -> Trained:

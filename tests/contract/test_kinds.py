@@ -40,8 +40,14 @@ def test_a_kind_fits_into_its_row(kind: Kind) -> None:
     assert len(set(names)) == len(names) >= 1
     assert all(len(name) <= lengths["phase"] for name in names)
     assert {phase.queue for phase in kind.phases} <= set(QUEUES)
-    assert kind.after(names[-1]) is None
-    assert [kind.after(one) for one in names[:-1]] == list(kind.phases[1:])
+    for example in kind.examples:
+        spec = kind.spec.model_validate(example)
+        phases = kind.phases_of(spec)
+        own = [phase.name for phase in phases]
+        assert kind.after(own[-1], spec) is None
+        assert [kind.after(one, spec) for one in own[:-1]] == list(phases[1:])
+    with_all = (kind.phases_of(kind.spec.model_validate(example)) == kind.phases for example in kind.examples)
+    assert any(with_all), "an example has every phase"
 
 
 @pytest.mark.parametrize("kind", EVERY)

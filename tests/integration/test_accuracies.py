@@ -82,7 +82,7 @@ def data_of(attempt: Attempt, kind: str) -> list[dict[str, Any]]:
 def expected_of(attempt: Attempt) -> tuple[list[tuple[int, int, float]], CondenseState]:
     """By the engine alone: the accuracies, and the finished state."""
     spec = CondenseSpec.model_validate(job_of(attempt.database, attempt.lease.row_id).spec)
-    config = spec.trial_plan().config(spec.network)
+    config = spec.trial_plan().config(spec.network, spec.ipc * len(REAL.classes))
     found = []
     for step in condense(REAL, spec.condense_config()):
         if step.iteration in AT:

@@ -16,7 +16,7 @@ from core.kinds.condense import CONDENSE
 from core.kinds.condense.spec import CondenseSpec
 from core.settings import Settings, get_settings
 from core.trials.results import CURVE, FINAL
-from core.trials.spec import PROTOCOL
+from core.trials.spec import OLD_PROTOCOL
 from core.work import wake_ups
 from core.work.events import first_event
 from core.work.leases import Lease, claim
@@ -113,7 +113,7 @@ def done_trial(job_id: str, method: str = "condensed", repeat: int = 0, **values
         "step": 0,
         "method": method,
         "network": "convnet-d3-w128-instance",
-        "protocol": PROTOCOL,
+        "protocol": OLD_PROTOCOL,
         "repeat": repeat,
         "state": "done",
         "fence": 1,

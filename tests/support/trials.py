@@ -56,7 +56,7 @@ def in_evaluation(place: Workplace, **wanted: Any) -> Attempt:
         job = session.get_one(Job, job_id)
         job.phase = "evaluate"
         plan = CondenseSpec.model_validate(job.spec).trial_plan()
-        trial_rows.offer(session, job, FINAL, dict(enumerate(plan.entries())), plan.protocol, None)
+        trial_rows.offer(session, job, FINAL, dict(enumerate(plan.entries())), plan, None)
     return attempt
 
 

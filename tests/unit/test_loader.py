@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader
 import condensery
 from core.engine.images import LabelledImages
 from core.export import safetensors
-from tests.unit.export.conftest import NAMES, build
+from tests.unit.export.conftest import NAMES, build, build_collages
 
 
 @pytest.mark.parametrize("channels", [1, 3, 4])
@@ -27,6 +27,28 @@ def test_loads_what_the_export_wrote(channels: int, tmp_path: Path) -> None:
     image, label = loaded[3]
     assert (image.shape, label) == ((channels, 8, 6), int(made.labels_N[3]))
     assert f"{len(loaded)} images of {channels} × 8 × 6, {len(NAMES)} classes" in repr(loaded)
+
+
+@pytest.mark.parametrize("factor", [2, 3])
+def test_collages_come_decoded_as_the_engine_decodes_them(factor: int, tmp_path: Path) -> None:
+    made = build_collages(factor, height=25, width=28)
+    assert made.collages is not None
+    safetensors.write(made, tmp_path / "set.safetensors")
+    loaded = condensery.load(tmp_path / "set.safetensors")
+    assert loaded.images.numpy().tobytes() == made.images_NCHW.tobytes()
+    assert loaded.labels.tolist() == made.labels_N.tolist()
+    assert loaded.stored is not None and loaded.stored_labels is not None
+    assert loaded.stored.numpy().tobytes() == made.collages.images_NCHW.tobytes()
+    assert loaded.stored_labels.repeat(factor**2).tolist() == loaded.labels.tolist()
+    torch.testing.assert_close(loaded.decode(loaded.stored), loaded.images, rtol=0, atol=1e-5)
+    with pytest.raises(ValueError, match=r"stored must be of shape \(N, 3, H, W\), got \(3, 25, 28\)"):
+        loaded.decode(loaded.stored[0])
+
+
+def test_a_set_that_is_stored_as_it_is_has_nothing_to_decode(tmp_path: Path) -> None:
+    safetensors.write(build(), tmp_path / "set.safetensors")
+    loaded = condensery.load(tmp_path / "set.safetensors")
+    assert loaded.stored is None and loaded.decode(loaded.images) is loaded.images
 
 
 def test_test_images_are_normalised_as_the_engine_does(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from core.db.models.condensed_sets import Artifact, CondensedSet
 from core.db.models.datasets import Dataset
 from core.db.models.events import Event
 from core.db.models.jobs import Checkpoint, Job, Metric, Snapshot
+from core.db.models.pools import PooledNetwork
 from core.db.models.trials import Trial
 from core.db.models.uploads import Blob, Orphan, Upload
 from core.db.models.webhooks import Delivery, Webhook
@@ -26,6 +27,7 @@ __all__ = [
     "Job",
     "Metric",
     "Orphan",
+    "PooledNetwork",
     "SignIn",
     "Snapshot",
     "Trial",

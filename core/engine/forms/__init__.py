@@ -9,12 +9,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class FormEntry:
-    """path: "module:class". decoded: how many images a stored one turns into."""
+    """path: "module:class". factor: f, where a stored image turns into f²."""
 
     path: str
-    decoded: int
+    factor: int
 
 
 FORMS: Mapping[str, FormEntry] = {
-    "pixels": FormEntry(path="core.engine.forms.pixels:Pixels", decoded=1),
+    "pixels": FormEntry(path="core.engine.forms.pixels:Pixels", factor=1),
+    "collage-2": FormEntry(path="core.engine.forms.collage:Collage", factor=2),
+    "collage-3": FormEntry(path="core.engine.forms.collage:Collage", factor=3),
 }

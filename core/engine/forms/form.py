@@ -25,17 +25,13 @@ class Form(Protocol):
 
     parameters: Mapping[str, str]
 
-    def shapes(self, real: LabelledImages, ipc: int) -> dict[str, Shape]:
-        """Of each parameter, for `ipc` stored images per class."""
+    def __init__(self, real: LabelledImages, config: CondenseConfig) -> None: ...
+
+    def shapes(self) -> dict[str, Shape]:
+        """Of each parameter."""
         ...
 
-    def initial(
-        self,
-        real: LabelledImages,
-        config: CondenseConfig,
-        chance: torch.Generator,
-        device: torch.device | str,
-    ) -> dict[str, Tensor]:
+    def initial(self, chance: torch.Generator, device: torch.device | str) -> dict[str, Tensor]:
         """The parameters before the first iteration.
 
         Args:
@@ -43,16 +39,33 @@ class Form(Protocol):
         """
         ...
 
-    def decode(self, tensors: Mapping[str, Tensor]) -> Tensor:
-        """The images, NCHW float32, normalised, unclamped: differentiable in the parameters.
+    def stored(self, tensors: Mapping[str, Tensor]) -> Tensor:
+        """The images as they are stored, NCHW float32, normalised: ipc for each class, class-major."""
+        ...
 
-        Class-major, as many per stored image as the table of forms says. The same for the same tensors:
-        nothing here is random.
+    def clamped(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The parameters, so changed that no stored pixel lies outside [0, 1]."""
+        ...
+
+    def decode(self, tensors: Mapping[str, Tensor]) -> Tensor:
+        """The images that are trained on, NCHW float32, normalised: differentiable in the parameters.
+
+        factor² for each stored one, tile-major: of all stored images the first, then of all the second, …
+        The same for the same tensors: nothing here is random.
         """
         ...
 
 
-def load_form(name: str) -> Form:
-    """The form of this name."""
-    loaded: Form = load(FORMS[name].path)()
-    return loaded
+def load_form(real: LabelledImages, config: CondenseConfig) -> Form:
+    """The form that the configuration names, for this set."""
+    loaded: type[Form] = load(FORMS[config.form].path)
+    return loaded(real, config)
+
+
+def class_major(images_NCHW: Tensor, classes: int, tiles: int) -> Tensor:
+    """Decoded images, which come tile by tile, class by class instead: what `synthetic_labels` has labels of.
+
+    Within a class they are still tile-major. With one tile for each stored image nothing changes.
+    """
+    by_tile = images_NCHW.view(tiles, classes, -1, *images_NCHW.shape[1:])
+    return by_tile.transpose(0, 1).reshape(images_NCHW.shape)

@@ -35,7 +35,11 @@ class MLP(nn.Module):
         y_NF: Tensor = self.blocks(x_NCHW)
         return y_NF
 
+    def classify(self, features_NF: Tensor) -> Tensor:
+        """Logits of what `embed` gave, (N, num_classes)."""
+        logits: Tensor = self.classifier(features_NF)
+        return logits
+
     def forward(self, x_NCHW: Tensor) -> Tensor:
         """Logits, (N, num_classes)."""
-        logits: Tensor = self.classifier(self.embed(x_NCHW))
-        return logits
+        return self.classify(self.embed(x_NCHW))

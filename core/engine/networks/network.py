@@ -14,6 +14,8 @@ class Embedder(Protocol):
 
     def embed(self, x_NCHW: Tensor) -> Tensor: ...
 
+    def classify(self, features_NF: Tensor) -> Tensor: ...
+
 
 class Network(Protocol):
     """An image classifier whose embedding can be matched: a torch module with these besides.
@@ -38,6 +40,10 @@ class Network(Protocol):
 
     def embed(self, x_NCHW: Tensor) -> Tensor:
         """The input of the classifying layers, flattened: (N, features)."""
+        ...
+
+    def classify(self, features_NF: Tensor) -> Tensor:
+        """Logits of what `embed` gave, (N, num_classes)."""
         ...
 
     def __call__(self, x_NCHW: Tensor) -> Tensor:

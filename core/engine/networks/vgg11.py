@@ -44,7 +44,11 @@ class VGG11(nn.Module):
         y_NCHW: Tensor = self.blocks(x_NCHW)
         return y_NCHW.flatten(1)
 
+    def classify(self, features_NF: Tensor) -> Tensor:
+        """Logits of what `embed` gave, (N, num_classes)."""
+        logits: Tensor = self.classifier(features_NF)
+        return logits
+
     def forward(self, x_NCHW: Tensor) -> Tensor:
         """Logits, (N, num_classes)."""
-        logits: Tensor = self.classifier(self.embed(x_NCHW))
-        return logits
+        return self.classify(self.embed(x_NCHW))

@@ -2,9 +2,13 @@
 
 from collections.abc import Mapping
 
+from core.engine.protocols.adamw import ADAMW
+from core.engine.protocols.long import LONG
 from core.engine.protocols.paper import PAPER
 from core.engine.protocols.protocol import EvaluationProtocol
 
 PROTOCOLS: Mapping[str, EvaluationProtocol] = {
     "paper": PAPER,
+    "long": LONG,
+    "adamw": ADAMW,
 }

@@ -13,6 +13,7 @@ CONDENSE = Kind(
     spec=CondenseSpec,
     result=CondenseResult,
     phases=(
+        Phase(name="pool", queue="gpu", run="core.kinds.condense.pool:run", needed=CondenseSpec.needs_pool),
         Phase(name="condense", queue="gpu", run="core.kinds.condense.run:run"),
         Phase(name="evaluate", queue="gpu", run="core.kinds.evaluating:run"),
         Phase(name="export", queue="cpu", run="core.kinds.condense.export:run"),
@@ -26,6 +27,8 @@ CONDENSE = Kind(
     examples=(
         {"ipc": 10},
         {"ipc": 10, "recipe": "fast"},
+        {"ipc": 10, "recipe": "dance-short"},
+        {"ipc": 10, "recipe": "fast", "form": "collage-2", "evaluation": {"protocol": "paper"}},
         {
             "ipc": 10,
             "iterations": 300,

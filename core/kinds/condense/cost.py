@@ -6,11 +6,12 @@ A job's own estimate, after a dry run on the device, is the better one (core/eng
 from collections.abc import Iterable
 from dataclasses import asdict
 
+from core.engine.flops import TRAINING_PASSES, flops_of_pool, flops_per_class
 from core.engine.networks import forward_cost
 from core.engine.recipes import RECIPES
 from core.kinds.condense.spec import CondenseSpec
 from core.kinds.kind import Cost, DataFacts
-from core.trials.cost import TRAINING_PASSES, flops_of_trials
+from core.trials.cost import flops_of_trials
 
 FLOAT_BYTES = 4
 KEPT_MAPS = 3
@@ -20,29 +21,33 @@ KEPT_MAPS = 3
 def cost(spec: CondenseSpec, data: DataFacts) -> Cost:
     """Cost of a resolved spec.
 
-    The memory is that of the images being optimised, with gradient and momentum, and of the activations of
-    one class in an iteration; more classes at once where memory allows.
+    The memory is that of the images being optimised, with gradient and momentum, of those that collages
+    turn into, with gradient, and of the activations of one class in an iteration; more classes at once where
+    memory allows.
     """
     config = spec.condense_config()
     size = (data.image_size, data.image_size)
     forward = forward_cost(spec.network.config(), size, data.channels, data.classes)
-    # Real images forward; synthetic ones forward, and back to their pixels at the same cost.
-    flops = data.classes * (config.batch_real + 2 * config.images_per_class) * forward.embed
-    pixels = data.classes * config.images_per_class * data.channels * data.image_size**2
-    maps = forward.map_values * (config.batch_real + KEPT_MAPS * config.images_per_class)
+    flops = data.classes * flops_per_class(config, forward)
+    stored = data.classes * config.ipc * data.channels * data.image_size**2
+    decoded = 0 if config.factor == 1 else stored * config.factor**2
+    maps = forward.map_values * (config.batch_real + KEPT_MAPS * config.synthetic_per_iteration)
     return Cost(
         flops_by_phase={
+            **({"pool": flops_of_pool(config, forward, data.train_images)} if config.pool else {}),
             "condense": config.iterations * flops + _on_the_way(spec, data, forward.flops),
             "evaluate": flops_of_trials(spec.trial_plan(), **asdict(data)),
         },
         flops_per_iteration=flops,
-        memory_bytes=FLOAT_BYTES * (3 * pixels + maps),
+        memory_bytes=FLOAT_BYTES * (3 * stored + 2 * decoded + maps),
     )
 
 
 def _on_the_way(spec: CondenseSpec, data: DataFacts, forward: int) -> int:
     """Of the evaluations of the images at some iterations, on the job's own network only."""
-    trained = spec.ipc * data.classes * spec.evaluation.epochs
+    plan = spec.trial_plan()
+    images = plan.set_ipc * data.classes
+    trained = images * plan.config(spec.network, images).epochs
     once = spec.evaluation.networks * forward * (TRAINING_PASSES * trained + data.test_images)
     return len(spec.evaluated_at()) * once
 

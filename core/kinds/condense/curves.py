@@ -5,7 +5,7 @@ import time
 from typing import Protocol
 
 from core.engine.evaluate import Progress, Score, train_and_score
-from core.engine.state import CondenseState, decoded, synthetic_labels
+from core.engine.state import CondenseState, decoded
 from core.kinds.condense.spec import CondenseSpec
 from core.kinds.work import Work
 from core.trials.results import CURVE
@@ -33,8 +33,8 @@ class Accuracies:
         self._work = work
         self._network = spec.network
         self._condensation = spec.condense_config()
-        self._labels_N = synthetic_labels(work.train, self._condensation.images_per_class)
-        self._config = work.plan.config(spec.network)
+        images = self._condensation.images_per_class * len(work.train.classes)
+        self._config = work.plan.config(spec.network, images)
         self._missing = {
             (iteration, repeat)
             for iteration in spec.evaluated_at()
@@ -84,7 +84,7 @@ class Accuracies:
             self._share = at.step / at.steps
             reporter.report_evaluation(state.iteration, {**about, "epoch": at.epoch, "epochs": at.epochs})
 
-        self._began, training = time.monotonic(), (decoded(state, self._condensation), self._labels_N)
+        self._began, training = time.monotonic(), decoded(state, self._work.train, self._condensation)
         steps = train_and_score(training, self._work.test, self._config, repeat, device=self._work.device)
         return finish(steps, report)
 

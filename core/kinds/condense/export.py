@@ -4,10 +4,13 @@ from typing import Any
 
 import torch
 
+from core.engine.config import CondenseConfig
 from core.engine.estimate import flops_per_iteration
-from core.engine.state import decoded, synthetic_labels
+from core.engine.images import LabelledImages
+from core.engine.state import CondenseState, decoded, stored
 from core.errors import JobError
 from core.export.artifacts import write_all
+from core.export.collages import Collages
 from core.export.condensed import CondensedSet
 from core.failpoints import reach
 from core.kinds.condense.result import small_classes
@@ -35,9 +38,11 @@ def run(work: Work) -> None:
         "micro_batch": state.micro_batch,
         "small_classes": small_classes(spec, list(zip(source.classes, counts, strict=True))),
     }
+    images_NCHW, labels_N = decoded(state, train, config)
     condensed = CondensedSet(
-        images_NCHW=decoded(state, config).numpy(),
-        labels_N=synthetic_labels(train, config.images_per_class).numpy(),
+        images_NCHW=images_NCHW.numpy(),
+        labels_N=labels_N.numpy(),
+        collages=_collages(state, train, config),
         classes=tuple(source.classes),
         mean=tuple(train.mean),
         std=tuple(train.std),
@@ -57,6 +62,13 @@ def run(work: Work) -> None:
         }
         work.publish(folder / "artifacts", written, result, condensed)
     reach("artifacts.published")
+
+
+def _collages(state: CondenseState, train: LabelledImages, config: CondenseConfig) -> Collages | None:
+    if config.factor == 1:
+        return None
+    images_NCHW, labels_N = stored(state, train, config)
+    return Collages(images_NCHW=images_NCHW.numpy(), labels_N=labels_N.numpy(), factor=config.factor)
 
 
 def _card(work: Work) -> dict[str, Any]:
@@ -79,7 +91,7 @@ def _card(work: Work) -> dict[str, Any]:
         "engine": stated(work.result),
         "compute": {"flops": flops * spec.iterations, "flops_per_iteration": flops},
         "evaluation": {
-            "protocol": protocol(work.plan),
+            "protocol": protocol(work.plan, work.train.num_classes),
             "limits": [
                 *limits(work.plan, len(work.test), source.split_rule, source.report.get("warnings", [])),
                 *further,

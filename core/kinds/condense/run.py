@@ -10,8 +10,10 @@ from torch import Tensor
 from core.engine.condense import condense
 from core.engine.config import CondenseConfig
 from core.engine.estimate import estimate
-from core.engine.state import CondenseState, check_finite, decoded, initial_state, synthetic_labels
+from core.engine.pool import Pool, pool_training
+from core.engine.state import CondenseState, check_finite, decoded, initial_state
 from core.errors import JobError
+from core.kinds.condense import pool as pooling
 from core.kinds.condense.curves import Accuracies
 from core.kinds.condense.progress import LossCurve
 from core.kinds.condense.snapshots import Snapshots
@@ -30,10 +32,12 @@ def run(work: Work) -> None:
 
     Raises:
         StopRequested: after a checkpoint, or after the dry run.
+        GoBack: a network of the pool has to be trained again.
         NumericalError, OutOfMemory
     """
     spec: CondenseSpec = work.spec
     config, real, device = spec.condense_config(), work.train, work.device
+    pool = _pool(work, config)
     snapshots = Snapshots(work, config)
     accuracies = Accuracies(work)
     found = work.load(device)
@@ -42,12 +46,12 @@ def run(work: Work) -> None:
         work.resumed(done, None if done == config.iterations else _on(work, done))
         expected = work.progress.get("estimate")
     else:
-        state, expected = _dry_run(work, config)
+        state, expected = _dry_run(work, config, pool)
         snapshots.take(state)
     curve = LossCurve(work, config.iterations, state.iteration, expected, accuracies)
     accuracies.check(state, curve)  # the attempt before may have ended in the middle of them
     saved_at = time.monotonic()
-    for step in condense(real, config, device=device, state=state):
+    for step in condense(real, config, device=device, state=state, pool=pool):
         if step.state.micro_batch != state.micro_batch:
             _report_smaller_batches(work, step.iteration, step.micro_batch)
         state = step.state
@@ -83,7 +87,7 @@ def finished_images(given: Given) -> tuple[Tensor, Tensor]:
     if found.step != spec.iterations:
         raise GoBack(PHASE)
     config = spec.condense_config()
-    return decoded(state_of(found), config), synthetic_labels(given.train, config.images_per_class)
+    return decoded(state_of(found), given.train, config)
 
 
 def save(work: Work, state: CondenseState) -> None:
@@ -110,11 +114,21 @@ def _on(work: Work, done: int) -> dict[str, Any]:
     return condensing_on(work.result, environment(work.device), done)
 
 
-def _dry_run(work: Work, config: CondenseConfig) -> tuple[CondenseState, dict[str, Any]]:
+def _pool(work: Work, config: CondenseConfig) -> Pool | None:
+    """Raises GoBack: a network of it is missing or damaged, and has to be trained again."""
+    if config.pool is None:
+        return None
+    pool = work.pool(pool_training(config))
+    if pool is None:
+        raise GoBack(pooling.PHASE)
+    return pool
+
+
+def _dry_run(work: Work, config: CondenseConfig, pool: Pool | None) -> tuple[CondenseState, dict[str, Any]]:
     """The state to start from, and what is to be expected; too little memory shows here, not hours later."""
     device: torch.device = work.device
     state = initial_state(work.train, config, device)
-    found = estimate(work.train, config, state, device)
+    found = estimate(work.train, config, state, device, pool)
     expected = asdict(found)
     work.record("estimate", expected, result=_on(work, 0))
     work.report(

@@ -5,7 +5,7 @@ import time
 import torch
 
 from core.engine.config import CondenseConfig
-from core.engine.state import CondenseState, check_finite, decoded, synthetic_labels
+from core.engine.state import CondenseState, check_finite, stored
 from core.export.eight_bit import levels_NHWC
 from core.export.preview import grid, shown
 from core.kinds.work import Work
@@ -43,8 +43,8 @@ class Snapshots:
         """
         check_finite(state)
         real = self._work.train
-        images_NCHW = decoded(state, self._config)
-        labels_N = synthetic_labels(real, self._config.images_per_class).numpy()
+        images_NCHW, labels = stored(state, real, self._config)
+        labels_N = labels.numpy()
         rows_S = shown(labels_N)
         images_SCHW = images_NCHW[torch.from_numpy(rows_S).to(images_NCHW.device)].cpu().numpy()
         levels = levels_NHWC(images_SCHW, real.mean, real.std)

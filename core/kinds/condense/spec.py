@@ -9,9 +9,13 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field
 
 from core.engine.config import CondenseConfig
+from core.engine.forms import FORMS
+from core.engine.objectives import OBJECTIVES
 from core.engine.recipes import RECIPES
 from core.strict import Strict
 from core.trials.spec import (
+    COLLAGE_FACTOR,
+    OLD_PROTOCOL,
     Augment,
     NetworkSpec,
     Seed,
@@ -22,9 +26,17 @@ from core.trials.spec import (
 )
 
 if TYPE_CHECKING:
+    FormName = str
+    ObjectiveName = str
     Recipe = str
 else:
+    FormName = Literal[tuple(FORMS)]
+    ObjectiveName = Literal[tuple(OBJECTIVES)]
     Recipe = Literal[tuple(RECIPES)]
+
+#: Smaller images lose too much where several of them share the place of one.
+MIN_COLLAGE_SIZE = 24
+PIXELS = "pixels"
 
 #: Of an accuracy curve, besides the finished set's: each costs an evaluation.
 MAX_POINTS = 20
@@ -58,9 +70,11 @@ class CondenseSpec(Strict):
 
     recipe: Recipe = Field(
         "dm",
-        description="Fills in iterations, batch_real, lr, lr_decay and momentum where they are not given: "
-        "`dm` with the paper's values, `fast` with far fewer iterations, fewer real images in each, and a "
-        "large learning rate that falls towards 0 in the second half.",
+        description="The method, and the settings that are not given. `dm`: distribution matching with the "
+        "paper's values. `fast`: the same in far fewer iterations, with fewer real images in each and a "
+        "large learning rate that falls towards 0 in the second half. `dance`: collages, matched in networks "
+        "that are trained first and judged by an expert, with values near that paper's. `dance-short`: the "
+        "same for CPUs and small GPUs.",
     )
     ipc: int = whole_field("ipc", description="Synthetic images per class.")
     iterations: int | None = whole_field(
@@ -69,11 +83,16 @@ class CondenseSpec(Strict):
     batch_real: int | None = whole_field(
         "batch_real", None, f"Real images per class and iteration; {_default_of('batch_real')}"
     )
+    batch_synthetic: int | None = whole_field(
+        "batch_synthetic",
+        None,
+        "Synthetic images per class and iteration, at most, drawn from all that the stored ones turn into; "
+        "by default the recipe's, or all.",
+    )
     lr: float | None = number_field(
         "lr",
         None,
-        "Step size on the pixels; by default the recipe's for this ipc: 1 up to 50 images per class and 10 "
-        "from 100 (`dm`), or 10 for any number (`fast`).",
+        "Step size on the pixels; by default the recipe's for this ipc (docs/recipes.md).",
     )
     lr_decay: float | None = number_field(
         "lr_decay",
@@ -82,6 +101,17 @@ class CondenseSpec(Strict):
         f"{_default_of('lr_decay')}",
     )
     momentum: float | None = number_field("momentum", None, f"Of the steps; {_default_of('momentum')}")
+    form: FormName | None = Field(
+        None,
+        description="How images are stored: `pixels` as they are, `collage-2` and `collage-3` as collages of "
+        "2 × 2 or 3 × 3 small images, each of which is enlarged when it is trained on. By default the "
+        f"recipe's, but `pixels` for images of less than {MIN_COLLAGE_SIZE} px.",
+    )
+    objective: ObjectiveName | None = Field(
+        None,
+        description="What of real and synthetic images is matched (docs/recipes.md); by default the "
+        "recipe's.",
+    )
     init: Literal["real", "noise"] = "real"
     augment: Augment = CondenseConfig.augment
     network: NetworkSpec = NetworkSpec()
@@ -96,28 +126,38 @@ class CondenseSpec(Strict):
             train_images: of all classes, in the training split.
         """
         further = [one.resolved(image_size) for one in self.evaluation.cross_architecture]
-        whole_epochs = self.evaluation.resolved_whole_epochs(self.ipc * classes, train_images)
-        evaluation = self.evaluation.model_copy(
-            update={"cross_architecture": further, "whole_epochs": whole_epochs}
+        network, by_recipe = self.network.resolved(image_size), self._by_recipe(image_size)
+        factor = FORMS[by_recipe["form"]].factor
+        training = self.evaluation.resolved_training(
+            network,
+            set_images=self.ipc * factor**2 * classes,
+            train_images=train_images,
+            collages=factor > 1,
         )
-        network = self.network.resolved(image_size)
-        update = self._by_recipe() | {"network": network, "evaluation": evaluation}
-        return self.model_copy(update=update)
+        evaluation = self.evaluation.model_copy(update={"cross_architecture": further, **training})
+        return self.model_copy(update=by_recipe | {"network": network, "evaluation": evaluation})
 
-    def _by_recipe(self) -> dict[str, Any]:
+    def _by_recipe(self, image_size: int = MIN_COLLAGE_SIZE) -> dict[str, Any]:
         """The fields that the recipe fills in where they were left open."""
         settings = RECIPES[self.recipe].settings(self.ipc)
+        if image_size < MIN_COLLAGE_SIZE:
+            settings["form"] = PIXELS
         return settings | self.model_dump(include=set(settings), exclude_none=True)
+
+    def needs_pool(self) -> bool:
+        """Whether it matches in networks that are trained first."""
+        return RECIPES[self.recipe].pool is not None
 
     def condense_config(self) -> CondenseConfig:
         # By the recipe for a stored spec too: one that is older than a field does not have it.
         chosen = self.model_dump(exclude={"recipe", "network", "evaluation"}) | self._by_recipe()
-        return CondenseConfig(network=self.network.config(), **RECIPES[self.recipe].method(), **chosen)
+        method = RECIPES[self.recipe].method(self.ipc)
+        return CondenseConfig(network=self.network.config(), **method, **chosen)
 
     def trial_plan(self) -> TrialPlan:
         """Of the finished set."""
-        asked = self.evaluation
-        assert asked.whole_epochs is not None, "the spec is not resolved"
+        asked, config = self.evaluation, self.condense_config()
+        assert asked.whole_epochs is not None and asked.baselines is not None, "the spec is not resolved"
         return TrialPlan(
             networks=(self.network, *asked.cross_architecture),
             repeats=asked.networks,
@@ -127,6 +167,9 @@ class CondenseSpec(Strict):
             augment=self.augment,
             seed=self.seed,
             ipc=self.ipc,
+            set_ipc=config.images_per_class,
+            factor=config.factor if config.factor > 1 else COLLAGE_FACTOR,
+            protocol=asked.protocol or OLD_PROTOCOL,
         )
 
     def evaluated_at(self) -> list[int]:

@@ -29,11 +29,21 @@ def fit(spec: EvaluateSpec, inputs: Inputs) -> EvaluateSpec:
         )
     _same_shape(data, inputs)
     _same_classes(inputs)
+    if spec.set_ipc not in (None, condensed["decoded"]):
+        raise InvalidRequest(
+            f"set_ipc is {spec.set_ipc}, but the condensed set has {condensed['decoded']} images per class: "
+            "leave it out",
+            code="set_ipc_differs",
+            pointer="/set_ipc",
+            limit=condensed["decoded"],
+            value=spec.set_ipc,
+        )
     resolved = spec.resolved(
         image_size=data.image_size,
         train_images=data.train_images,
         classes=data.classes,
-        set_ipc=condensed["decoded"],
+        stored=condensed["stored"],
+        decoded=condensed["decoded"],
     )
     plan = resolved.trial_plan()
     limit = data.train_images // data.classes

@@ -48,7 +48,7 @@ def export(work: Work) -> None:
         "source": {"name": source.name, "sha256": source.sha256, "license": source.license},
         "config": spec.model_dump(mode="json"),
         "engine": stated(work.result),
-        "protocol": protocol(plan),
+        "protocol": protocol(plan, work.train.num_classes),
         "limits": limits(plan, len(work.test), source.split_rule, source.report.get("warnings", [])),
         # Without times: equal runs give equal files.
         "results": [

@@ -200,6 +200,9 @@ class Counting:
         self.passes.append(len(x_NCHW))
         return self.network.embed(x_NCHW)
 
+    def classify(self, features_NF: Tensor) -> Tensor:
+        return self.network.classify(features_NF)
+
 
 @pytest.mark.parametrize(("name", "norm"), EVERY)
 @pytest.mark.parametrize("size", [16, 28])

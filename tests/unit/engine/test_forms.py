@@ -16,7 +16,7 @@ from core.engine.forms.form import Form, load_form
 from core.engine.networks.build import build
 from core.engine.sampling import sample
 from core.engine.seeds import generator
-from core.engine.state import CondenseState, check_fits, decoded, initial_state, synthetic_labels
+from core.engine.state import CondenseState, check_fits, decoded, initial_state, stored
 
 from .problems import random_images, with_tensor
 from .toys import Halves, Moments, let_in
@@ -47,7 +47,9 @@ def plain_loop(config: CondenseConfig, start: Mapping[str, Tensor]) -> tuple[lis
         batches = [REAL.normalised(sample(REAL.indices_by_class[c], 8, real_chance), "cpu") for c in range(3)]
         augmentations = [draw(config.augment, augment_chance, (16, 16)) for _ in range(3)]
         loss = torch.zeros(())
-        own = torch.split(Halves().decode(leaves), 2 * config.ipc)
+        # Every stored image of a class, then the same ones mirrored: tile-major within the class, too.
+        tiles = torch.split(Halves(REAL, config).decode(leaves), len(leaves["shift_N"]))
+        own = [torch.cat([tile[c * 3 : c * 3 + 3] for tile in tiles]) for c in range(3)]
         for augmentation, *sides in zip(augmentations, batches, own, strict=True):
             means = [
                 Moments().statistic(network.embed(apply(augmentation, x))).mean(dim=0, keepdim=True)
@@ -61,7 +63,7 @@ def plain_loop(config: CondenseConfig, start: Mapping[str, Tensor]) -> tuple[lis
     return losses, {name: leaf.detach() for name, leaf in leaves.items()}
 
 
-#: By default all at once; a class of six images in parts.
+#: By default all at once; a class of twelve images in parts.
 @pytest.mark.parametrize("micro_batch", [None, 13, 4, 1])
 def test_a_toy_form_under_a_toy_objective_is_optimised(micro_batch: int | None) -> None:
     config = toy()
@@ -89,11 +91,11 @@ def test_it_resumes_bit_for_bit() -> None:
 
 def test_what_it_decodes_to_trains_a_network() -> None:
     config = toy()
-    assert config.images_per_class == 6
+    assert config.images_per_class == 12
     *_, last = condense(REAL, config)
-    images_NCHW, labels_N = decoded(last.state, config), synthetic_labels(REAL, config.images_per_class)
-    assert images_NCHW.shape == (18, 3, 16, 16) and not images_NCHW.requires_grad
-    assert labels_N.tolist() == [0] * 6 + [1] * 6 + [2] * 6
+    images_NCHW, labels_N = decoded(last.state, REAL, config)
+    assert images_NCHW.shape == (36, 3, 16, 16) and not images_NCHW.requires_grad
+    assert labels_N.tolist() == ([0] * 3 + [1] * 3 + [2] * 3) * 4
     training = train_and_score((images_NCHW, labels_N), REAL, EvaluateConfig(network=TINY, epochs=1), 0)
     assert len(list(training)) == 1
 
@@ -109,16 +111,17 @@ def test_tensors_of_another_form_are_refused() -> None:
 @pytest.mark.parametrize("name", [*FORMS, "halves"])
 def test_every_form_keeps_what_it_promises(name: str) -> None:
     config = replace(CONFIG, form=name)
-    stored: Form = load_form(name)
+    form: Form = load_form(REAL, config)
     state = initial_state(REAL, config)
     check_fits(state, REAL, config)
-    assert decoded(state, config).shape == (3 * config.images_per_class, 3, 16, 16)
-    assert torch.equal(decoded(state, config), decoded(state, config))
+    images_NCHW, labels_N = decoded(state, REAL, config)
+    assert images_NCHW.shape == (3 * config.images_per_class, 3, 16, 16)
+    assert torch.equal(images_NCHW, decoded(state, REAL, config)[0])
+    assert stored(state, REAL, config)[0].shape == (3 * config.ipc, 3, 16, 16)
     # A class's images depend on its own rows alone: another class's may lie in another process.
-    for parameter in stored.parameters:
+    for parameter in form.parameters:
         changed = state.tensors[parameter].clone()
         changed[config.ipc :] += 1
-        before, after = (decoded(one, config) for one in (state, with_tensor(state, parameter, changed)))
-        own = config.images_per_class
-        assert torch.equal(before[:own], after[:own])
-        assert (before[own:] != after[own:]).flatten(1).any(dim=1).all()
+        after_NCHW, _ = decoded(with_tensor(state, parameter, changed), REAL, config)
+        same_N = (images_NCHW == after_NCHW).flatten(1).all(dim=1)
+        assert torch.equal(same_N, labels_N == 0)

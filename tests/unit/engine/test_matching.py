@@ -177,6 +177,9 @@ class Watched:
         self.read = 0
         self.read_by_then: list[int] = []
 
+    def classify(self, features_NF: Tensor) -> Tensor:
+        return self.network.classify(features_NF)
+
     def embed(self, x_NCHW: Tensor) -> Tensor:
         self.passes.append((len(x_NCHW), torch.is_grad_enabled()))
         self.read_by_then.append(self.read)

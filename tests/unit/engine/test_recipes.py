@@ -34,8 +34,10 @@ def test_recipes_are_importable_without_torch() -> None:
 
 def test_dm_is_the_papers() -> None:
     assert RECIPES["dm"].settings(10) == {
-        "iterations": 20_000, "batch_real": 256, "lr": 1.0, "lr_decay": 0.0, "momentum": 0.5,
+        "iterations": 20_000, "batch_real": 256, "batch_synthetic": None, "lr": 1.0, "lr_decay": 0.0,
+        "momentum": 0.5, "objective": "mean", "form": "pixels",
     }  # fmt: skip
+    assert RECIPES["dm"].method(10) == {"source": "fresh", "clamp": False, "pool": None, "expert": 0.0}
     assert [RECIPES["dm"].lr(ipc) for ipc in IPCS] == [1, 1, 1, 10, 10]
 
 
@@ -49,7 +51,7 @@ def test_a_recipe_fits_every_ipc(name: str) -> None:
     said = {field.name for field in dataclasses.fields(recipe)} - {"title", "link"}
     assert recipe.title and recipe.link.startswith("https://arxiv.org/abs/")
     for ipc in (*IPCS, 10_000):
-        chosen = recipe.method() | recipe.settings(ipc)
+        chosen = recipe.method(ipc) | recipe.settings(ipc)
         assert set(chosen) == said
         CondenseConfig(ipc=ipc, **chosen)
 
@@ -57,7 +59,7 @@ def test_a_recipe_fits_every_ipc(name: str) -> None:
 def gain(real: LabelledImages, name: str, ipc: int, iterations: int, **changed: float) -> float:
     """Loss after so many iterations of the recipe, from random real images, over the loss before."""
     settings = {**RECIPES[name].settings(ipc), "iterations": iterations, **changed}
-    config = CondenseConfig(ipc=ipc, network=TINY, **settings)  # type: ignore[arg-type]
+    config = CondenseConfig(ipc=ipc, network=TINY, **settings)
     start = initial_state(real, config)
     *_, last = condense(real, config, state=start)
     return loss(real, last.state.tensors["images_NCHW"]) / loss(real, start.tensors["images_NCHW"])

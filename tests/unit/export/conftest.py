@@ -1,11 +1,15 @@
 """Condensed sets to export: of 1, 3 and 4 channels, with awkward class names and an empty class."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
+from core.engine.forms.collage import GREY, decode
+from core.export.collages import Collages
 from core.export.condensed import CondensedSet
 
 NAMES = (
@@ -63,11 +67,26 @@ def build(
     return CondensedSet(**{**fields, **changes})
 
 
+def build_collages(factor: int = 2, **changes: Any) -> CondensedSet:
+    """As the engine decodes them."""
+    stored = build(**changes)
+    # Enlarging takes the mean of neighbours: as many values as ever are to lie outside of real pixels.
+    stored = replace(stored, images_NCHW=stored.images_NCHW * 2)
+    mean, std = np.array(stored.mean, np.float32), np.array(stored.std, np.float32)
+    grey_C = torch.from_numpy((GREY - mean) / std)
+    return replace(
+        stored,
+        images_NCHW=decode(torch.from_numpy(stored.images_NCHW), factor, grey_C).numpy(),
+        labels_N=np.tile(stored.labels_N, factor**2),
+        collages=Collages(images_NCHW=stored.images_NCHW, labels_N=stored.labels_N, factor=factor),
+    )
+
+
 @pytest.fixture
 def make() -> MAKE:
     return build
 
 
-@pytest.fixture(params=[1, 3, 4], ids=["grey", "colour", "alpha"])
+@pytest.fixture(params=[1, 3, 4, 0], ids=["grey", "colour", "alpha", "collages"])
 def condensed(request: pytest.FixtureRequest) -> CondensedSet:
-    return build(channels=request.param)
+    return build(channels=request.param) if request.param else build_collages(3)

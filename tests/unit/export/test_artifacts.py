@@ -112,6 +112,12 @@ def test_png_is_an_image_folder_within_half_a_grey_level(condensed: CondensedSet
         assert archive.testzip() is None
         archive.extractall(folder)
         stated = json.loads(archive.read("manifest.json"))
+    stored = sorted(path.name for path in folder.glob("stored-*.png"))
+    if condensed.collages is None:
+        assert stored == []
+    else:
+        labels = sorted(condensed.collages.labels_N.tolist())
+        assert [int(name.split("-")[1].split("_")[0]) for name in stored] == labels
     dataset = ImageFolder(folder, allow_empty=True)
     assert [name.split("_")[0] for name in dataset.classes] == [f"{i:02d}" for i in range(len(NAMES))]
     assert stated["png"]["folders"] == dataset.classes
@@ -155,10 +161,11 @@ def test_the_tar_says_nothing_of_when_and_by_whom_it_was_written(
     write_all(condensed, tmp_path)
     with tarfile.open(tmp_path / "condensed-webdataset.tar", "r:") as archive:
         members = archive.getmembers()
-    assert [member.name for member in members[:6]] == [
-        "__README__", "__manifest__", "000000.png", "000000.cls", "000000.npy", "000001.png",
+    stored = [] if condensed.collages is None else ["__stored__", "__stored_labels__"]
+    assert [member.name for member in members[: 6 + len(stored)]] == [
+        "__README__", "__manifest__", *stored, "000000.png", "000000.cls", "000000.npy", "000001.png",
     ]  # fmt: skip
-    assert len(members) == 2 + 3 * len(condensed.labels_N)
+    assert len(members) == 2 + len(stored) + 3 * len(condensed.labels_N)
     for one in members:
         assert (one.mtime, one.uid, one.gid, one.uname, one.gname, one.mode) == (0, 0, 0, "", "", 0o644)
         assert one.isreg() and one.pax_headers == {}

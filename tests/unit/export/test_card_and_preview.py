@@ -73,7 +73,8 @@ def test_the_preview_has_a_row_a_class_and_a_column_an_image(condensed: Condense
     height, width = 64, 48  # 8 × 6, eight times enlarged
     assert grid.shape[:2] == (11 * (height + GAP) + GAP, 2 * (width + GAP) + GAP)
     assert (grid[:GAP] == WHITE).all() and (grid[:, :GAP] == WHITE).all()
-    levels = condensed.pixels_uint8_NHWC()
+    stored = condensed.as_stored()
+    levels = stored.pixels_uint8_NHWC()
     if levels.shape[3] == 4:
         on_white = [
             Image.alpha_composite(Image.new("RGBA", (6, 8), "white"), Image.fromarray(x)) for x in levels
@@ -85,7 +86,7 @@ def test_the_preview_has_a_row_a_class_and_a_column_an_image(condensed: Condense
         if label == EMPTY:
             assert (row == WHITE).all()
             continue
-        for column, index in enumerate(np.flatnonzero(condensed.labels_N == label)):
+        for column, index in enumerate(np.flatnonzero(stored.labels_N == label)):
             left = GAP + column * (width + GAP)
             cell = row[:, left : left + width]
             crisp = levels[index].repeat(8, axis=0).repeat(8, axis=1)

@@ -1,5 +1,6 @@
 """What a condensed set refuses, and how pixels come out of it."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 
 from core.errors import JobError
 from core.export.condensed import CondensedSet
-from tests.unit.export.conftest import MAKE, NAMES, card
+from tests.unit.export.conftest import MAKE, NAMES, build_collages, card
 
 IMAGES = np.zeros((2, 1, 4, 4), np.float32)
 LABELS = np.array([0, 1])
@@ -96,6 +97,32 @@ def test_eight_bits_clamp_instead_of_wrapping_round(make: MAKE) -> None:
 def test_provenance_states_what_the_set_says_and_keeps_the_card(condensed: CondensedSet) -> None:
     provenance = condensed.provenance(pixels_normalised=True)
     assert {field: provenance[field] for field in card()} == card()
-    assert provenance["images_per_class"] == [2, 2, 2, 2, 2, 2, 0, 2, 2, 2, 2]
+    tiles = 1 if condensed.collages is None else 9
+    assert provenance["images_per_class"] == [tiles * n for n in (2, 2, 2, 2, 2, 2, 0, 2, 2, 2, 2)]
+    if condensed.collages is None:
+        assert "collages" not in provenance
+    else:
+        assert provenance["collages"]["stored_per_class"] == [2, 2, 2, 2, 2, 2, 0, 2, 2, 2, 2]
+        assert (
+            provenance["collages"]["factor"] == 3 and "bilinearly" in provenance["collages"]["how_to_decode"]
+        )
     assert provenance["normalisation"] == {"mean": list(condensed.mean), "std": list(condensed.std)}
     assert provenance["pixels_normalised"] is True
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        ({"labels_N": np.array([0, 1], np.int64)}, "stored labels, 9 times over, are not the"),
+        ({"factor": 1}, "factor 1"),
+        ({"images_NCHW": np.zeros((20, 3, 8, 7), np.float32)}, "their shape is"),
+        ({"images_NCHW": np.full((20, 3, 8, 6), np.nan, np.float32)}, "not finite"),
+    ],
+)
+def test_collages_that_the_images_cannot_be_decoded_from_are_refused(
+    wrong: dict[str, Any], says: str
+) -> None:
+    made = build_collages(3)
+    assert made.collages is not None
+    with pytest.raises(JobError, match=f"not those of its collages: .*{says}"):
+        replace(made, collages=replace(made.collages, **wrong))

@@ -23,7 +23,7 @@ from core.export import parquet
 from core.export.artifacts import write_all
 from core.export.card import readme
 from core.export.condensed import CondensedSet
-from tests.unit.export.conftest import MAKE, NAMES, build
+from tests.unit.export.conftest import MAKE, NAMES, build, build_collages
 
 EXACT = ["safetensors", "npz", "pt", "parquet", "webdataset"]
 TRAINING = EvaluateConfig(network=NetworkConfig(width=4, depth=2), networks=1, epochs=3, augment="none")
@@ -58,9 +58,10 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
         yield datasets
 
 
-@pytest.fixture(params=[1, 3, 4], ids=["grey", "colour", "alpha"])
+@pytest.fixture(params=[1, 3, 4, 0], ids=["grey", "colour", "alpha", "collages"])
 def condensed(request: pytest.FixtureRequest) -> CondensedSet:
-    return build(channels=request.param, height=16, width=16)
+    size = {"height": 16, "width": 16}
+    return build(channels=request.param, **size) if request.param else build_collages(**size)
 
 
 @pytest.fixture
@@ -158,9 +159,32 @@ def test_image_folder_by_itself_makes_rgb_of_everything(written: Path) -> None:
 
 
 def test_pyarrow_alone_reads_the_same(condensed: CondensedSet, written: Path) -> None:
-    (shard,) = (written / "condensed-parquet" / "data").iterdir()
-    read = subprocess.run([sys.executable, "-c", BY_PYARROW_ALONE, shard], capture_output=True, check=True)
-    assert read.stdout == condensed.images_NCHW.tobytes() + condensed.labels_N.tobytes()
+    sets = (
+        {"train": condensed}
+        if condensed.collages is None
+        else {
+            "train": condensed,
+            "stored": condensed.as_stored(),
+        }
+    )
+    shards = {path.name.split("-")[0]: path for path in (written / "condensed-parquet" / "data").iterdir()}
+    assert shards.keys() == sets.keys()
+    for split, shard in shards.items():
+        read = subprocess.run(
+            [sys.executable, "-c", BY_PYARROW_ALONE, shard], capture_output=True, check=True
+        )
+        assert read.stdout == sets[split].images_NCHW.tobytes() + sets[split].labels_N.tobytes()
+
+
+def test_the_hubs_library_has_collages_as_a_split_of_their_own(
+    condensed: CondensedSet, written: Path, hub: Any
+) -> None:
+    splits = hub.load_dataset("condensed-parquet")
+    assert set(splits) == {"train"} | ({"stored"} if condensed.collages is not None else set())
+    assert len(splits["train"]) == len(condensed.labels_N)
+    if condensed.collages is not None:
+        pixels = splits["stored"].with_format("numpy")["pixels"][:]
+        assert np.asarray(pixels, np.float32).tobytes() == condensed.collages.images_NCHW.tobytes()
 
 
 def test_the_webdataset_reader_of_the_hubs_library_skips_the_card(

@@ -75,12 +75,30 @@ def test_an_evaluation_costs_what_the_worker_trains(baselines: list[str]) -> Non
     plan = spec.trial_plan()
     for entry in plan.entries():
         whole = entry.method == "whole"
-        images, epochs = (data.train_images if whole else 70), plan.config(entry.network, whole=whole).epochs
+        images = data.train_images if whole else 70
+        epochs = plan.config(entry.network, images, whole=whole).epochs
         expected += forward[entry.network.label()] * (3 * images * epochs + data.test_images)
     by_features = len({"herding", "k-center"} & set(baselines))
     if by_features:
         expected += forward[spec.network.label()] * data.train_images * (3 * 4 + by_features)
     assert cost(spec, data).flops_by_phase["evaluate"] == expected
+
+
+def test_what_collages_turn_into_is_what_is_trained_on() -> None:
+    data = facts(32, 3)
+    once: dict[str, object] = {"networks": 1, "epochs": 10, "baselines": []}
+    plain = cost(spec_of(data, form="pixels", evaluation=once), data)
+    collages = cost(spec_of(data, form="collage-2", evaluation=once), data)
+    forward = forward_cost(spec_of(data).network.config(), (32, 32), 3, data.classes)
+    more = plain.flops_by_phase["evaluate"] - 2 * data.test_images * forward.flops
+    assert collages.flops_by_phase["evaluate"] - plain.flops_by_phase["evaluate"] == 3 * more
+    # Of 28 images a class that the loop embeds and differentiates, 7 were stored.
+    assert collages.flops_per_iteration - plain.flops_per_iteration == 10 * 2 * 21 * forward.embed
+    fewer = cost(spec_of(data, form="collage-2", batch_synthetic=7, evaluation=once), data)
+    assert fewer.flops_per_iteration == plain.flops_per_iteration
+    beside = cost(spec_of(data, form="collage-2", evaluation=once | {"baselines": ["random-collage"]}), data)
+    # The set is trained on as it is and as PNG files hold it.
+    assert beside.flops_by_phase["evaluate"] * 2 == collages.flops_by_phase["evaluate"] * 3
 
 
 def test_evaluations_on_the_way_cost_what_the_condensed_sets_own_costs() -> None:

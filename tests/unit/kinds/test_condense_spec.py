@@ -19,15 +19,20 @@ from core.engine.config import (
     EvaluateConfig,
     NetworkConfig,
 )
+from core.engine.forms import FORMS
 from core.engine.networks import NETWORKS, NORMS, default_norm
+from core.engine.objectives import OBJECTIVES
+from core.engine.protocols import PROTOCOLS
 from core.engine.recipes import RECIPES
-from core.kinds.condense.spec import MAX_POINTS, CondenseSpec
+from core.kinds.condense.spec import MAX_POINTS, MIN_COLLAGE_SIZE, CondenseSpec
+from core.trials.methods import BASELINES
 from core.trials.spec import NetworkSpec
 
 INTEGERS: dict[str, tuple[str, ...]] = {
     "ipc": ("ipc",),
     "iterations": ("iterations",),
     "batch_real": ("batch_real",),
+    "batch_synthetic": ("batch_synthetic",),
     "seed": ("seed",),
     "width": ("network", "width"),
     "depth": ("network", "depth"),
@@ -54,6 +59,9 @@ specs = st.fixed_dictionaries(
         "ipc": whole("ipc"),
         "iterations": st.none() | whole("iterations"),
         "batch_real": st.none() | whole("batch_real"),
+        "batch_synthetic": st.none() | whole("batch_synthetic"),
+        "form": st.none() | st.sampled_from(sorted(FORMS)),
+        "objective": st.none() | st.sampled_from(sorted(OBJECTIVES)),
         "lr": st.none() | number("lr"),
         "lr_decay": st.none() | number("lr_decay"),
         "momentum": st.none() | number("momentum"),
@@ -73,11 +81,10 @@ specs = st.fixed_dictionaries(
             {
                 "networks": whole("networks"),
                 "epochs": whole("epochs"),
+                "protocol": st.none() | st.sampled_from(["auto", *PROTOCOLS]),
                 "points": st.integers(0, MAX_POINTS),
                 "whole_epochs": whole("epochs"),
-                "baselines": st.lists(
-                    st.sampled_from(["random", "herding", "k-center", "whole"]), max_size=4, unique=True
-                ),
+                "baselines": st.lists(st.sampled_from(BASELINES), max_size=len(BASELINES), unique=True),
                 "cross_architecture": st.lists(
                     st.fixed_dictionaries({"width": whole("width"), "depth": st.none() | whole("depth")}),
                     max_size=3,
@@ -107,10 +114,12 @@ def test_every_field_survives_json_and_reaches_the_engine(asked: dict[str, Any],
     assert read == spec
     assert read.resolved(size, 50_000, 10) == spec, "resolving twice changes nothing"
     config, plan = read.condense_config(), read.trial_plan()
-    evaluate = plan.config(read.network)
+    evaluate = plan.config(read.network, 10)
     for name in ("ipc", "init", "augment", "seed"):
         assert getattr(config, name) == asked[name], name
     by_recipe = RECIPES[asked["recipe"]].settings(asked["ipc"])
+    if size < MIN_COLLAGE_SIZE:
+        by_recipe["form"] = "pixels"
     for name, filled_in in by_recipe.items():
         expected = filled_in if asked[name] is None else asked[name]
         assert stored[name] == getattr(config, name) == expected, name
@@ -120,12 +129,20 @@ def test_every_field_survives_json_and_reaches_the_engine(asked: dict[str, Any],
     assert (evaluate.seed, evaluate.augment) == (asked["seed"], asked["augment"])
     assert evaluate.networks == asked["evaluation"]["networks"]
     assert evaluate.epochs == asked["evaluation"]["epochs"]
-    further = [plan.config(network) for network in plan.networks[1:]]
+    protocol = asked["evaluation"]["protocol"]
+    for network in plan.networks:
+        hungry = network.norm == "batch"
+        expected = ("adamw" if hungry else "long") if protocol in (None, "auto") else protocol
+        assert plan.protocol_of(network) == expected
+        assert plan.config(network, 10).protocol is PROTOCOLS[expected]
+    further = [plan.config(network, 10) for network in plan.networks[1:]]
     assert [one.network.width for one in further] == [
         network["width"] for network in asked["evaluation"]["cross_architecture"]
     ]
-    assert all(dataclasses.replace(one, network=evaluate.network) == evaluate for one in further)
-    assert plan.config(read.network, whole=True) == dataclasses.replace(
+    for one in further:
+        same = dataclasses.replace(one, network=evaluate.network, protocol=evaluate.protocol)
+        assert same == evaluate
+    assert plan.config(read.network, 50_000, whole=True) == dataclasses.replace(
         evaluate, epochs=asked["evaluation"]["whole_epochs"]
     )
 
@@ -135,7 +152,11 @@ def test_the_defaults_are_the_engines() -> None:
     assert spec.recipe == "dm"
     assert spec.condense_config() == CondenseConfig(ipc=10, lr=1.0)
     plan = spec.resolved(32, 50_000, 10).trial_plan()
-    assert plan.config(spec.network) == EvaluateConfig()
+    (network,) = plan.networks
+    steps = PROTOCOLS["long"].epochs_on(100)
+    assert plan.config(network, 100) == EvaluateConfig(
+        network=NetworkConfig(depth=3), protocol=PROTOCOLS["long"], epochs=steps
+    )
     assert spec.network.config() == NetworkConfig()
 
 
@@ -165,6 +186,36 @@ def test_a_field_that_is_given_wins_over_the_recipe() -> None:
 
 def test_the_recipes_of_the_engine_may_be_asked_for() -> None:
     assert set(get_args(CondenseSpec.model_fields["recipe"].annotation)) == set(RECIPES)
+
+
+def test_a_spec_older_than_protocols_was_evaluated_by_the_papers() -> None:
+    stored = CondenseSpec(ipc=10).resolved(32, 50_000, 10).model_dump(mode="json")
+    stored["evaluation"] |= {"protocol": None, "epochs": 1_000}
+    del stored["form"], stored["objective"], stored["batch_synthetic"], stored["evaluation"]["protocol"]
+    older = CondenseSpec.model_validate(stored)
+    plan = older.trial_plan()
+    assert plan.config(older.network, 100) == EvaluateConfig(network=older.network.config())
+    assert plan.protocol_of(older.network) == "paper" and plan.set_ipc == plan.ipc == 10
+    assert older.condense_config() == CondenseConfig(ipc=10, lr=1.0, network=older.network.config())
+
+
+@pytest.mark.parametrize(
+    ("form", "size", "found"),
+    [
+        (None, 32, "collage-2"), (None, 23, "pixels"),
+        ("collage-3", 16, "collage-3"), ("pixels", 32, "pixels"),
+    ],
+)  # fmt: skip
+def test_small_images_are_no_collages_unless_they_are_asked_for(
+    monkeypatch: pytest.MonkeyPatch, form: str | None, size: int, found: str
+) -> None:
+    monkeypatch.setitem(RECIPES, "fast", dataclasses.replace(RECIPES["fast"], form="collage-2"))
+    spec = CondenseSpec.model_validate({"ipc": 2, "recipe": "fast", "form": form})
+    resolved = spec.resolved(size, 500, 2)
+    assert resolved.form == found
+    assert resolved.trial_plan().set_ipc == 2 * FORMS[found].factor ** 2
+    collages = found != "pixels"
+    assert resolved.evaluation.baselines == ["random", *(["random-collage"] if collages else []), "whole"]
 
 
 def test_a_spec_older_than_the_decay_still_means_the_same() -> None:
@@ -248,9 +299,10 @@ def test_further_networks_are_resolved_and_named_like_the_jobs_own() -> None:
 )
 def test_the_whole_set_gets_no_fewer_steps(train_images: int, ipc: int, epochs: int) -> None:
     classes = 3 if train_images == 78 else 10
-    resolved = CondenseSpec(ipc=ipc).resolved(32, train_images, classes)
+    asked = {"ipc": ipc, "evaluation": {"protocol": "paper"}}
+    resolved = CondenseSpec.model_validate(asked).resolved(32, train_images, classes)
     assert resolved.evaluation.whole_epochs == epochs
-    assert resolved.trial_plan().config(resolved.network, whole=True).epochs == epochs
+    assert resolved.trial_plan().config(resolved.network, train_images, whole=True).epochs == epochs
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,8 @@ def test_it_is_a_kind() -> None:
 def test_what_is_left_open_follows_the_sets() -> None:
     spec = fitted()
     assert (spec.ipc, [one.label() for one in spec.architectures]) == (5, ["convnet-d3-w128-instance"])
-    assert spec.whole_epochs == 1000, "as many steps on 100 images as on ten"
+    assert spec.whole_epochs == 2_500, "as many steps on 100 images, two an epoch, as on ten"
+    assert (spec.protocol, spec.baselines, spec.set_ipc) == ("auto", ["random", "whole"], 5)
     assert EVALUATE.label(spec) == "on convnet"
     assert fitted({"ipc": 3}).ipc == 3
 
@@ -47,7 +48,8 @@ def test_classes_may_stand_in_another_order() -> None:
         ({"channels": 1}, {}, "shape_mismatch", "/condensed_set_id"),
         ({"classes": ["cat", "cow"]}, {}, "classes_differ", "/condensed_set_id"),
         ({"classes": None}, {}, "classes_differ", "/condensed_set_id"),
-        ({"decoded": 51}, {}, "ipc_too_large", "/ipc"),
+        ({"stored": 51, "decoded": 51}, {}, "ipc_too_large", "/ipc"),
+        ({}, {"set_ipc": 6}, "set_ipc_differs", "/set_ipc"),
         ({}, {"architectures": [{"depth": 6}]}, "network_too_deep", "/architectures/0/depth"),
         ({}, {"architectures": [{}, {"width": 128}]}, "network_repeated", "/architectures/1"),
     ],
@@ -61,7 +63,21 @@ def test_what_does_not_fit_is_refused(
 
 
 def test_without_baselines_of_few_images_any_number_of_them_fits() -> None:
-    assert fitted({"baselines": ["whole"]}, decoded=51).ipc == 51
+    assert fitted({"baselines": ["whole"]}, stored=51, decoded=51).ipc == 51
+
+
+@pytest.mark.parametrize(("decoded", "factor"), [(20, 2), (45, 3)])
+def test_collages_are_compared_with_as_many_stored_images_and_with_collages(
+    decoded: int, factor: int
+) -> None:
+    spec = fitted(stored=5, decoded=decoded)
+    plan = spec.trial_plan()
+    assert (plan.ipc, plan.set_ipc, plan.factor) == (5, decoded, factor)
+    assert plan.baselines == ("random", "random-collage", "whole")
+    per_class = {
+        method: plan.trained_per_class(method) for method in ("condensed", "random", "random-collage")
+    }
+    assert per_class == {"condensed": decoded, "random": 5, "random-collage": decoded}
 
 
 def test_the_cost_is_that_of_all_networks() -> None:

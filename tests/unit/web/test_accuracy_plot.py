@@ -20,7 +20,7 @@ def job(points: dict[int, Found], evaluated: dict[str, Found], *, iterations: in
         return EvaluationOut.model_validate({
             "method": method, "network": network, "n": 2, "mean": found[0], "std": found[1],
             "accuracies": [], "per_class": [], "confusion": None, "train_images": 1, "epochs": 1,
-            "seconds": 1,
+            "protocol": "paper", "steps": 1, "seconds": 1,
         })  # fmt: skip
 
     values: dict[str, Any] = {
@@ -52,7 +52,7 @@ def test_who_did_not_ask_has_no_curve() -> None:
 
 def test_a_job_without_iterations_has_no_place_beside_a_curve() -> None:
     condensation = job({50: (0.3, 0.05)}, {"condensed": (0.5, 0.1)})
-    spec = EvaluateSpec().resolved(image_size=32, train_images=50_000, classes=10, set_ipc=1)
+    spec = EvaluateSpec().resolved(image_size=32, train_images=50_000, classes=10, stored=1, decoded=1)
     found = [one for one in condensation.evaluations if one.mean == 0.5]
     plot = accuracy_plot([condensation, job_out(kind="evaluate", spec=spec, evaluations=found)])
     assert plot is not None
