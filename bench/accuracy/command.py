@@ -8,15 +8,18 @@ remarks at its end, which it keeps.
 
 import argparse
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from bench.accuracy import plan, report, work
 from bench.accuracy.datasets import DATASETS
 from bench.accuracy.ledger import read_records
-from core.engine.config import EvaluateConfig, NetworkConfig
+from core.engine.config import EvaluateConfig, NetworkConfig, PoolConfig
+from core.engine.protocols import PROTOCOLS
+from core.engine.recipes import RECIPES
 from core.kinds.device import make_deterministic
-from core.trials.spec import WHOLE_EPOCHS
+from core.trials.spec import AUTO, WHOLE_EPOCHS
 
 PAGE = Path(__file__).parents[2] / "docs" / "results.md"
 
@@ -33,18 +36,30 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument("--ipc", type=int, nargs="+", default=[1, 10, 50], help="images per class")
     run.add_argument("--methods", nargs="+", choices=plan.METHODS, default=list(plan.METHODS))
     run.add_argument("--width", type=int, default=NetworkConfig.width, help="of ConvNet")
-    run.add_argument("--iterations-dm", type=int, help="default: the recipe's")
-    run.add_argument("--iterations-fast", type=int, help="default: the recipe's")
+    run.add_argument(
+        "--iterations", type=_iterations, nargs="+", default=[], metavar="RECIPE=N",
+        help="instead of the recipe's",
+    )  # fmt: skip
+    run.add_argument(
+        "--pool", type=_pool, metavar="NETWORKS:EPOCHS", help="instead of the pool of recipes that have one"
+    )
+    run.add_argument(
+        "--protocols", nargs="+", choices=[AUTO, *PROTOCOLS], default=[AUTO], help="to train networks by"
+    )
+    run.add_argument(
+        "--validation", action="store_true",
+        help="make sets of a part of the training split and test on the rest of it: to choose settings",
+    )  # fmt: skip
     run.add_argument(
         "--set", type=_setting, nargs="+", default=[], metavar="NAME=VALUE",
         help="fields of CondenseConfig that go before the recipes', such as lr=30 lr_decay=0.5",
     )  # fmt: skip
-    run.add_argument("--epochs", type=int, default=EvaluateConfig.epochs, help="on ipc images per class")
+    run.add_argument("--epochs", type=int, help="on a set; default: as many as the protocol asks for")
     run.add_argument("--whole-epochs", type=int, default=WHOLE_EPOCHS, help="on the whole training split")
     run.add_argument("--networks", type=int, default=EvaluateConfig.networks, help="trained for each figure")
     run.add_argument("--seed", type=int, default=0)
     run.add_argument(
-        "--snapshots", type=int, nargs="+", default=[], help="iterations to evaluate dm and fast at"
+        "--snapshots", type=int, nargs="+", default=[], help="iterations to evaluate condensed sets at"
     )
     run.add_argument(
         "--cross", type=_cross, nargs="+", default=[], metavar="METHOD:IPC",
@@ -54,6 +69,9 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument("--budget-seconds", type=plan.finite_seconds, default=float("inf"))
     written = commands.add_parser("report", help=f"write {PAGE.name}")
     written.add_argument("--out", type=Path, default=PAGE)
+    written.add_argument(
+        "--validation", action="store_true", help="instead, what was measured so, as a table for --out"
+    )
     for command in (run, written):
         command.add_argument(
             "--state", type=Path, default=Path(tempfile.gettempdir()) / "condensery-accuracy"
@@ -61,12 +79,44 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
-def _setting(text: str) -> tuple[str, float]:
+_SETTINGS: Mapping[str, Callable[[str], Any]] = {
+    "batch_real": int,
+    "batch_synthetic": int,
+    "lr": float,
+    "lr_decay": float,
+    "momentum": float,
+    "expert": float,
+    "form": str,
+    "objective": str,
+    "source": str,
+    "clamp": lambda text: {"true": True, "false": False}[text],
+}
+"""Fields of CondenseConfig that can be set, and how each is read."""
+
+
+def _setting(text: str) -> tuple[str, Any]:
     name, _, value = text.partition("=")
-    integer = name == "batch_real"
-    if not integer and name not in ("lr", "lr_decay", "momentum"):
-        raise argparse.ArgumentTypeError(f"{text!r} sets none of batch_real, lr, lr_decay, momentum")
-    return name, int(value) if integer else float(value)
+    if name not in _SETTINGS:
+        raise argparse.ArgumentTypeError(f"{text!r} sets none of {', '.join(_SETTINGS)}")
+    try:
+        return name, _SETTINGS[name](value)
+    except (ValueError, KeyError) as error:
+        raise argparse.ArgumentTypeError(f"{text!r}: {value!r} cannot be its value") from error
+
+
+def _iterations(text: str) -> tuple[str, int]:
+    recipe, _, count = text.partition("=")
+    if recipe not in RECIPES or not count.isdigit():
+        raise argparse.ArgumentTypeError(f"{text!r} is not RECIPE=N, such as dm=500")
+    return recipe, int(count)
+
+
+def _pool(text: str) -> PoolConfig:
+    networks, _, epochs = text.partition(":")
+    try:
+        return PoolConfig(networks=int(networks), epochs=int(epochs))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is not NETWORKS:EPOCHS, such as 1:6: {error}") from error
 
 
 def _cross(text: str) -> tuple[str, int]:
@@ -80,6 +130,8 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     """Options that fit each other; exits with a message if they do not."""
     top = parser()
     options = top.parse_args(arguments)
+    if options.command == "report" and options.validation and options.out == PAGE:
+        top.error("report --validation needs --out: that table is no page of its own")
     if options.command == "run":
         for method, ipc in options.cross:
             if method not in options.methods or ipc not in options.ipc:
@@ -95,6 +147,9 @@ def main(arguments: list[str], log: Callable[[str], None]) -> int:
     """Do as the command line says; returns the exit status. `log` is called for each finished unit."""
     options = parse(arguments)
     if options.command == "report":
+        if options.validation:
+            options.out.write_text(report.choices(read_records(options.state)), encoding="utf-8")
+            return 0
         text = report.page(read_records(options.state))
         options.out.parent.mkdir(exist_ok=True)
         if options.out.exists():

@@ -3,14 +3,20 @@
 import hashlib
 import zipfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+
+import numpy as np
+import torch
+from torch import Tensor
 
 from core.data.canonical.canonical_set import MANIFEST_FILE, CanonicalSet, Split
 from core.data.ingest import ingest
 from core.data.limits import Limits
 from core.engine.images import LabelledImages
+from core.engine.sampling import sample
+from core.engine.seeds import generator
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +45,10 @@ DATASETS: Mapping[str, Published] = {
 }
 
 
+VALIDATION_PER_CLASS = 500
+"""Training images of each class that settings are chosen on, and that no set is made of."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class RealSet:
     """`content_hash` is that of the canonical form: over classes, images and labels."""
@@ -46,6 +56,22 @@ class RealSet:
     train: LabelledImages
     test: LabelledImages
     content_hash: str
+
+    def validation(self) -> "RealSet":
+        """Nothing of the test split: some training images to test on instead, the others to train on."""
+        chance = generator(0, 0, "validation split")
+        count = min(VALIDATION_PER_CLASS, min(map(len, self.train.indices_by_class)) // 2)
+        chosen = [sample(indices, count, chance) for indices in self.train.indices_by_class]
+        held_out_N = torch.zeros(len(self.train), dtype=torch.bool)
+        held_out_N[torch.cat(chosen)] = True
+        train, test = (_part(self.train, which_N) for which_N in (~held_out_N, held_out_N))
+        return replace(self, train=train, test=test)
+
+
+def _part(images: LabelledImages, which_N: Tensor) -> LabelledImages:
+    indices = which_N.nonzero().squeeze(1)
+    pixels = np.asarray(images.images_NHWC[indices.numpy()])
+    return replace(images, images_NHWC=pixels, labels_N=torch.as_tensor(images.labels_N)[indices])
 
 
 def load(name: str, data: Path, state: Path) -> RealSet:

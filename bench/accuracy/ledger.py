@@ -94,13 +94,15 @@ class Ledger:
         os.fsync(self._file.fileno())
         self._records[self._identity(record)] = record
 
-    def add_set(self, about: Mapping[str, Any], tensors: dict[str, Tensor], facts: Record) -> None:
+    def add_set(
+        self, about: Mapping[str, Any], tensors: dict[str, Tensor], facts: Record, kind: str = "set"
+    ) -> None:
         """A set's tensors first, so that a record always finds them."""
         path = self._set_file(about)
         part = path.with_suffix(".part")
         save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, part)
         part.replace(path)
-        self.add({"kind": "set", "set": dict(about), "file": path.name, **facts})
+        self.add({"kind": kind, "set": dict(about), "file": path.name, **facts})
 
     def load_set(self, about: Mapping[str, Any]) -> dict[str, Tensor]:
         """Tensors of a set that has a record, on the CPU."""

@@ -7,17 +7,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from bench.accuracy.datasets import RealSet
-from core.engine.config import CondenseConfig, EvaluateConfig, NetworkConfig
+from bench.accuracy.datasets import VALIDATION_PER_CLASS, RealSet
+from core.engine.config import CondenseConfig, EvaluateConfig, NetworkConfig, PoolConfig
+from core.engine.protocols import PROTOCOLS, fitting
 from core.engine.recipes import RECIPES
+from core.engine.sources import SOURCES
 from core.trials.methods import BASELINES
+from core.trials.methods import METHODS as METHODS_OF_TRIALS
+from core.trials.spec import AUTO, COLLAGE_FACTOR
 
 CONDENSED = tuple(RECIPES)
 METHODS = (*(name for name in BASELINES if name != "whole"), *CONDENSED, "whole")
 SELECTED = ("herding", "k-center")
-
-DECIDED = ("objective", "source", "form", "clamp", "pool", "expert", "batch_synthetic")
-"""Fields of CondenseConfig that a recipe decides, and that no row of the ledger says besides."""
 
 CROSS_NETWORKS = tuple(NetworkConfig(name=name, norm="batch") for name in ("alexnet", "vgg11", "resnet18"))
 
@@ -47,8 +48,7 @@ def training_settings(config: EvaluateConfig) -> dict[str, Any]:
     """As plain JSON, without the number of networks: one more network changes none of the others."""
     settings = dataclasses.asdict(config)
     del settings["networks"]
-    protocol = settings.pop("protocol")
-    return settings | {name: protocol[name] for name in ("lr", "momentum", "weight_decay", "batch")}
+    return settings | {"protocol": next(name for name, one in PROTOCOLS.items() if one == config.protocol)}
 
 
 def units(options: argparse.Namespace, real: RealSet) -> Iterator[Unit]:
@@ -68,13 +68,31 @@ def units(options: argparse.Namespace, real: RealSet) -> Iterator[Unit]:
                 for at in _iterations(condense, options.snapshots):
                     about = about_set(method, ipc, at, condense, options, real)
                     final = condense is None or at == condense.iterations
+                    images = len(real.train.classes) * images_per_class(method, ipc, condense)
                     for network in (own, *cross) if final else (own,):
-                        training = EvaluateConfig(network=network, epochs=options.epochs, seed=options.seed)
-                        yield Unit(about=about, condense=condense, training=training, repeat=repeat)
+                        for wanted in options.protocols:
+                            training = small_training(options, network, wanted, images)
+                            yield Unit(about=about, condense=condense, training=training, repeat=repeat)
     if "whole" in options.methods:
         about = about_set("whole", None, None, None, options, real)
         for repeat in range(options.networks):
             yield Unit(about=about, condense=None, training=whole, repeat=repeat)
+
+
+def images_per_class(method: str, ipc: int, condense: CondenseConfig | None) -> int:
+    """That a network is trained on."""
+    if condense is not None:
+        return condense.images_per_class
+    return ipc * COLLAGE_FACTOR**2 if METHODS_OF_TRIALS[method].of == "collages" else ipc
+
+
+def small_training(
+    options: argparse.Namespace, network: NetworkConfig, wanted: str, images: int
+) -> EvaluateConfig:
+    """On so many images, by the protocol that is wanted."""
+    protocol = PROTOCOLS[fitting(network.name, network.norm) if wanted == AUTO else wanted]
+    epochs = options.epochs or protocol.epochs_on(images)
+    return EvaluateConfig(network=network, epochs=epochs, protocol=protocol, seed=options.seed)
 
 
 def whole_training(options: argparse.Namespace) -> EvaluateConfig:
@@ -88,13 +106,14 @@ def condensation(method: str, ipc: int, options: argparse.Namespace) -> Condense
     network = NetworkConfig(width=options.width)
     if method not in RECIPES:
         return None
-    settings = RECIPES[method].settings(ipc)
-    wanted = options.iterations_dm if method == "dm" else options.iterations_fast
-    if wanted is not None:
-        settings["iterations"] = wanted
-    settings.update(options.set)
-    recipe = RECIPES[method]
-    return CondenseConfig(ipc=ipc, network=network, seed=options.seed, **recipe.method(ipc), **settings)
+    settings = RECIPES[method].settings(ipc) | RECIPES[method].method(ipc)
+    settings |= {"iterations": dict(options.iterations).get(method, settings["iterations"])}
+    settings |= dict(options.set)
+    if not SOURCES[settings["source"]].needs_pool:
+        settings |= {"pool": None, "expert": 0.0}
+    elif options.pool is not None or settings["pool"] is None:
+        settings["pool"] = options.pool or PoolConfig()
+    return CondenseConfig(ipc=ipc, network=network, seed=options.seed, **settings)
 
 
 def about_set(
@@ -112,14 +131,14 @@ def about_set(
         "method": method,
         "ipc": ipc,
     }
-    if method == "random":
+    if options.validation:
+        about["validation"] = VALIDATION_PER_CLASS
+    if method in ("random", "random-collage"):
         about["seed"] = options.seed
     if method in SELECTED:
         about["features"] = training_settings(whole_training(options))
     if condense is not None:
-        # What the recipe, which is the method, decides beyond its settings is not said again.
-        settings = dataclasses.asdict(condense) | {"lr": condense.resolved_lr}
-        about["condense"] = {name: value for name, value in settings.items() if name not in DECIDED}
+        about["condense"] = dataclasses.asdict(condense) | {"lr": condense.resolved_lr}
         about["at"] = at
     return about
 

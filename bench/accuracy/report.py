@@ -9,15 +9,17 @@ from bench.accuracy.ledger import Record, text_of
 from bench.accuracy.plan import METHODS, training_settings
 from bench.accuracy.wording import INTRODUCTION, OF_DATASET, REMARKS, TITLES
 from core.engine.config import CondenseConfig, EvaluateConfig, NetworkConfig
+from core.engine.protocols import PROTOCOLS
 from core.trials.spec import WHOLE_EPOCHS
 
 
 def page(records: Sequence[Record]) -> str:
-    """The whole page.
+    """The whole page, of what was tested on test splits.
 
     Raises:
         ValueError: no network has been scored yet.
     """
+    records = [record for record in records if not record["set"].get("validation")]
     scores = [record for record in records if record["kind"] == "score"]
     if not scores:
         raise ValueError("no network has been scored yet: there is nothing to report")
@@ -38,6 +40,29 @@ def page(records: Sequence[Record]) -> str:
         if sets := [one for one in made.values() if one["set"]["dataset"] == dataset]:
             parts += ["### Making the sets", _making(sets, machines)]
     return "\n\n".join([*parts, "## Machines", machines.legend()]) + "\n"
+
+
+def choices(records: Sequence[Record]) -> str:
+    """A table of what was tested on parts of training splits, best first: for docs/recipes.md.
+
+    Raises:
+        ValueError: there is none.
+    """
+    found = [one for one in records if one["kind"] == "score" and one["set"].get("validation")]
+    if not found:
+        raise ValueError("nothing was measured with --validation")
+    made = {text_of(record["set"]): record for record in records if record["kind"] == "set"}
+    rows = sorted(_rows(found, made), key=lambda row: (row.ipc or 0, -row.mean))
+    return _table(
+        ["IPC", "trained on", "accuracy, %", "n", "set", "training", "seconds", "of the pool"],
+        [
+            [
+                str(row.ipc or "–"), row.method, row.accuracy, str(len(row.scores)),
+                _set_settings(row.about), row.trained, *_seconds(row.made),
+            ]
+            for row in rows
+        ],
+    ) + "\n"  # fmt: skip
 
 
 class _Row:
@@ -65,6 +90,18 @@ class _Row:
         return f"{self.mean:.1f}{spread}"
 
     @property
+    def images(self) -> int:
+        """That each network was trained on."""
+        images: int = self.scores[0]["train_images"]
+        return images
+
+    @property
+    def trained(self) -> str:
+        """How."""
+        steps = PROTOCOLS[self.training["protocol"]].steps_an_epoch(self.images) * self.training["epochs"]
+        return f"{_training_settings(self.training)}, {steps:,} steps"
+
+    @property
     def shortfalls(self) -> str:
         """Where the settings are below the paper's."""
         compared = []
@@ -74,10 +111,12 @@ class _Row:
         if self.own_network:
             compared.append(("width", self.training["network"]["width"], NetworkConfig.width))
         # Of the whole set the paper states neither.
-        if self.method != "whole":
+        if self.method != "whole" and self.training["protocol"] == "paper":
             compared.append(("epochs", self.training["epochs"], EvaluateConfig.epochs))
             compared.append(("networks", len(self.scores), published.NETWORKS))
         short = [f"{name} {ours:,} of {papers:,}" for name, ours, papers in compared if ours < papers]
+        if self.method != "whole" and self.training["protocol"] != "paper":
+            short.append(f"protocol {self.training['protocol']}, which is not the paper's")
         if self.method == "whole" and self.training["epochs"] < WHOLE_EPOCHS:
             trained = f"epochs {self.training['epochs']:,}, networks {len(self.scores):,}"
             short.append(f"undertrained, no upper bound: {trained}")
@@ -101,11 +140,14 @@ def _rows(scores: Iterable[Record], made: dict[str, Record]) -> list[_Row]:
 
 def _accuracy(rows: Iterable[_Row], machines: "_Machines") -> str:
     return _table(
-        ["IPC", "trained on", "accuracy, %", "n", "paper, %", "set", "training", "machine", "short of paper"],
+        [
+            "IPC", "trained on", "images", "accuracy, %", "n", "paper, %", "set", "training", "machine",
+            "short of paper",
+        ],
         [
             [
-                str(row.ipc or "–"), row.method, f"**{row.accuracy}**", str(len(row.scores)),
-                _papers(row), _set_settings(row.about), _training_settings(row.training),
+                str(row.ipc or "–"), row.method, f"{row.images:,}", f"**{row.accuracy}**",
+                str(len(row.scores)), _papers(row), _set_settings(row.about), row.trained,
                 machines.of(row.scores), row.shortfalls,
             ]
             for row in rows
@@ -115,7 +157,7 @@ def _accuracy(rows: Iterable[_Row], machines: "_Machines") -> str:
 
 def _papers(row: _Row) -> str:
     dataset = row.about["dataset"]
-    if row.method == "fast":
+    if row.condense is not None and row.method != published.METHOD_OF_PAPER:
         figure = published.ACCURACY.get((dataset, published.METHOD_OF_PAPER, row.ipc))
         return f"DM: {_figure(figure)}" if figure else "–"
     return _figure(published.ACCURACY.get((dataset, row.method, row.ipc)))
@@ -141,8 +183,7 @@ def _cross(rows: Iterable[_Row]) -> str:
         [
             [
                 str(row.ipc), row.method, _network(row.training["network"]), f"**{row.accuracy}**",
-                str(len(row.scores)), papers(row), _set_settings(row.about), _training_settings(row.training),
-                row.shortfalls,
+                str(len(row.scores)), papers(row), _set_settings(row.about), row.trained, row.shortfalls,
             ]
             for row in rows
         ],
@@ -157,7 +198,7 @@ def _against_time(rows: Iterable[_Row], machines: "_Machines") -> str:
             [
                 str(row.ipc), row.method, f"{row.about['at']:,} of {row.condense['iterations']:,}",
                 f"{row.made['seconds']:,.1f}", row.accuracy, str(len(row.scores)),
-                _set_settings(row.about), _training_settings(row.training), machines.of([row.made]),
+                _set_settings(row.about), row.trained, machines.of([row.made]),
             ]
             for row in timed
             if row.condense is not None and row.made is not None
@@ -210,21 +251,33 @@ def _making(sets: Iterable[Record], machines: "_Machines") -> str:
         key=lambda one: (one["set"]["ipc"], METHODS.index(one["set"]["method"]), one["set"].get("at", 0)),
     )
     table = _table(
-        ["IPC", "set", "settings", "iterations done", "seconds", "seconds per iteration", "machine"],
+        [
+            "IPC", "set", "settings", "iterations done", "seconds", "of the pool", "seconds per iteration",
+            "machine",
+        ],
         [
             [
                 str(one["set"]["ipc"]), one["set"]["method"], _set_settings(one["set"]),
                 f"{one['set']['at']:,}" if "at" in one["set"] else "–",
-                f"{one['seconds']:,.1f}", seconds_each(one), machines.of([one]),
+                *_seconds(one), seconds_each(one), machines.of([one]),
             ]
             for one in ordered
         ],
     )  # fmt: skip
     note = (
         "Wall time, warm-up and whatever else the machine was doing included. `herding` and `k-center` "
-        "include the training of the network whose features they look at, which they share."
+        "include the training of the network whose features they look at, which they share; the seconds of "
+        "the pool, which all sets of a data set share, are not in the others."
     )
     return f"{table}\n\n{note}"
+
+
+def _seconds(made: Record | None) -> tuple[str, str]:
+    """Of making a set, and of training the pool that it was matched in."""
+    if made is None:
+        return "–", "–"
+    pool = made.get("pool_seconds")
+    return f"{made['seconds']:,.1f}", f"{pool:,.1f}" if pool else "–"
 
 
 def _set_settings(about: dict[str, Any]) -> str:
@@ -234,18 +287,22 @@ def _set_settings(about: dict[str, Any]) -> str:
         text = ", ".join(f"{name} {_number(about['condense'][name])}" for name in named)
         for name, value in about["condense"].items():
             if name not in (*named, "ipc", "network", "seed") and value != getattr(default, name, None):
-                text += f", {name} {_number(value)}"
+                text += f", {name} {_pool(value) if name == 'pool' else _number(value)}"
         return f"{text}, {_network(network)}, seed {about['condense']['seed']}"
     if "features" in about:
         return f"features: {_training_settings(about['features'])}, {_network(about['features']['network'])}"
     return f"seed {about['seed']}" if "seed" in about else "–"
 
 
+def _pool(pool: dict[str, int]) -> str:
+    return f"of {pool['networks']:,} × {pool['epochs']:,} epochs"
+
+
 def _training_settings(training: dict[str, Any]) -> str:
     default = training_settings(EvaluateConfig())
-    text = f"{training['epochs']:,} epochs"
+    text = f"{training['protocol']}, {training['epochs']:,} epochs"
     for name, value in training.items():
-        if name not in ("epochs", "network", "seed") and value != default.get(name):
+        if name not in ("epochs", "network", "protocol", "seed") and value != default.get(name):
             text += f", {name} {_number(value)}"
     network = training["network"]
     width = f", width {network['width']}" if network["name"] == "convnet" else ""
@@ -265,9 +322,9 @@ def _network(network: dict[str, Any]) -> str:
 
 
 def _number(value: Any) -> str:
-    return (
-        f"{value:,}" if isinstance(value, int) else f"{value:g}" if isinstance(value, float) else str(value)
-    )
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"{value:,}"
+    return f"{value:g}" if isinstance(value, float) else str(value).lower()
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

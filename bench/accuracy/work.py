@@ -1,6 +1,7 @@
 """Does what is planned and not yet recorded, one unit after another."""
 
 import argparse
+import dataclasses
 import time
 from collections.abc import Callable, Generator
 from dataclasses import replace
@@ -12,15 +13,18 @@ from torch import Tensor
 
 from bench.accuracy.datasets import RealSet, load
 from bench.accuracy.ledger import Ledger, Record, key_of
-from bench.accuracy.plan import SELECTED, Unit, about_set, units, whole_training
+from bench.accuracy.plan import SELECTED, Unit, about_set, images_per_class, units, whole_training
 from bench.machine import cpu_name
 from core.engine.baselines import herding, k_center, random_selection, train_feature_network
 from core.engine.condense import condense
 from core.engine.config import CondenseConfig
 from core.engine.evaluate import Progress, train_and_score
+from core.engine.forms.collage import collages_of, decode, grey
 from core.engine.images import LabelledImages
-from core.engine.state import CondenseState, decoded, synthetic_labels
+from core.engine.pool import Pool, PoolNetwork, pool_training, train_pool_network
+from core.engine.state import CondenseState, decoded, decoded_labels, synthetic_labels
 from core.kinds.device import choose_device, environment
+from core.trials.spec import COLLAGE_FACTOR
 
 CHECKPOINT_SECONDS = 60
 UNFINISHED = 75
@@ -38,6 +42,8 @@ def run(options: argparse.Namespace, log: Log) -> int:
     """Work until all is done (0) or the budget is spent (UNFINISHED)."""
     with Ledger(options.state) as ledger:
         real = load(options.dataset, options.data, options.state)
+        if options.validation:
+            real = real.validation()
         work = _Work(options, ledger, real, log)
         try:
             for unit in units(options, real):
@@ -107,17 +113,22 @@ class _Work:
         if self._ledger.find(kind="set", set=about) is None:
             if unit.condense is not None:
                 self._condense(about["method"], unit.condense)
-            elif about["method"] == "random":
+            elif about["method"] in ("random", "random-collage"):
                 began = time.perf_counter()
-                selection = random_selection(self._real.train, about["ipc"], about["seed"])
+                per_class = images_per_class(about["method"], about["ipc"], None)
+                selection = random_selection(self._real.train, per_class, about["seed"])
                 self._keep_selection(about, selection.indices_N, time.perf_counter() - began)
             else:
                 self._select()
         found = self._ledger.load_set(about)
         if "images" in found:
             return found["images"], found["labels"]
-        labels_N = synthetic_labels(self._real.train, about["ipc"])
-        return self._real.train.normalised(found["indices"], self._device), labels_N
+        real, ipc = self._real.train, about["ipc"]
+        if about["method"] == "random-collage":
+            collages_NCHW = collages_of(real, found["indices"], ipc, COLLAGE_FACTOR, self._device)
+            images_NCHW = decode(collages_NCHW, COLLAGE_FACTOR, grey(real))
+            return images_NCHW, decoded_labels(real, ipc, COLLAGE_FACTOR)
+        return real.normalised(found["indices"], self._device), synthetic_labels(real, ipc)
 
     def _select(self) -> None:
         """All selections by features that were asked for: they share the network, the costly part."""
@@ -157,9 +168,10 @@ class _Work:
         if state is not None and state.iteration >= missing[0]:
             # A snapshot that was not asked for when the run passed it.
             state, seconds = None, 0.0
+        pool, pool_seconds = self._pool(config)
         saved_at = time.monotonic()
         began = time.perf_counter()
-        for step in condense(self._real.train, config, device=self._device, state=state):
+        for step in condense(self._real.train, config, device=self._device, state=state, pool=pool):
             at = step.iteration
             due = time.monotonic() - saved_at >= CHECKPOINT_SECONDS or time.monotonic() >= self._deadline
             if at not in missing and not due:
@@ -170,7 +182,10 @@ class _Work:
             seconds += time.perf_counter() - began
             if at in missing:
                 images_NCHW, labels_N = decoded(kept, self._real.train, config)
-                facts: Record = {"seconds": seconds, "loss": loss, "environment": self._environment}
+                facts: Record = {
+                    "seconds": seconds, "pool_seconds": pool_seconds, "loss": loss,
+                    "environment": self._environment,
+                }  # fmt: skip
                 self._ledger.add_set(about[at], {"images": images_NCHW, "labels": labels_N}, facts)
             self._log(
                 f"{_name(about[config.iterations])}: iteration {at} of {config.iterations}, loss {loss:.2f}, "
@@ -182,6 +197,38 @@ class _Work:
                 self._stop_if_spent()
             began = time.perf_counter()
         path.unlink(missing_ok=True)
+
+    def _pool(self, config: CondenseConfig) -> tuple[Pool | None, float]:
+        """The networks that the configuration matches in, and the seconds that their training took.
+
+        Raises:
+            BudgetSpent: after a network.
+        """
+        if config.pool is None:
+            return None, 0.0
+        training = pool_training(config)
+        networks, seconds = [], 0.0
+        for repeat in range(training.networks):
+            settings = dataclasses.asdict(training) | {"networks": None}
+            about = {
+                "dataset": self._options.dataset, "content_hash": self._real.content_hash,
+                "validation": self._options.validation, "method": "pool", "training": settings,
+                "repeat": repeat,
+            }  # fmt: skip
+            record = self._ledger.find(kind="pool", set=about)
+            if record is None:
+                began = time.perf_counter()
+                steps = train_pool_network(self._real.train, training, repeat, device=self._device)
+                weights = dict(_finish(steps).weights)
+                facts = {"seconds": time.perf_counter() - began, "environment": self._environment}
+                self._ledger.add_set(about, weights, facts, kind="pool")
+                self._log(f"pool: network {repeat + 1} of {training.networks}: {facts['seconds']:.0f} s")
+                record = self._ledger.find(kind="pool", set=about)
+                self._stop_if_spent()
+            assert record is not None
+            networks.append(PoolNetwork(weights=self._ledger.load_set(about)))
+            seconds += record["seconds"]
+        return networks, seconds
 
 
 def _finish(steps: Generator[Progress, None, Result]) -> Result:

@@ -19,7 +19,7 @@ from core.engine.config import (
 )
 from core.engine.networks import NETWORK_FIELDS, NETWORK_NAMES, NETWORKS, NORMS, default_norm, refuse_fields
 from core.engine.networks.depth import default_depth
-from core.engine.protocols import PROTOCOLS
+from core.engine.protocols import PROTOCOLS, fitting
 from core.errors import InvalidRequest
 from core.strict import Strict
 from core.trials.methods import BASELINES, METHODS, OF_THE_SET
@@ -145,10 +145,7 @@ class NetworkSpec(Strict):
 
     def protocol(self, wanted: str) -> str:
         """The name of the protocol that this network is trained by, where `wanted` was asked for."""
-        if wanted != AUTO:
-            return wanted
-        hungry = self.norm == "batch" or self.name.startswith("resnet")
-        return "adamw" if hungry else "long"
+        return fitting(self.name, self.norm) if wanted == AUTO else wanted
 
 
 #: An upper bound must have had the time to learn: even a set so large that one epoch of it has as many

@@ -18,7 +18,7 @@ from bench.accuracy.ledger import RECORDS_FILE, Ledger, Record, read_records, te
 from bench.accuracy.plan import condensation
 from bench.accuracy.report import page
 from bench.accuracy.work import UNFINISHED, _load_checkpoint, _save_checkpoint, run
-from core.engine.config import CondenseConfig
+from core.engine.config import CondenseConfig, PoolConfig
 from core.engine.recipes import RECIPES
 from core.engine.state import initial_state
 from tests.unit.data.builders import Files, idx_images, idx_labels, pixels
@@ -51,8 +51,9 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def arguments(data: Path, state: Path, *more: str) -> list[str]:
     return [
         "run", "--data", str(data), "--state", str(state), "--dataset", "fashion-mnist", "--ipc", "1",
-        "--width", "4", "--iterations-dm", "4", "--epochs", "2", "--whole-epochs", "1", "--networks", "2",
-        "--device", "cpu", "--iterations-fast", "3", *more,
+        "--width", "4", "--iterations", "dm=4", "fast=3", "dance=3", "dance-short=3", "--pool", "1:1",
+        "--epochs", "2", "--whole-epochs", "1", "--networks", "2", "--protocols", "paper",
+        "--device", "cpu", *more,
     ]  # fmt: skip
 
 
@@ -62,7 +63,8 @@ def work(data: Path, state: Path, *more: str) -> int:
 
 def findings(records: list[Record]) -> list[Record]:
     """Without what the clock says, in an order that does not depend on interruptions."""
-    timeless = [{key: value for key, value in record.items() if key != "seconds"} for record in records]
+    clock = ("seconds", "pool_seconds")
+    timeless = [{key: value for key, value in record.items() if key not in clock} for record in records]
     return sorted(timeless, key=text_of)
 
 
@@ -86,8 +88,21 @@ def test_a_set_field_goes_before_the_recipes(tmp_path: Path) -> None:
     config = condensation("fast", 10, parse(given))
     assert config is not None
     assert (config.lr, config.batch_real, config.lr_decay) == (30, 32, RECIPES["fast"].lr_decay)
-    with pytest.raises(SystemExit):
-        parse([*given, "ipc=3"])
+    for wrong in ("ipc=3", "lr=much", "clamp=perhaps"):
+        with pytest.raises(SystemExit):
+            parse([*given, wrong])
+
+
+def test_a_source_without_a_pool_has_neither_pool_nor_expert(tmp_path: Path) -> None:
+    given = ["run", "--data", str(tmp_path), "--dataset", "cifar-10"]
+    config = condensation("dance-short", 10, parse([*given, "--set", "source=fresh", "clamp=false"]))
+    assert config is not None
+    assert (config.source, config.pool, config.expert, config.clamp) == ("fresh", None, 0.0, False)
+    config = condensation("fast", 10, parse([*given, "--set", "source=trajectory", "--pool", "2:3"]))
+    assert config is not None and config.pool == PoolConfig(networks=2, epochs=3)
+    for wrong in (["--pool", "2"], ["--iterations", "fast=x"], ["--iterations", "mtt=3"]):
+        with pytest.raises(SystemExit):
+            parse([*given, *wrong])
 
 
 def test_every_method_is_scored_by_every_network(whole_run: Path) -> None:
@@ -96,11 +111,15 @@ def test_every_method_is_scored_by_every_network(whole_run: Path) -> None:
         (one["set"]["method"], one["set"].get("at", 0), one["training"]["network"]["name"], one["repeat"])
         for one in scores
     )
-    cells = [(method, 0, "convnet") for method in ("random", "herding", "k-center", "whole")]
-    cells += [(method, at, "convnet") for method, at in (("dm", 2), ("dm", 4), ("fast", 2), ("fast", 3))]
+    selections = ("random", "random-collage", "herding", "k-center", "whole")
+    cells = [(method, 0, "convnet") for method in selections]
+    cells += [("dm", at, "convnet") for at in (2, 4)]
+    cells += [(method, at, "convnet") for method in ("fast", "dance", "dance-short") for at in (2, 3)]
     cells += [("dm", 4, name) for name in ("alexnet", "vgg11", "resnet18")]
     assert found == sorted((*cell, repeat) for cell in cells for repeat in (0, 1))
-    assert {one["train_images"] for one in scores} == {CLASSES, 24}
+    images = {one["set"]["method"]: one["train_images"] for one in scores}
+    collages = dict.fromkeys(("random-collage", "dance", "dance-short"), 4 * CLASSES)
+    assert images == dict.fromkeys(images, CLASSES) | collages | {"whole": 24}
     assert all(one["test_images"] == 10 for one in scores)
 
 
@@ -118,8 +137,8 @@ def test_an_interrupted_run_goes_on_to_the_same_findings(data: Path, tmp_path: P
         assert all(torch.equal(tensor, theirs[name][key]) for key, tensor in tensors.items())
 
     assert findings(read_records(tmp_path)) == findings(read_records(whole_run))
-    # Each network but the last, and each iteration but a condensation's last.
-    assert ends == 2 * 11 - 1 + (4 - 1) + (3 - 1)
+    # Each network but the last, each iteration but a condensation's last, and the one network of the pool.
+    assert ends == 2 * 16 - 1 + (4 - 1) + 3 * (3 - 1) + 1
     assert not list((tmp_path / "checkpoints").iterdir())
 
 
@@ -143,7 +162,7 @@ def test_a_look_that_was_not_asked_for_before_is_taken_by_running_again(data: Pa
 
 def test_other_settings_are_other_rows(data: Path, tmp_path: Path) -> None:
     work(data, tmp_path, "--methods", "random", "dm")
-    work(data, tmp_path, "--methods", "random", "dm", "--iterations-dm", "5", "--epochs", "3")
+    work(data, tmp_path, "--methods", "random", "dm", "--iterations", "dm=5", "--epochs", "3")
     rows = [
         line
         for line in page(read_records(tmp_path)).splitlines()
@@ -167,11 +186,18 @@ def record(method: str, accuracy: float, repeat: int, at: int, seconds: float) -
     environment: dict[str, Any] = dict.fromkeys(
         ("device", "device_name", "cpu", "threads", "torch", "python", "version", "deterministic"), "x"
     )
-    training = {"network": network, "epochs": 1000, "seed": 0}
+    training = {"network": network, "epochs": 1000, "protocol": "paper", "seed": 0}
     shared = {"set": about, "environment": environment}
     return [
         {"kind": "set", "seconds": seconds, **shared},
-        {"kind": "score", "training": training, "repeat": repeat, "accuracy": accuracy, **shared},
+        {
+            "kind": "score",
+            "training": training,
+            "repeat": repeat,
+            "accuracy": accuracy,
+            "train_images": 100,
+            **shared,
+        },
     ]
 
 
@@ -182,12 +208,13 @@ def test_the_page_has_sample_deviation_published_figure_and_time_to_accuracy() -
         *record("fast", 0.50, 0, 600, 60.0),
     ]  # fmt: skip
     text = page(records)
-    row = next(line for line in text.splitlines() if line.startswith("| 10 | dm | **"))
-    assert row.startswith("| 10 | dm | **48.0 ± 1.4** | 2 | 48.9 ± 0.6 |")
+    row = next(line for line in text.splitlines() if line.startswith("| 10 | dm | 100 | **"))
+    assert row.startswith("| 10 | dm | 100 | **48.0 ± 1.4** | 2 | 48.9 ± 0.6 |")
+    assert "| paper, 1,000 epochs, width 128, seed 0, 1,000 steps |" in row
     assert row.endswith("| networks 2 of 100 |")
-    assert "| 10 | fast | **50.0** | 1 | DM: 48.9 ± 0.6 |" in text
+    assert "| 10 | fast | 100 | **50.0** | 1 | DM: 48.9 ± 0.6 |" in text
     assert "after 400 iterations: 40.0 s against 1,000.0 s, 4.0% of" in text
-    assert "| 20,000 | 1,000.0 | 0.05 |" in text
+    assert "| 20,000 | 1,000.0 | – | 0.05 |" in text
 
 
 def test_where_settings_were_chosen_and_what_is_undertrained_is_said() -> None:
@@ -208,6 +235,25 @@ def test_on_its_own_network_random_images_have_the_papers_figure_among_other_net
     rows = [line for line in page([own, other]).splitlines() if line.startswith("| 10 | random | ")]
     assert "| ConvNet of width 128 | **30.0** | 1 | 26.0 |" in rows[1]
     assert "| vgg11 (batch norm) | **30.0** | 1 | – |" in rows[2]
+
+
+def test_what_was_chosen_by_is_a_table_of_its_own_and_no_result(data: Path, tmp_path: Path) -> None:
+    state, out = tmp_path / "state", tmp_path / "table.md"
+    few = ("--methods", "random", "dance-short", "--networks", "1")
+    assert work(data, state, *few, "--validation") == 0
+    records = read_records(state)
+    assert {one["test_images"] for one in records if one["kind"] == "score"} == {12}
+    with pytest.raises(ValueError, match="no network has been scored yet"):
+        page(records)
+    assert main(["report", "--validation", "--state", str(state), "--out", str(out)], print) == 0
+    assert out.read_text().count("| 1 | dance-short | ") == out.read_text().count("| 1 | random | ") == 1
+    assert "pool of 1 × 1 epochs" in out.read_text()
+    with pytest.raises(SystemExit):
+        main(["report", "--validation", "--state", str(state)], print)
+    # The test split's own, beside them: the pool is trained anew, on all of the training split.
+    assert work(data, state, *few) == 0
+    assert [one["set"]["validation"] for one in read_records(state) if one["kind"] == "pool"] == [True, False]
+    assert "| 1 | random | " in page(read_records(state))
 
 
 def test_a_halved_micro_batch_outlives_an_interruption(tmp_path: Path) -> None:
@@ -251,7 +297,7 @@ def test_the_commands(data: Path, tmp_path: Path) -> None:
     assert "random, IPC 1: network 2 (convnet)" in measured.stdout
     assert all(one["environment"]["deterministic"] for one in read_records(state))
     assert main(["report", "--state", str(state), "--out", str(out)], print) == 0
-    assert "| 1 | random | **" in out.read_text()
+    assert "| 1 | random | 2 | **" in out.read_text()
     with out.open("a") as file:
         file.write("\n## Remarks\n\nBy hand.\n")
     for _ in range(2):
