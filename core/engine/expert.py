@@ -26,14 +26,14 @@ class Expert:
         chosen_C = self.classes_C[first : first + classes]
         return Expert(network=self.network, weight=self.weight, classes_C=chosen_C)
 
-    def loss(self, x_NCHW: Tensor, matcher: Embedder, features_NF: Tensor, per_class: int) -> Tensor:
+    def loss(self, x_NCHW: Tensor, matcher: Embedder, embedding_NF: Tensor, per_class: int) -> Tensor:
         """0-dim: summed over classes, the weighted mean cross-entropy of a class's `per_class` images.
 
         Args:
             x_NCHW: augmented, class-major: of all classes the same number, which may be fewer than per_class.
-            features_NF: what `matcher` makes of them, which is not done twice where it is the expert itself.
+            embedding_NF: what `matcher` makes of them, which is not done twice where it is the expert itself.
         """
-        own_NF = features_NF if self.network is matcher else self.network.embed(x_NCHW)
+        own_NF = embedding_NF if self.network is matcher else self.network.embed(x_NCHW)
         labels_N = self.classes_C.repeat_interleave(len(x_NCHW) // len(self.classes_C))
         summed = cross_entropy(self.network.classify(own_NF), labels_N, reduction="sum")
         return summed * (self.weight / per_class)

@@ -8,7 +8,7 @@ from torch import Tensor
 from core.engine.augment import Augmentation, apply
 from core.engine.expert import Expert
 from core.engine.networks.network import Embedder
-from core.engine.objectives.objective import Objective
+from core.engine.objectives.objective import Objective, OfMaps
 
 
 def matching_loss_and_gradient(
@@ -60,6 +60,15 @@ def matching_loss_and_gradient(
     return torch.stack(losses).sum(), torch.cat(gradients)
 
 
+def _seen(objective: Objective, network: Embedder, x_NCHW: Tensor) -> tuple[Tensor, Tensor]:
+    """The features that the objective looks at, and the embedding: mostly the same."""
+    if isinstance(objective, OfMaps):
+        maps, embedding_NF = network.stages(x_NCHW)
+        return objective.features(maps, embedding_NF), embedding_NF
+    embedding_NF = network.embed(x_NCHW)
+    return embedding_NF, embedding_NF
+
+
 def _by_classes(
     objective: Objective,
     network: Embedder,
@@ -73,12 +82,11 @@ def _by_classes(
     ipc = len(leaf_NCHW) // len(augmentations)
     by_class = torch.split(leaf_NCHW, ipc)
     augmented_NCHW = torch.cat([apply(a, x_NCHW) for a, x_NCHW in zip(augmentations, by_class, strict=True)])
-    features_NF = network.embed(augmented_NCHW)
-    statistics_NS = objective.statistic(features_NF)
-    synthetic_CS = statistics_NS.view(len(augmentations), ipc, -1).mean(dim=1)
+    features_NF, embedding_NF = _seen(objective, network, augmented_NCHW)
+    synthetic_CS = objective.sums(features_NF.view(len(augmentations), ipc, -1)) / ipc
     loss = objective.distance(real_CS, synthetic_CS)
     if expert is not None:
-        loss = loss + expert.loss(augmented_NCHW, network, features_NF, ipc)
+        loss = loss + expert.loss(augmented_NCHW, network, embedding_NF, ipc)
     (gradient_NCHW,) = torch.autograd.grad(loss, leaf_NCHW)
     return loss.detach(), gradient_NCHW
 
@@ -95,25 +103,25 @@ def _by_parts(
     """Loss and gradient of one class too large for a pass.
 
     Once for its mean statistic, by which the distance is differentiated: each image has an equal share in the
-    mean, so the loss's gradient by each statistic follows. Then again, part by part, for the gradient by the
-    pixels.
+    mean, so the loss's gradient by the sum over any part of the class is the same. Then again, part by part,
+    for the gradient by the pixels.
     """
     with torch.no_grad():
         parts = torch.split(synthetic_NCHW, micro_batch)
-        sums = [objective.statistic(network.embed(apply(augmentation, part))).sum(dim=0) for part in parts]
-        mean_1S = (torch.stack(sums).sum(dim=0) / len(synthetic_NCHW))[None]
+        seen = (_seen(objective, network, apply(augmentation, part)) for part in parts)
+        sums_1S = [objective.sums(features_NF[None]) for features_NF, _ in seen]
+        mean_1S = torch.stack(sums_1S).sum(dim=0) / len(synthetic_NCHW)
     loss = objective.distance(real_1S, mean_1S.requires_grad_())
     (by_mean_1S,) = torch.autograd.grad(loss, mean_1S)
-    by_statistic_1S = by_mean_1S / len(synthetic_NCHW)
+    by_sum_1S = by_mean_1S / len(synthetic_NCHW)
     loss, gradients = loss.detach(), []
     for part_NCHW in torch.split(synthetic_NCHW, micro_batch):
         leaf_NCHW = part_NCHW.requires_grad_()
         augmented_NCHW = apply(augmentation, leaf_NCHW)
-        features_NF = network.embed(augmented_NCHW)
-        statistics_NS = objective.statistic(features_NF)
-        outputs, by_outputs = [statistics_NS], [by_statistic_1S.expand_as(statistics_NS)]
+        features_NF, embedding_NF = _seen(objective, network, augmented_NCHW)
+        outputs, by_outputs = [objective.sums(features_NF[None])], [by_sum_1S]
         if expert is not None:
-            judged = expert.loss(augmented_NCHW, network, features_NF, len(synthetic_NCHW))
+            judged = expert.loss(augmented_NCHW, network, embedding_NF, len(synthetic_NCHW))
             outputs.append(judged)
             by_outputs.append(torch.ones_like(judged))
             loss = loss + judged.detach()
@@ -136,19 +144,19 @@ def class_means(
     if network.couples_samples:
         # Batch statistics must span the classes, as they do in training.
         x_BNCHW = list(batches)
-        statistics_NS = objective.statistic(network.embed(torch.cat(x_BNCHW)))
-        return torch.stack([s.mean(dim=0) for s in torch.split(statistics_NS, [len(x) for x in x_BNCHW])])
+        features_NF, _ = _seen(objective, network, torch.cat(x_BNCHW))
+        by_class = torch.split(features_NF, [len(x) for x in x_BNCHW])
+        return torch.cat([objective.sums(own_NF[None]) / len(own_NF) for own_NF in by_class])
     means: list[Tensor] = []
     sums: list[Tensor] = []
     count = 0
     for parts in _micro_batches(batches, micro_batch, span=span):
         images = [part_NCHW for _, part_NCHW in parts]
-        features_NF = network.embed(torch.cat(images) if len(images) > 1 else images[0])
-        statistics_NS = objective.statistic(features_NF)
+        features_NF, _ = _seen(objective, network, torch.cat(images) if len(images) > 1 else images[0])
         # Class by class and not by index_add_, whose order of addition differs from run to run on CUDA.
-        by_class = torch.split(statistics_NS, [len(part_NCHW) for part_NCHW in images])
-        for (last, part_NCHW), own_NS in zip(parts, by_class, strict=True):
-            sums.append(own_NS.sum(dim=0))
+        by_class = torch.split(features_NF, [len(part_NCHW) for part_NCHW in images])
+        for (last, part_NCHW), own_NF in zip(parts, by_class, strict=True):
+            sums.append(objective.sums(own_NF[None])[0])
             count += len(part_NCHW)
             if last:
                 means.append(torch.stack(sums).sum(dim=0) / count)

@@ -25,6 +25,12 @@ class MixedPrecision:
         with torch.autocast(x_NCHW.device.type, dtype=torch.bfloat16):
             return self.network.embed(x_NCHW).float()
 
+    def stages(self, x_NCHW: Tensor) -> tuple[list[Tensor], Tensor]:
+        """As the network's, float32."""
+        with torch.autocast(x_NCHW.device.type, dtype=torch.bfloat16):
+            maps, embedding_NF = self.network.stages(x_NCHW)
+            return [one.float() for one in maps], embedding_NF.float()
+
     def classify(self, features_NF: Tensor) -> Tensor:
         """(N, num_classes), float32."""
         with torch.autocast(features_NF.device.type, dtype=torch.bfloat16):

@@ -7,7 +7,7 @@ pooling leaves the processor's cache. `ConvNet.blocks` is the plain version, and
 
 import ctypes
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -36,17 +36,23 @@ def usable(width: int, x_NCHW: Tensor) -> bool:
 
 
 def embed(blocks: nn.Sequential, x_NCHW: Tensor) -> Tensor:
-    """The flattened last map, (N, features), of convolution 3x3, instance norm, ReLU and AvgPool2x2 in turn.
+    """The flattened last one of `maps`: (N, features)."""
+    *_, last_NCHW = maps(blocks, x_NCHW)
+    return last_NCHW.flatten(1)
+
+
+def maps(blocks: nn.Sequential, x_NCHW: Tensor) -> Iterator[Tensor]:
+    """The map NCHW behind each block of convolution 3x3, instance norm, ReLU and AvgPool2x2.
 
     Differentiable in the images and all parameters but the convolutions' biases, which do nothing before an
     instance norm and get no gradient.
     """
     convolutions = [layer for layer in blocks if isinstance(layer, nn.Conv2d)]
     norms = [layer for layer in blocks if isinstance(layer, nn.GroupNorm)]
-    maps: Tensor = x_NCHW
+    out: Tensor = x_NCHW
     for n, (convolution, norm) in enumerate(zip(convolutions, norms, strict=True)):
-        maps = _ConvBlock.apply(maps, convolution.weight, norm.weight, norm.bias, norm.eps, n == 0)
-    return maps.permute(0, 3, 1, 2).flatten(1)
+        out = _ConvBlock.apply(out, convolution.weight, norm.weight, norm.bias, norm.eps, n == 0)
+        yield out.permute(0, 3, 1, 2)
 
 
 class _ConvBlock(torch.autograd.Function):

@@ -7,6 +7,7 @@ from core.engine.cpu import blocks as compiled
 from core.engine.networks.depth import default_depth
 from core.engine.networks.norms import norm_layers
 from core.engine.networks.pooling import AvgPool2x2
+from core.engine.networks.stages import stages
 
 
 class ConvNet(nn.Module):
@@ -54,6 +55,13 @@ class ConvNet(nn.Module):
             return compiled.embed(self.blocks, x_NCHW)
         y_NCHW: Tensor = self.blocks(x_NCHW)
         return y_NCHW.flatten(1)
+
+    def stages(self, x_NCHW: Tensor) -> tuple[list[Tensor], Tensor]:
+        """Maps on the way, and what `embed` gives."""
+        if self._usual and compiled.usable(self.width, x_NCHW) and not _grouped(self.blocks):
+            *maps, last_NCHW = compiled.maps(self.blocks, x_NCHW)
+            return maps, last_NCHW.flatten(1)
+        return stages(self.blocks, x_NCHW)
 
     def classify(self, features_NF: Tensor) -> Tensor:
         """Logits of what `embed` gave, (N, num_classes)."""

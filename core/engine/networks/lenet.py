@@ -5,6 +5,7 @@ from torch import Tensor, nn
 from core.engine.config import NetworkConfig
 from core.engine.networks.padding import first_padding
 from core.engine.networks.pooling import PoolToAtMost
+from core.engine.networks.stages import stages
 
 
 class LeNet(nn.Module):
@@ -44,6 +45,10 @@ class LeNet(nn.Module):
         """The flattened last convolutional block, (N, features)."""
         y_NCHW: Tensor = self.blocks(x_NCHW)
         return y_NCHW.flatten(1)
+
+    def stages(self, x_NCHW: Tensor) -> tuple[list[Tensor], Tensor]:
+        """Maps on the way, and what `embed` gives."""
+        return stages(self.blocks, x_NCHW)
 
     def classify(self, features_NF: Tensor) -> Tensor:
         """Logits of what `embed` gave, (N, num_classes)."""

@@ -3,6 +3,7 @@
 from torch import Tensor, nn
 
 from core.engine.config import NetworkConfig
+from core.engine.networks.stages import stages
 
 WIDTH = 128
 
@@ -34,6 +35,10 @@ class MLP(nn.Module):
         """The last hidden layer, (N, features)."""
         y_NF: Tensor = self.blocks(x_NCHW)
         return y_NF
+
+    def stages(self, x_NCHW: Tensor) -> tuple[list[Tensor], Tensor]:
+        """Maps on the way, and what `embed` gives."""
+        return stages(self.blocks, x_NCHW)
 
     def classify(self, features_NF: Tensor) -> Tensor:
         """Logits of what `embed` gave, (N, num_classes)."""

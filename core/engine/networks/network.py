@@ -14,6 +14,8 @@ class Embedder(Protocol):
 
     def embed(self, x_NCHW: Tensor) -> Tensor: ...
 
+    def stages(self, x_NCHW: Tensor) -> tuple[list[Tensor], Tensor]: ...
+
     def classify(self, features_NF: Tensor) -> Tensor: ...
 
 
@@ -40,6 +42,10 @@ class Network(Protocol):
 
     def embed(self, x_NCHW: Tensor) -> Tensor:
         """The input of the classifying layers, flattened: (N, features)."""
+        ...
+
+    def stages(self, x_NCHW: Tensor) -> tuple[list[Tensor], Tensor]:
+        """Maps on the way, as core/engine/networks/stages.py has them, and what `embed` gives."""
         ...
 
     def classify(self, features_NF: Tensor) -> Tensor:

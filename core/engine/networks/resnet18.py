@@ -6,6 +6,7 @@ from torch.nn.functional import relu
 from core.engine.config import NetworkConfig
 from core.engine.networks.norms import norm_layers
 from core.engine.networks.pooling import AvgPool2x2, PoolToAtMost
+from core.engine.networks.stages import stages
 
 STAGES = (64, 128, 256, 512)
 """Channels; each stage has two residual blocks, and all but the first halve the image."""
@@ -50,6 +51,10 @@ class ResNet18(nn.Module):
         """The pooled and flattened last block, (N, features)."""
         y_NCHW: Tensor = self.blocks(x_NCHW)
         return y_NCHW.flatten(1)
+
+    def stages(self, x_NCHW: Tensor) -> tuple[list[Tensor], Tensor]:
+        """Maps on the way, and what `embed` gives."""
+        return stages(self.blocks, x_NCHW)
 
     def classify(self, features_NF: Tensor) -> Tensor:
         """Logits of what `embed` gave, (N, num_classes)."""

@@ -6,6 +6,7 @@ from core.engine.config import NetworkConfig
 from core.engine.networks.norms import norm_layers
 from core.engine.networks.padding import first_padding
 from core.engine.networks.pooling import PoolToAtMost
+from core.engine.networks.stages import stages
 
 STAGES = ((64,), (128,), (256, 256), (512, 512), (512, 512))
 """Channels of the convolutions between two poolings."""
@@ -43,6 +44,10 @@ class VGG11(nn.Module):
         """The pooled last block, (N, features)."""
         y_NCHW: Tensor = self.blocks(x_NCHW)
         return y_NCHW.flatten(1)
+
+    def stages(self, x_NCHW: Tensor) -> tuple[list[Tensor], Tensor]:
+        """Maps on the way, and what `embed` gives."""
+        return stages(self.blocks, x_NCHW)
 
     def classify(self, features_NF: Tensor) -> Tensor:
         """Logits of what `embed` gave, (N, num_classes)."""

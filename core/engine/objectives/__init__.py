@@ -7,5 +7,8 @@ from collections.abc import Mapping
 
 OBJECTIVES: Mapping[str, str] = {
     "mean": "core.engine.objectives.mean:Mean",
+    "covariance": "core.engine.objectives.covariance:Covariance",
+    "attention": "core.engine.objectives.attention:Attention",
+    "characteristic": "core.engine.objectives.characteristic:Characteristic",
 }
 """Each with its "module:class"."""

@@ -14,9 +14,9 @@ class Mean:
     title = "Dataset Condensation with Distribution Matching"
     link = "https://arxiv.org/abs/2110.04181"
 
-    def statistic(self, features_NF: Tensor) -> Tensor:
-        """The features as they are: (N, F)."""
-        return features_NF
+    def sums(self, features_CNF: Tensor) -> Tensor:
+        """Of the features as they are: (C, F)."""
+        return features_CNF.sum(dim=1)
 
     def distance(self, real_CS: Tensor, synthetic_CS: Tensor) -> Tensor:
         """0-dim."""

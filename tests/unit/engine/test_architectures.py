@@ -203,6 +203,9 @@ class Counting:
     def classify(self, features_NF: Tensor) -> Tensor:
         return self.network.classify(features_NF)
 
+    def stages(self, x_NCHW: Tensor) -> tuple[list[Tensor], Tensor]:
+        return self.network.stages(x_NCHW)
+
 
 @pytest.mark.parametrize(("name", "norm"), EVERY)
 @pytest.mark.parametrize("size", [16, 28])

@@ -16,6 +16,7 @@ from core.engine.cpu import blocks
 from core.engine.cpu.library import library
 from core.engine.networks.build import build
 from core.engine.networks.convnet import ConvNet
+from core.engine.networks.stages import stages
 from core.engine.seeds import generator
 
 pytestmark = pytest.mark.skipif(library() is None, reason="no C compiler here")
@@ -151,3 +152,17 @@ def test_without_a_compiler_the_plain_blocks_do_it(tmp_path: Path) -> None:
         check=True,
     )
     assert (done.stdout, done.stderr) == ("torch (1, 512)\n", "")
+
+
+@pytest.mark.parametrize(("channels", "height", "wide", "width", "depth"), SHAPES)
+def test_the_maps_on_the_way_are_torchs(
+    channels: int, height: int, wide: int, width: int, depth: int
+) -> None:
+    network = convnet(channels, (height, wide), width, depth)
+    x_NCHW = torch.randn(3, channels, height, wide, generator=generator(0, 1, "images"))
+    found, embedding_NF = network.stages(x_NCHW)
+    expected, plain_NF = stages(network.blocks, x_NCHW)
+    assert len(found) == len(expected) == depth - 1
+    for one, other in zip([*found, embedding_NF], [*expected, plain_NF], strict=True):
+        assert torch.allclose(one, other, rtol=1e-4, atol=1e-4)
+    assert torch.equal(embedding_NF, network.embed(x_NCHW))

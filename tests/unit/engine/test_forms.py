@@ -51,10 +51,7 @@ def plain_loop(config: CondenseConfig, start: Mapping[str, Tensor]) -> tuple[lis
         tiles = torch.split(Halves(REAL, config).decode(leaves), len(leaves["shift_N"]))
         own = [torch.cat([tile[c * 3 : c * 3 + 3] for tile in tiles]) for c in range(3)]
         for augmentation, *sides in zip(augmentations, batches, own, strict=True):
-            means = [
-                Moments().statistic(network.embed(apply(augmentation, x))).mean(dim=0, keepdim=True)
-                for x in sides
-            ]
+            means = [Moments().sums(network.embed(apply(augmentation, x))[None]) / len(x) for x in sides]
             loss = loss + Moments().distance(*means)
         sgd.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]

@@ -180,6 +180,9 @@ class Watched:
     def classify(self, features_NF: Tensor) -> Tensor:
         return self.network.classify(features_NF)
 
+    def stages(self, x_NCHW: Tensor) -> tuple[list[Tensor], Tensor]:
+        return self.network.stages(x_NCHW)
+
     def embed(self, x_NCHW: Tensor) -> Tensor:
         self.passes.append((len(x_NCHW), torch.is_grad_enabled()))
         self.read_by_then.append(self.read)

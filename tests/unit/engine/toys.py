@@ -19,8 +19,8 @@ class Moments:
     title = "A toy"
     link = ""
 
-    def statistic(self, features_NF: Tensor) -> Tensor:
-        return torch.cat([features_NF, features_NF.square()], dim=1)
+    def sums(self, features_CNF: Tensor) -> Tensor:
+        return torch.cat([features_CNF, features_CNF.square()], dim=2).sum(dim=1)
 
     def distance(self, real_CS: Tensor, synthetic_CS: Tensor) -> Tensor:
         lengths_C: Tensor = torch.linalg.vector_norm(real_CS - synthetic_CS, dim=1)
