@@ -8,7 +8,7 @@ from typing import Any, Final
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from core.db.models import Artifact, Blob, Checkpoint, Dataset, Job, Orphan, Snapshot
+from core.db.models import Artifact, Blob, Checkpoint, Dataset, Job, Orphan, PooledNetwork, Snapshot
 from core.db.types import db_now
 from core.kinds import KINDS
 from core.vocabulary import DATASET_STATES, INTAKE_QUEUE, JOB_HELD, QUEUES
@@ -116,6 +116,7 @@ def stored_bytes(session: Session) -> dict[str, int]:
         "checkpoint": Checkpoint.size,
         "snapshot": Snapshot.size,
         "artifact": Artifact.size,
+        "pool": PooledNetwork.size,
     }
     return {kind: int(session.scalar(select(func.sum(size))) or 0) for kind, size in sizes.items()}
 

@@ -79,7 +79,7 @@ def _uploaded(attempt: Attempt, row: CondensedSet, folder: Path) -> tuple[Images
             path, work, name=row.name, sha256=sha256, license=row.license, stated=row.stated or {},
             facts=_facts(attempt, row), limits=PublishedLimits(),
         )  # fmt: skip
-    facts = facts_of(found.condensed, tiles=found.tiles)
+    facts = facts_of(found.condensed)
     return found.condensed, {**facts, "manifest": {**facts["manifest"], **found.noticed}}
 
 

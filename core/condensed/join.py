@@ -7,26 +7,39 @@ from typing import Any
 import numpy as np
 
 from core.condensed.merging import united_classes
+from core.export.collages import Collages
 from core.export.condensed import CondensedSet, canonical_json
 from core.version import __version__
 
 
 def joined(sets: Sequence[CondensedSet], *, name: str, license: str | None) -> CondensedSet:
-    """Class after class in the order in which the sets bring them, a class's images set after set.
+    """Class after class in the order in which the sets bring them, a class's images set after set, as they
+    are stored.
 
     Args:
-        sets: of one shape and normalisation; of any two, the classes are equal or disjoint.
+        sets: of one form, shape and normalisation; of any two, the classes are equal or disjoint.
         name, license: for the card, which has what each of the sets' own says of its making.
     """
     classes = united_classes([one.classes for one in sets])
     place = {each: number for number, each in enumerate(classes)}
+    stored = [one.as_stored() for one in sets]
     labels_N = np.concatenate(
-        [np.array([place[each] for each in one.classes], np.int64)[one.labels_N] for one in sets]
+        [np.array([place[each] for each in one.classes], np.int64)[one.labels_N] for one in stored]
     )
     order_N = np.argsort(labels_N, kind="stable")
+    images_NCHW, labels_N = np.concatenate([one.images_NCHW for one in stored])[order_N], labels_N[order_N]
+    collages = None
+    if sets[0].collages is not None:
+        factor = sets[0].collages.factor
+        collages = Collages(images_NCHW=images_NCHW, labels_N=labels_N, factor=factor)
+        # What each was decoded to, tile by tile: the same images as from decoding the whole.
+        tiles = [one.images_NCHW.reshape(factor**2, -1, *images_NCHW.shape[1:]) for one in sets]
+        by_tile = np.concatenate(tiles, axis=1)[:, order_N]
+        images_NCHW, labels_N = by_tile.reshape(-1, *images_NCHW.shape[1:]), np.tile(labels_N, factor**2)
     return CondensedSet(
-        images_NCHW=np.concatenate([one.images_NCHW for one in sets])[order_N],
-        labels_N=labels_N[order_N],
+        images_NCHW=images_NCHW,
+        labels_N=labels_N,
+        collages=collages,
         classes=classes,
         mean=sets[0].mean,
         std=sets[0].std,
@@ -50,7 +63,7 @@ def _card(sets: Sequence[CondensedSet], name: str, license: str | None) -> dict[
             "merged_of": [
                 {
                     **{field: one.card[field] for field in ("created_by", "source", "config", "engine")},
-                    "images_per_class": dict(zip(one.classes, one.images_per_class, strict=True)),
+                    "images_per_class": dict(zip(one.classes, one.as_stored().images_per_class, strict=True)),
                 }
                 for one in sets
             ]

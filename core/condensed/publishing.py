@@ -1,6 +1,5 @@
 """Rows of condensed sets whose images are at hand: what the API, which reads no pixel, does not import."""
 
-import math
 from typing import Any
 
 from sqlalchemy.orm import Session
@@ -33,18 +32,17 @@ def published_set(session: Session, job: Job, images: Images, *, name: str, blob
     return fresh
 
 
-def facts_of(images: Images, *, tiles: int = 1) -> dict[str, Any]:
-    """The columns that say what is in a set, of which `tiles` images were stored as one."""
+def facts_of(images: Images) -> dict[str, Any]:
+    """The columns that say what is in a set."""
     _, channels, height, _ = images.images_NCHW.shape
     most = max(images.images_per_class)
-    if images.collages is not None:
-        tiles = images.collages.factor**2
+    factor = 1 if images.collages is None else images.collages.factor
     return {
         "classes": len(images.classes),
         "channels": channels,
         "image_size": height,
-        "form": "pixels" if tiles == 1 else f"collage-{math.isqrt(tiles)}",
-        "stored": most // tiles,
+        "form": "pixels" if factor == 1 else f"collage-{factor}",
+        "stored": most // factor**2,
         "decoded": most,
         "manifest": {"classes": list(images.classes), "mean": list(images.mean), "std": list(images.std)},
     }

@@ -20,10 +20,9 @@ MOST_CHARACTERS = 200
 
 @dataclass(frozen=True, kw_only=True)
 class Uploaded:
-    """A set, how many of its images the file stored as one, and what is to be known of the file."""
+    """A set, and what is to be known of the file."""
 
     condensed: CondensedSet
-    tiles: int
     noticed: Mapping[str, Any]
 
 
@@ -71,7 +70,7 @@ def read_upload(
         "layout_family": found.layout.letter,
         "findings": [asdict(one) for one in ready.notes],
     }
-    return Uploaded(condensed=condensed, tiles=ready.factor**2, noticed=noticed)
+    return Uploaded(condensed=condensed, noticed=noticed)
 
 
 def _by_itself(found: Found) -> Facts:
@@ -103,6 +102,7 @@ def _with_card(
         "classes": ready.classes,
         "mean": ready.mean,
         "std": ready.std,
+        "collages": ready.collages,
     }
     if found.card is None or stated != Stated(experiment=stated.experiment):
         card = _card(found, stated, name=name, sha256=sha256, license=license)

@@ -2,6 +2,7 @@
 
 import io
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from safetensors import SafetensorError, safe_open
 
 from core.condensed.published.found import Found, channels_last, found
 from core.condensed.published.layouts import ARRAYS, OWN
-from core.condensed.published.limits import PublishedLimits
+from core.condensed.published.limits import MOST_FACTOR, PublishedLimits
 from core.data.containers.archive import Archive
 from core.data.containers.members import Member
 from core.data.limits import MIB, check_limit
@@ -20,6 +21,9 @@ from core.export.condensed import card_of
 
 HEADER_BYTES = 10_000
 METADATA_BYTES = 16 * MIB
+STORED = ("stored", "stored_labels")
+"""Of our own sets of collages, what `images` and `labels` were decoded from, and are again."""
+
 OWN_ARRAYS = ("images", "labels", "mean", "std", "classes", "card")
 
 
@@ -41,12 +45,14 @@ def read_safetensors(path: Path, limits: PublishedLimits) -> Found:
             for name in ("images", "labels"):
                 limits.check_images(tuple(file.get_slice(name).get_shape()), name)
             metadata = file.metadata() or {}
-            images, labels = file.get_tensor("images"), file.get_tensor("labels")
+            stored = "collages" in metadata and "normalisation" in metadata
+            taken = STORED if stored else ("images", "labels")
+            images, labels = (file.get_tensor(name) for name in taken)
     except DataError:
         raise
     except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"the safetensors file is corrupt: {error}", code="corrupt_safetensors") from error
-    dropped = tuple(sorted(names - {"images", "labels"})[:100])
+    dropped = tuple(sorted(names - {"images", "labels", *(STORED if stored else ())})[:100])
     if "normalisation" not in metadata:
         return found(ARRAYS, images, labels, dropped=dropped)
     try:
@@ -78,6 +84,8 @@ def read_npz(archive: Archive, limits: PublishedLimits) -> Found:
             check_limit(f"bytes of {name}", members[name].size, METADATA_BYTES, name)
         try:
             card = json.loads(_array(archive, members["card"], limits).item())
+            if "collages" in card:
+                images, labels = (_array(archive, members[name], limits) for name in STORED)
             return found(OWN, images, labels, **_stated(card))
         except (ValueError, KeyError, TypeError) as error:
             raise _card(error) from error
@@ -121,11 +129,26 @@ def _array(archive: Archive, member: Member, limits: PublishedLimits) -> NDArray
 def _stated(provenance: dict[str, Any]) -> dict[str, Any]:
     normalisation = provenance["normalisation"]
     return {
+        "factor": factor_of(provenance),
         "classes": tuple(map(str, provenance["classes"])),
         "mean": tuple(map(float, normalisation["mean"])),
         "std": tuple(map(float, normalisation["std"])),
         "card": card_of(provenance),
     }
+
+
+def factor_of(provenance: Mapping[str, Any]) -> int | None:
+    """f of the collages that a set of ours is stored as.
+
+    Raises:
+        KeyError, TypeError, ValueError: the card is not as this service writes it.
+    """
+    if "collages" not in provenance:
+        return None
+    factor = int(provenance["collages"]["factor"])
+    if not 2 <= factor <= MOST_FACTOR:
+        raise ValueError(f"a factor of {factor}")
+    return factor
 
 
 def _card(error: Exception) -> DataError:

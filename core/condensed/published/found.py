@@ -27,6 +27,7 @@ class Found:
         measured: the measurements behind that.
         experiments, experiment: how many sets the file holds, and which of them this is.
         classes, mean, std, card: as the file states them, if it does (our own formats).
+        factor: f of collages that are still to be decoded, if the file says that it holds such.
         dropped: what else the file held, by name, and was not kept.
         notes: sentences on what was done to the arrays.
     """
@@ -43,6 +44,7 @@ class Found:
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None
     card: Mapping[str, Any] | None = None
+    factor: int | None = None
     dropped: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 

@@ -4,6 +4,9 @@ from dataclasses import dataclass
 
 from core.data.limits import MIB, Limits, check_limit
 
+MOST_FACTOR = 8
+"""f of collages that are decoded, at most."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class PublishedLimits:

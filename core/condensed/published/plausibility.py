@@ -8,10 +8,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from core.condensed.published.collages import MOST_FACTOR
 from core.condensed.published.found import Found
 from core.condensed.published.labels import exact_hard
 from core.condensed.published.layouts import OWN
+from core.condensed.published.limits import MOST_FACTOR
 from core.condensed.published.pixel_checks import check_pixels
 from core.condensed.published.stated import Facts, Finding, Stated
 

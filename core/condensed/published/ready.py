@@ -3,15 +3,19 @@
 from dataclasses import asdict, dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
-from core.condensed.published.collages import decode
 from core.condensed.published.found import Found
 from core.condensed.published.limits import PublishedLimits
 from core.condensed.published.pixel_checks import effective_space, statistics_of
 from core.condensed.published.plausibility import check
 from core.condensed.published.stated import Facts, Finding, Stated
+from core.engine.forms.collage import GREY, decode
 from core.errors import DataError
+from core.export.collages import Collages
+
+DECODED_AT_ONCE = 256
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,7 +24,7 @@ class Ready:
 
     Attributes:
         images_NCHW: float32, normalised by mean and std. Normalised pixels keep their bits.
-        factor: f of the collages that were decoded, 1 if none were.
+        collages: what the images were decoded from, if they were.
         stored: images in the file, of all classes; N is f² times as many.
         notes: findings that neither refused nor asked.
     """
@@ -30,7 +34,7 @@ class Ready:
     classes: tuple[str, ...]
     mean: tuple[float, ...]
     std: tuple[float, ...]
-    factor: int
+    collages: Collages | None
     stored: int
     notes: tuple[Finding, ...]
 
@@ -45,7 +49,7 @@ def to_arrays(found: Found, stated: Stated, facts: Facts, limits: PublishedLimit
     findings = check(found, stated, facts)
     _raise_if_blocked(findings)
     mean, std = statistics_of(found, stated, facts)
-    factor = stated.factor or 1
+    factor = stated.factor or found.factor or 1
     count, channels, height, width = found.images_NCHW.shape
     limits.check_images((count * factor * factor, channels, height, width), "the decoded set")
 
@@ -56,17 +60,30 @@ def to_arrays(found: Found, stated: Stated, facts: Facts, limits: PublishedLimit
     shift, scale = np.asarray(mean, np.float32)[:, None, None], np.asarray(std, np.float32)[:, None, None]
     if space == "bytes":
         images_NCHW = images_NCHW / np.float32(255)
-    if factor > 1:
-        middle = tuple((0.5 - m) / s for m, s in zip(mean, std, strict=True))
-        grey = middle if space == "normalised" else (0.5,) * channels
-        images_NCHW, labels_N = decode(images_NCHW, labels_N, factor, grey)
     if space != "normalised":
         images_NCHW = images_NCHW - shift
         images_NCHW /= scale
+    collages = None
+    if factor > 1:
+        collages = Collages(images_NCHW=images_NCHW, labels_N=labels_N, factor=factor)
+        grey_C = (GREY - shift.reshape(-1)) / scale.reshape(-1)
+        images_NCHW, labels_N = _decoded(images_NCHW, factor, grey_C), np.tile(labels_N, factor**2)
     return Ready(
-        images_NCHW=images_NCHW, labels_N=labels_N, classes=facts.classes, mean=mean, std=std, factor=factor,
-        stored=count, notes=findings,
+        images_NCHW=images_NCHW, labels_N=labels_N, classes=facts.classes, mean=mean, std=std,
+        collages=collages, stored=count, notes=findings,
     )  # fmt: skip
+
+
+def _decoded(
+    images_NCHW: NDArray[np.float32], factor: int, grey_C: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """Tile by tile over the set; some collages at a time, so that little more than the whole is held."""
+    out = np.empty((factor**2, *images_NCHW.shape), np.float32)
+    for first in range(0, len(images_NCHW), DECODED_AT_ONCE):
+        part = torch.from_numpy(images_NCHW[first : first + DECODED_AT_ONCE])
+        tiles = decode(part, factor, torch.from_numpy(grey_C)).view(factor**2, *part.shape)
+        out[:, first : first + DECODED_AT_ONCE] = tiles.numpy()
+    return out.reshape(-1, *images_NCHW.shape[1:])
 
 
 def _hard(found: Found, facts: Facts) -> NDArray[np.int64]:

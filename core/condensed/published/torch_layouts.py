@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from core.condensed.published.arrays import factor_of
 from core.condensed.published.found import Found, channels_last, found
 from core.condensed.published.layouts import (
     ARRAYS,
@@ -83,10 +84,15 @@ def _of_dict(
 
 
 def _own(content: Mapping[Any, Any], pair: Sequence[torch.Tensor], limits: PublishedLimits) -> Found:
+    factor = factor_of(content["card"])
+    if factor is not None:
+        pair = content["stored"]
+        if not _are_tensors(pair, 2):
+            raise TypeError("no stored images")
     return _found(
         OWN, pair[0], pair[1], limits, classes=tuple(map(str, content["classes"])),
         mean=tuple(map(float, content["mean"])), std=tuple(map(float, content["std"])),
-        card=card_of(content["card"]),
+        card=card_of(content["card"]), factor=factor,
     )  # fmt: skip
 
 

@@ -3,11 +3,14 @@
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from core.condensed.join import joined
 from core.condensed.publishing import facts_of
+from core.engine.forms.collage import GREY, decode
 from core.export.artifacts import write_all
 from tests.support.sets import card, images
+from tests.unit.export.conftest import build_collages
 
 
 def test_disjoint_classes_follow_each_other() -> None:
@@ -28,6 +31,22 @@ def test_equal_classes_get_the_images_of_each_by_name() -> None:
     a, b = (one.images_NCHW[:1], other.images_NCHW[2:]), (one.images_NCHW[1:], other.images_NCHW[:2])
     assert whole.images_NCHW.tobytes() == np.concatenate([*a, *b]).tobytes()
     assert facts_of(whole)["stored"] == 3
+
+
+def test_collages_are_joined_as_they_are_stored_and_decode_to_the_same_images() -> None:
+    one, other = build_collages(2, height=16, width=16), build_collages(2, height=16, width=16)
+    assert one.collages is not None and other.collages is not None
+    whole = joined([one, other], name="memory", license=None)
+    assert whole.collages is not None
+    stored = whole.as_stored()
+    order = np.argsort(np.tile(one.collages.labels_N, 2), kind="stable")
+    both = np.concatenate([one.collages.images_NCHW, other.collages.images_NCHW])[order]
+    assert stored.images_NCHW.tobytes() == both.tobytes()
+    grey_C = torch.from_numpy((GREY - np.array(one.mean, np.float32)) / np.array(one.std, np.float32))
+    expected = decode(torch.from_numpy(stored.images_NCHW), 2, grey_C).numpy()
+    assert whole.images_NCHW.tobytes() == expected.tobytes()
+    assert whole.labels_N.tolist() == np.tile(stored.labels_N, 4).tolist()
+    assert facts_of(whole)["stored"] * 4 == facts_of(whole)["decoded"] == 16
 
 
 def test_the_card_names_the_parts_and_nothing_of_the_day(tmp_path: Path) -> None:

@@ -8,7 +8,6 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from core.condensed.published.collages import decode
 from core.condensed.published.found import found
 from core.condensed.published.layouts import FOLDERS, LIST, OWN, PAIR, TENSOR
 from core.condensed.published.limits import PublishedLimits
@@ -45,7 +44,7 @@ def test_normalised_pixels_keep_their_bits() -> None:
     images = normalised(pixels())
     ready = to_arrays(found(PAIR, images, labels()), PLAIN, FACTS, LIMITS)
     assert same(ready.images_NCHW, images) and same(ready.labels_N, labels())
-    assert (ready.mean, ready.std, ready.classes, ready.factor) == (MEAN, STD, CLASSES, 1)
+    assert (ready.mean, ready.std, ready.classes, ready.collages) == (MEAN, STD, CLASSES, None)
 
 
 @pytest.mark.parametrize(("layout", "scale"), [(LIST, 1), (FOLDERS, 255)])
@@ -65,12 +64,13 @@ def test_raw_pixels_and_bytes_are_normalised_by_the_data_sets_or_the_stated_stat
 @pytest.mark.parametrize(("factor", "side"), [(2, 16), (3, 16), (2, 9)])
 def test_collages_are_decoded_as_published_code_does(factor: int, side: int) -> None:
     raw, hard = pixels(side=side), labels()
-    images, found_labels = decode(raw, hard, factor, (0.5,) * 3)
+    facts = dataclasses.replace(FACTS, height=side, width=side)
+    ready = to_arrays(found(LIST, raw, hard), dataclasses.replace(PLAIN, factor=factor), facts, LIMITS)
     expected, targets = published_decode(torch.tensor(raw), torch.tensor(hard), factor)
-    # Theirs goes tile by tile over the set, ours image by image.
-    theirs = expected.numpy().reshape(factor**2, len(raw), 3, side, side).swapaxes(0, 1)
-    np.testing.assert_allclose(images.reshape(len(raw), factor**2, 3, side, side), theirs, atol=1e-6)
-    assert found_labels.tolist() == targets.numpy().reshape(factor**2, -1).T.reshape(-1).tolist()
+    np.testing.assert_allclose(ready.images_NCHW, normalised(expected.numpy()), atol=1e-5)
+    assert ready.labels_N.tolist() == targets.tolist()
+    assert ready.collages is not None and ready.collages.factor == factor
+    np.testing.assert_allclose(ready.collages.images_NCHW, normalised(raw), atol=1e-6)
 
 
 def test_a_collage_of_raw_pixels_and_the_same_normalised_are_one_set() -> None:
@@ -80,8 +80,8 @@ def test_a_collage_of_raw_pixels_and_the_same_normalised_are_one_set() -> None:
     one = to_arrays(found(LIST, raw, labels()), stated, facts, LIMITS)
     two = to_arrays(found(PAIR, normalised(raw), labels()), stated, facts, LIMITS)
     np.testing.assert_allclose(one.images_NCHW, two.images_NCHW, atol=2e-5)
-    assert one.labels_N.tolist() == np.repeat(labels(), 4).tolist()
-    assert (one.factor, one.stored, len(one.images_NCHW)) == (2, 10, 40)
+    assert one.labels_N.tolist() == np.tile(labels(), 4).tolist()
+    assert (one.stored, len(one.images_NCHW)) == (10, 40)
 
 
 def test_a_decoded_set_is_held_against_the_limits_too() -> None:

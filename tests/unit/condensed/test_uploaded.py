@@ -9,12 +9,14 @@ import pytest
 import torch
 
 from core.condensed.published.limits import PublishedLimits
+from core.condensed.publishing import facts_of
 from core.condensed.uploaded import Uploaded, read_upload
 from core.errors import DataError
 from core.export import safetensors
 from core.export.artifacts import write_all
 from tests.support.sets import card, images
 from tests.unit.condensed.conftest import CLASSES, FACTS, MEAN, STD, labels, normalised, pixels, tensors
+from tests.unit.export.conftest import build_collages
 
 READ = Callable[..., Uploaded]
 
@@ -56,7 +58,7 @@ def test_questions_are_asked_and_then_answered(read: READ, tmp_path: Path) -> No
     assert found.condensed.images_NCHW.tobytes() == expected.tobytes()
     assert found.condensed.labels_N.tolist() == labels().tolist()
     assert (found.condensed.classes, found.condensed.mean, found.condensed.std) == (CLASSES, MEAN, STD)
-    assert (found.noticed["layout_family"], found.tiles) == ("A", 1)
+    assert (found.noticed["layout_family"], found.condensed.collages) == ("A", None)
     assert {one["severity"] for one in found.noticed["findings"]} == {"note"}
 
 
@@ -77,8 +79,24 @@ def test_tiles_of_collages_count_once_as_stored(read: READ, tmp_path: Path) -> N
     path = tmp_path / "data.pt"
     torch.save(tensors(pixels(), labels()), path)
     found = read(path, stated={"factor": 2, "of_data_set": True, "space": "unit"})
-    assert (found.tiles, len(found.condensed.labels_N)) == (4, 40)
+    facts = facts_of(found.condensed)
+    assert (facts["form"], facts["stored"], facts["decoded"]) == ("collage-2", 2, 8)
     assert set(found.condensed.images_per_class) == {8}
+    assert found.condensed.collages is not None
+    np.testing.assert_allclose(found.condensed.as_stored().pixels_NCHW(), pixels(), atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["condensed.safetensors", "condensed.npz", "condensed.pt"])
+def test_our_own_collages_come_back_as_they_were_stored(read: READ, tmp_path: Path, name: str) -> None:
+    made = build_collages(3, height=16, width=16)
+    assert made.collages is not None
+    write_all(made, tmp_path / "out")
+    found = read(tmp_path / "out" / name, facts=None, license=None).condensed
+    assert found.collages is not None
+    assert found.collages.images_NCHW.tobytes() == made.collages.images_NCHW.tobytes()
+    assert found.images_NCHW.tobytes() == made.images_NCHW.tobytes()
+    assert found.labels_N.tolist() == made.labels_N.tolist()
+    assert (found.card, facts_of(found)["form"]) == (made.card, "collage-3")
 
 
 def test_ours_comes_back_with_its_own_card(read: READ, tmp_path: Path) -> None:
