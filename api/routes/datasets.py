@@ -139,6 +139,7 @@ def read_report(dataset_id: str, caller: Reader, session: ReadSession) -> Report
             recipe=spec.recipe,
             ipc=spec.ipc,
             iterations=spec.condense_config().iterations,
+            pool_flops=one.flops_by_phase.get("pool", 0),
             condensation_flops=one.flops_by_phase["condense"],
             evaluation_flops=one.flops_by_phase["evaluate"],
             memory_bytes=one.memory_bytes,

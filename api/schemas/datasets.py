@@ -80,6 +80,10 @@ class UsualCostOut(BaseModel):
     recipe: str
     ipc: int
     iterations: int
+    pool_flops: int = Field(
+        description="Of networks that are trained first, unless an earlier job on the same images has trained "
+        "them; 0 of a recipe that needs none."
+    )
     condensation_flops: int = Field(description="A multiplication and an addition count as two.")
     evaluation_flops: int = Field(description="Of all networks, on the condensed set and its baselines.")
     memory_bytes: int = Field(description="Images and activations; the libraries come on top.")

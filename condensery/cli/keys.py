@@ -82,6 +82,7 @@ def usage(context: typer.Context, as_json: AsJson = False) -> None:
             ("checkpoints", size(stored.checkpoints), None),
             ("snapshots", size(stored.snapshots), None),
             ("artifacts", size(stored.artifacts), None),
+            ("trained networks", size(stored.pools), None),
             ("stored in all", size(stored.total), size(stored.limit)),
             ("jobs queued", jobs.queued, jobs.queued_limit),
             ("jobs running", jobs.running, jobs.running_limit),

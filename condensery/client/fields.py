@@ -246,6 +246,7 @@ class StoredBytes(Answer):
     checkpoints: int
     snapshots: int
     artifacts: int
+    pools: int
     total: int
     limit: int | None
 

@@ -23,8 +23,19 @@ def forget_old(session: Session) -> None:
     session.execute(delete(IdempotencyKey).where(IdempotencyKey.created_at < db_now(-REMEMBERED_SECONDS)))
 
 
-def remember(session: Session, owner: str, key: str | None, request: dict[str, Any], new_id: str) -> str:
+def remember(
+    session: Session,
+    owner: str,
+    key: str | None,
+    request: dict[str, Any],
+    new_id: str,
+    *,
+    as_before: dict[str, Any] | None = None,
+) -> str:
     """Claim `key` for `request`, in the transaction that makes the resource `new_id`.
+
+    Args:
+        as_before: the same request as an older version of the service knew it, if it could be made then.
 
     Returns the id of the resource that the key stands for: `new_id` the first time (or without a
     key), the earlier one when the same request is repeated.
@@ -35,7 +46,7 @@ def remember(session: Session, owner: str, key: str | None, request: dict[str, A
     """
     if key is None:
         return new_id
-    digest = hashlib.sha256(json.dumps(request, sort_keys=True).encode()).hexdigest()
+    digest = _digest(request)
     insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
     values = {"owner": owner, "key": key, "request_hash": digest, "resource_id": new_id}
     try:
@@ -50,9 +61,14 @@ def remember(session: Session, owner: str, key: str | None, request: dict[str, A
         ) from error
     mine = (IdempotencyKey.owner == owner, IdempotencyKey.key == key)
     row = session.scalars(select(IdempotencyKey).where(*mine)).one()
-    if row.request_hash != digest:
+    known = {digest} if as_before is None else {digest, _digest(as_before)}
+    if row.request_hash not in known:
         raise InvalidRequest(
             f"Idempotency-Key {key!r} was used for a different request: choose a new one",
             code="idempotency_key_reused",
         )
     return row.resource_id
+
+
+def _digest(request: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(request, sort_keys=True).encode()).hexdigest()

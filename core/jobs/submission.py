@@ -32,15 +32,23 @@ class Asked:
 
     def request(self) -> dict[str, Any]:
         """By which a repetition is known; of a condensation, as before there were other kinds."""
-        asked = {
-            "dataset_id": self.dataset_id,
-            "name": self.name,
-            "spec": self.spec.model_dump(mode="json"),
-            "priority": self.priority,
-        }
+        asked = self._with(self.spec.model_dump(mode="json"))
         if self.kind.name != DEFAULT:
             asked |= {"kind": self.kind.name, "condensed_set_id": self.condensed_set_id}
         return asked
+
+    def request_as_before(self) -> dict[str, Any] | None:
+        """The same as it was known before specs had fields that they have now; None if it asks for those."""
+        older = self.kind.as_before(self.spec)
+        return None if older is None else self._with(older)
+
+    def _with(self, spec: dict[str, Any]) -> dict[str, Any]:
+        return {
+            "dataset_id": self.dataset_id,
+            "name": self.name,
+            "spec": spec,
+            "priority": self.priority,
+        }
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +72,8 @@ def create_job(
         QuotaExceeded: the owner has too many jobs or bytes already.
     """
     fresh = new_id("job")
-    job_id = idempotency.remember(session, owner, idempotency_key, asked.request(), fresh)
+    before = asked.request_as_before()
+    job_id = idempotency.remember(session, owner, idempotency_key, asked.request(), fresh, as_before=before)
     if job_id != fresh:
         return rows.get(session, Job, owner, job_id), False
     dataset = rows.lock(session, Dataset, owner, asked.dataset_id)

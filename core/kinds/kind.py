@@ -89,8 +89,9 @@ class Kind:
 
     title: what people call doing it. takes_condensed_set: whether a job names one to work on.
     result: what `jobs.result` holds. fit: the spec with everything filled in, or InvalidRequest.
-    examples: of a spec. plan: the trials of a resolved spec. images: dotted path of a function that takes the
-    Given (core/kinds/work.py) and gives what the trials are of: synthetic images and their labels.
+    examples: of a spec. as_before: an unresolved spec as JSON, as it was before its newest fields; None if it
+    could not be asked for then. plan: the trials of a resolved spec. images: dotted path of a function that
+    takes the Given (core/kinds/work.py) and gives what the trials are of: synthetic images and their labels.
     """
 
     name: str
@@ -105,6 +106,7 @@ class Kind:
     plan: Callable[[Any], TrialPlan]
     images: str
     examples: tuple[Mapping[str, Any], ...] = ()
+    as_before: Callable[[Any], dict[str, Any] | None] = lambda spec: None
 
     def phase(self, name: str) -> Phase:
         return next(one for one in self.phases if one.name == name)

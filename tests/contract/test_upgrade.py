@@ -48,7 +48,7 @@ BODY = {
     "evaluation": {"points": 2, "baselines": ["random"]},
 }  # fmt: skip
 #: What it made of that, and kept with the job.
-SPEC = {
+SPEC: dict[str, Any] = {
     "recipe": "fast", "ipc": 1, "iterations": 5, "batch_real": 64, "lr": 10.0, "lr_decay": 0.5,
     "momentum": 0.5, "init": "real", "augment": "color_crop_cutout_flip_scale_rotate",
     "network": {
@@ -191,7 +191,9 @@ def test_old_rows_are_read_as_before(http: TestClient) -> None:
     assert {job_id: (one["state"], one["phase"]) for job_id, one in jobs.items()} == JOBS
     assert {state for state, _ in JOBS.values()} == set(JOB_STATES), "one of every state"
     assert {one["kind"] for one in jobs.values()} == {"condense"}
-    assert all(one["spec"] == SPEC for one in jobs.values())
+    newer = dict.fromkeys(("form", "objective", "batch_synthetic"))
+    as_now = {**SPEC, **newer, "evaluation": {**SPEC["evaluation"], "protocol": None}}
+    assert all(one["spec"] == as_now for one in jobs.values())
     job = http.get("/v1/jobs/job_succeeded").json()
     assert [(one["method"], one["network"], one["accuracies"]) for one in job["evaluations"]] == [
         (method, OWN, list(accuracies)) for method, accuracies in ACCURACIES.items()
@@ -222,6 +224,8 @@ def test_an_old_key_still_stands_for_the_job_that_it_made(http: TestClient) -> N
     assert (again.status_code, again.json().get("id")) == (200, "job_succeeded"), again.text
     other = http.post("/v1/jobs", json={**BODY, "ipc": 2}, headers={"Idempotency-Key": "order 66"})
     assert (other.status_code, other.json()["code"]) == (422, "idempotency_key_reused")
+    newer = http.post("/v1/jobs", json={**BODY, "form": "pixels"}, headers={"Idempotency-Key": "order 66"})
+    assert (newer.status_code, newer.json()["code"]) == (422, "idempotency_key_reused")
 
 
 def test_a_finished_job_has_made_a_condensed_set(http: TestClient, database: Database) -> None:

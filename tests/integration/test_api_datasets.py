@@ -11,6 +11,7 @@ from tenacity import retry, retry_if_result, stop_after_delay, wait_fixed
 from core.catalogue.datasets import delete_dataset
 from core.db.models import Dataset, Job
 from core.db.session import Database
+from core.engine.recipes import RECIPES
 from core.storage.local import LocalStorage
 from core.work.transitions import move
 from tests.support.api import (
@@ -155,7 +156,7 @@ def test_report_says_what_jobs_will_cost_and_how_long_once_one_has_ended(
     assert report["splits"]["train"] == {"count": 20, "per_class": [10, 10]}
     costs = report["costs"]
     asked = [(cost["recipe"], cost["ipc"], cost["iterations"]) for cost in costs]
-    assert asked == [("dm", 1, 20_000), ("dm", 5, 20_000), ("fast", 1, 1_000), ("fast", 5, 1_000)]
+    assert asked == [(name, ipc, recipe.iterations) for name, recipe in RECIPES.items() for ipc in (1, 5)]
     assert all(cost["condensation_flops"] > 0 and cost["memory_bytes"] > 0 for cost in costs)
     assert {cost["seconds"] for cost in costs} == {None}
 

@@ -173,7 +173,7 @@ def test_stored_bytes_are_limited(http: TestClient) -> None:
     usage = http.get("/v1/usage").json()
     assert usage["stored_bytes"] == {
         "uploads": 5000, "datasets": 0, "checkpoints": 0, "snapshots": 0, "artifacts": 0,
-        "total": 5000, "limit": 5000,
+        "pools": 0, "total": 5000, "limit": 5000,
     }  # fmt: skip
     made = http.post("/v1/datasets", json={"upload_id": first.json()["id"]})
     problem_of(made, 429, "storage_quota_exceeded")

@@ -59,7 +59,7 @@ def test_it_suggests_what_shows_whether_condensing_was_worth_it(http: TestClient
     first = page.text[: page.text.index("<summary>All settings")]
     assert re.search(r'name="evaluation.points" value="3"', first)
     ticked = re.findall(r'name="evaluation.baselines" value="([a-z-]+)" checked', first)
-    assert ticked == ["random", "herding", "whole"]
+    assert ticked == ["random", "random-collage", "herding", "whole"]
     assert "0 gives no accuracy curve" in first
 
 

@@ -23,6 +23,7 @@ CONDENSE = Kind(
     cost=cost,
     label=label,
     plan=CondenseSpec.trial_plan,
+    as_before=CondenseSpec.as_before_protocols,
     images="core.kinds.condense.run:finished_images",
     examples=(
         {"ipc": 10},

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
-from core.engine.config import CondenseConfig
+from core.engine.config import CondenseConfig, EvaluateConfig
 from core.engine.forms import FORMS
 from core.engine.objectives import OBJECTIVES
 from core.engine.recipes import RECIPES
@@ -143,6 +143,19 @@ class CondenseSpec(Strict):
         if image_size < MIN_COLLAGE_SIZE:
             settings["form"] = PIXELS
         return settings | self.model_dump(include=set(settings), exclude_none=True)
+
+    def as_before_protocols(self) -> dict[str, Any] | None:
+        """The same request as JSON, as it was before there were forms, objectives and protocols to choose."""
+        spec = self.model_dump(mode="json")
+        evaluation = spec["evaluation"]
+        newer = [spec.pop(name) for name in ("form", "objective", "batch_synthetic")]
+        if [*newer, evaluation.pop("protocol")] != [None] * 4:
+            return None
+        if evaluation["epochs"] is None:
+            evaluation["epochs"] = EvaluateConfig.epochs
+        if evaluation["baselines"] is None:
+            evaluation["baselines"] = ["random", "whole"]
+        return spec
 
     def needs_pool(self) -> bool:
         """Whether it matches in networks that are trained first."""
