@@ -81,8 +81,8 @@ class UsualCostOut(BaseModel):
     ipc: int
     iterations: int
     pool_flops: int = Field(
-        description="Of networks that are trained first, unless an earlier job on the same images has trained "
-        "them; 0 of a recipe that needs none."
+        description="Of networks that are trained first, unless an earlier job on the same images has done "
+        "so; 0 of a recipe that needs none."
     )
     condensation_flops: int = Field(description="A multiplication and an addition count as two.")
     evaluation_flops: int = Field(description="Of all networks, on the condensed set and its baselines.")

@@ -99,6 +99,8 @@ def _lines(event: Event) -> Iterator[str]:
         yield f"condensing takes about {duration(found['seconds'])}, and is evaluated then"
     elif event.type == "evaluated":
         yield f"{found['method']}, network {found['repeat'] + 1}: {found['accuracy']:.1%}"
+    elif event.type == "pooled":
+        yield f"network {found['repeat'] + 1} of the pool is trained"
     elif event.type == "accuracy":
         yield f"after iteration {found['iteration']}, network {found['repeat'] + 1}: {found['accuracy']:.1%}"
     elif event.type not in _QUIET:
@@ -115,7 +117,7 @@ def _move(event: Event, progress: Progress, bar: TaskID) -> None:
         )  # fmt: skip
     elif event.type == "phase":
         progress.update(bar, description=found["phase"], note="")
-    elif event.type not in (*_QUIET, "evaluated", "accuracy"):
+    elif event.type not in (*_QUIET, "evaluated", "pooled", "accuracy"):
         progress.update(bar, description=event.type, note="")
 
 

@@ -20,7 +20,10 @@ from core.trials.methods import USUAL_BASELINES
 _POINTS_IN_WORDS = 20
 
 #: What the form of a new job asks for first; the rest is behind "all settings".
-FIRST = ("ipc", "recipe", "augment", "evaluation.points", "evaluation.baselines", "name")
+FIRST = (
+    "ipc", "recipe", "form", "augment", "evaluation.protocol", "evaluation.points", "evaluation.baselines",
+    "name",
+)  # fmt: skip
 COSTS = {
     "evaluation.points": "Each costs as much as evaluating the finished set once; 0 gives no accuracy curve.",
     "evaluation.baselines": "Each trains as many networks as the condensed set does; on a large data set, "
