@@ -1,5 +1,7 @@
 """Networks that a condensation matches in: trained once, by whoever is free, and kept for other jobs."""
 
+import os
+import signal
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -18,12 +20,14 @@ from core.engine.recipes import RECIPES
 from core.inventory import take_inventory
 from core.kinds.condense import pool as pooling
 from core.retention import apply
+from core.trials.methods import OF_THE_SET
 from core.trials.results import POOL
 from core.work.reaper import reap
 from tests.support.condensed import next_attempt, torch_as_it_was
 from tests.support.leased import OWNER, event_types, events_of, expire, job_of
+from tests.support.processes import runner_of, wait_for
 from tests.support.trials import another_worker
-from tests.support.workplace import Workplace, workplace
+from tests.support.workplace import Workplace, embedded_workplace, workplace
 from worker import phases, trial
 
 #: Collages although the images are small, and no evaluation to wait for.
@@ -221,3 +225,38 @@ def test_retention_lets_them_go_once_no_job_needs_them(
     gone = apply(place.database, place.storage, settings)
     assert [one.kind for one in gone] == ["trained_network"] * 3 and pooled(place) == []
     assert job_of(place.database, job_id).state == "cancelled"
+
+
+def test_kill_9_in_mid_pool_changes_nothing_that_comes_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In processes of their own, and with the recipe's own pool: five networks, of sixty epochs each."""
+    with embedded_workplace(tmp_path, monkeypatch) as place:
+        dataset_id = place.new_dataset()
+        killed = new_job(place, dataset_id)
+
+        def after_two() -> None:
+            wait_for(lambda: len(trained_by(place, killed)) >= 2)
+            pid = runner_of(killed)
+            assert pid is not None
+            os.kill(pid, signal.SIGKILL)
+
+        place.attempt(killed, meanwhile=after_two)
+        assert len(trained_by(place, killed)) < 5
+        place.attempt(killed)
+        assert job_of(place.database, killed).phase == "export"
+        assert trained_by(place, killed) == [0, 1, 2, 3, 4], "each once"
+        found = [one.sha256 for one in pooled(place)], of_set(place, killed)
+        with place.database.writing() as session:
+            for one in session.scalars(select(PooledNetwork)):
+                session.delete(one)
+        undisturbed = new_job(place, dataset_id)
+        place.attempt(undisturbed)
+        assert ([one.sha256 for one in pooled(place)], of_set(place, undisturbed)) == found
+
+
+def of_set(place: Workplace, job_id: str) -> list[float | None]:
+    """Accuracies of networks that were trained on what came of it."""
+    with place.database.reading() as session:
+        of_job = (Trial.job_id == job_id, Trial.method.in_(OF_THE_SET))
+        return [one.accuracy for one in session.scalars(select(Trial).where(*of_job).order_by(Trial.method))]
