@@ -17,6 +17,7 @@ from core.data.canonical.canonical_set import (
 )
 from core.data.canonical.channels import choose_channels
 from core.data.canonical.content_hash import content_hash
+from core.data.canonical.detail import lost_by_halving
 from core.data.canonical.pixels import square_batches
 from core.data.canonical.preview import draw_preview
 from core.data.canonical.sizing import choose_size
@@ -169,6 +170,7 @@ def _write(
             assignment=assignment,
             train=writers["train"].facts(),
             test=writers["test"].facts(),
+            lost=lost_by_halving(train_images),
         ),
     )
     (work / MANIFEST_FILE).write_text(manifest.to_json(), "utf-8")

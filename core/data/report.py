@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from core.data.advice import LOST_BY_COLLAGES, MIN_COLLAGE_SIZE
 from core.data.canonical.sizing import SUGGESTED, Sizing
 from core.data.canonical.split_writer import SplitFacts
 from core.data.canonical.splits import Assignment
@@ -31,12 +32,14 @@ def describe(
     assignment: Assignment,
     train: SplitFacts,
     test: SplitFacts,
+    lost: float,
 ) -> dict[str, Any]:
     """The report as plain JSON.
 
     Args:
         sizes_N2: height and width of every image of the source.
         assignment: which of them are in the splits, and of which classes.
+        lost: share of what images show that a collage of 2 × 2 would lose (core/data/canonical/detail.py).
 
     Returns:
         `sizes`, `skipped`, `left_out`, `duplicates`, `imbalance_ratio`, `warnings` ([{code, detail}], the
@@ -66,6 +69,7 @@ def describe(
         "suggestions": {
             "image_size": sizing.suggested,
             "ipc": sensible_ipc(counts),
+            "form": {"lost_by_collages": round(lost, 4), "choose": _form(lost, sizing.image_size)},
             "augment": {
                 "mirror_images_keep_their_class": FLIP,
                 "mirror_images_change_their_class": NO_FLIP,
@@ -80,6 +84,18 @@ def sensible_ipc(counts: NDArray[np.int64]) -> list[int]:
     """Of the usual values those that condense: at most a tenth of the median class, and always 1."""
     most = float(np.median(counts)) / 10
     return [ipc for ipc in USUAL_IPC if ipc == 1 or ipc <= most]
+
+
+def _form(lost: float, image_size: int) -> str:
+    """Whether collages suit the images, in words."""
+    says = f"A collage of 2 × 2 keeps {1 - lost:.0%} of what these images show"
+    if image_size < MIN_COLLAGE_SIZE:
+        return (
+            f"{says}, but of {image_size} px four in the place of one are small: pixels, unless you try both."
+        )
+    if lost > LOST_BY_COLLAGES:
+        return f"{says}: it may pay for few images a class, and is likely to hurt for many."
+    return f"{says}: it is likely to pay."
 
 
 def _sizes(sizes_N2: NDArray[np.int32], sizing: Sizing) -> dict[str, Any]:

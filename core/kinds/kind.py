@@ -5,7 +5,7 @@ phase runs is a dotted path, imported by the process that runs it.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib import import_module
 from typing import Any
 
@@ -17,13 +17,22 @@ from core.trials.spec import TrialPlan
 
 @dataclass(frozen=True, kw_only=True)
 class DataFacts:
-    """Of a ready data set: images of both splits, classes, side in pixels, channels."""
+    """Of a ready data set: images of both splits, classes, side in pixels, channels.
+
+    lost: share of what its images show that collages lose; None of a data set that is older than the measure.
+    """
 
     train_images: int
     test_images: int
     classes: int
     image_size: int
     channels: int
+    lost: float | None = None
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """All but what its images show."""
+        return {name: value for name, value in asdict(self).items() if name != "lost"}
 
     @classmethod
     def of(cls, manifest: Mapping[str, Any]) -> "DataFacts":
@@ -34,6 +43,7 @@ class DataFacts:
             classes=len(splits["train"]["per_class"]),
             image_size=manifest["image_size"],
             channels=manifest["channels"],
+            lost=manifest.get("report", {}).get("suggestions", {}).get("form", {}).get("lost_by_collages"),
         )
 
 

@@ -4,7 +4,6 @@ A job's own estimate, after a dry run on the device, is the better one (core/eng
 """
 
 from collections.abc import Iterable
-from dataclasses import asdict
 
 from core.engine.flops import TRAINING_PASSES, flops_of_pool, flops_per_class
 from core.engine.networks import forward_cost
@@ -36,7 +35,7 @@ def cost(spec: CondenseSpec, data: DataFacts) -> Cost:
         flops_by_phase={
             **({"pool": flops_of_pool(config, forward, data.train_images)} if config.pool else {}),
             "condense": config.iterations * flops + _on_the_way(spec, data, forward.flops),
-            "evaluate": flops_of_trials(spec.trial_plan(), **asdict(data)),
+            "evaluate": flops_of_trials(spec.trial_plan(), **data.sizes),
         },
         flops_per_iteration=flops,
         memory_bytes=FLOAT_BYTES * (3 * stored + 2 * decoded + maps),
@@ -55,5 +54,5 @@ def _on_the_way(spec: CondenseSpec, data: DataFacts, forward: int) -> int:
 def usual_costs(data: DataFacts, ipcs: Iterable[int]) -> list[tuple[CondenseSpec, Cost]]:
     """Of each recipe at each number of images per class, everything else being left to its default."""
     specs = [CondenseSpec(recipe=recipe, ipc=ipc) for recipe in RECIPES for ipc in ipcs]
-    resolved = [spec.resolved(data.image_size, data.train_images, data.classes) for spec in specs]
+    resolved = [spec.resolved(data.image_size, data.train_images, data.classes, data.lost) for spec in specs]
     return [(spec, cost(spec, data)) for spec in resolved]

@@ -30,7 +30,7 @@ def fit(spec: CondenseSpec, inputs: Inputs) -> CondenseSpec:
             limit=limit,
             value=spec.ipc,
         )
-    resolved = spec.resolved(data.image_size, data.train_images, data.classes)
+    resolved = spec.resolved(data.image_size, data.train_images, data.classes, data.lost)
     further = enumerate(resolved.evaluation.cross_architecture)
     check_networks(
         [

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
+from core.data.advice import LOST_BY_COLLAGES, MIN_COLLAGE_SIZE, MOST_IPC_OF_LOSSY_COLLAGES
 from core.engine.config import CondenseConfig, EvaluateConfig
 from core.engine.forms import FORMS
 from core.engine.objectives import OBJECTIVES
@@ -34,8 +35,6 @@ else:
     ObjectiveName = Literal[tuple(OBJECTIVES)]
     Recipe = Literal[tuple(RECIPES)]
 
-#: Smaller images lose too much where several of them share the place of one.
-MIN_COLLAGE_SIZE = 24
 PIXELS = "pixels"
 
 #: Of an accuracy curve, besides the finished set's: each costs an evaluation.
@@ -105,7 +104,9 @@ class CondenseSpec(Strict):
         None,
         description="How images are stored: `pixels` as they are, `collage-2` and `collage-3` as collages of "
         "2 × 2 or 3 × 3 small images, each of which is enlarged when it is trained on. By default the "
-        f"recipe's, but `pixels` for images of less than {MIN_COLLAGE_SIZE} px.",
+        f"recipe's, but `pixels` for images of less than {MIN_COLLAGE_SIZE} px, and for more than "
+        f"{MOST_IPC_OF_LOSSY_COLLAGES} images per class if collages lose more than {LOST_BY_COLLAGES:.0%} of "
+        "what the data set's images show (its report says how much).",
     )
     objective: ObjectiveName | None = Field(
         None,
@@ -118,15 +119,18 @@ class CondenseSpec(Strict):
     evaluation: EvaluationSpec = EvaluationSpec()
     seed: Seed = 0
 
-    def resolved(self, image_size: int, train_images: int, classes: int) -> "CondenseSpec":
+    def resolved(
+        self, image_size: int, train_images: int, classes: int, lost: float | None = None
+    ) -> "CondenseSpec":
         """The same, with the defaults that depend on the recipe or on the data set filled in.
 
         Args:
             image_size: pixels a side.
             train_images: of all classes, in the training split.
+            lost: share of what the images show that collages lose, if it is known.
         """
         further = [one.resolved(image_size) for one in self.evaluation.cross_architecture]
-        network, by_recipe = self.network.resolved(image_size), self._by_recipe(image_size)
+        network, by_recipe = self.network.resolved(image_size), self._by_recipe(image_size, lost)
         factor = FORMS[by_recipe["form"]].factor
         training = self.evaluation.resolved_training(
             network,
@@ -137,10 +141,11 @@ class CondenseSpec(Strict):
         evaluation = self.evaluation.model_copy(update={"cross_architecture": further, **training})
         return self.model_copy(update=by_recipe | {"network": network, "evaluation": evaluation})
 
-    def _by_recipe(self, image_size: int = MIN_COLLAGE_SIZE) -> dict[str, Any]:
+    def _by_recipe(self, image_size: int = MIN_COLLAGE_SIZE, lost: float | None = None) -> dict[str, Any]:
         """The fields that the recipe fills in where they were left open."""
         settings = RECIPES[self.recipe].settings(self.ipc)
-        if image_size < MIN_COLLAGE_SIZE:
+        lossy = lost is not None and lost > LOST_BY_COLLAGES and self.ipc > MOST_IPC_OF_LOSSY_COLLAGES
+        if lossy or image_size < MIN_COLLAGE_SIZE:
             settings["form"] = PIXELS
         return settings | self.model_dump(include=set(settings), exclude_none=True)
 

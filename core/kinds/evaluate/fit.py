@@ -1,7 +1,5 @@
 """Whether a condensed set and a data set fit each other, and what their evaluation costs."""
 
-from dataclasses import asdict
-
 from core.errors import InvalidRequest
 from core.kinds.evaluate.spec import EvaluateSpec
 from core.kinds.kind import Cost, DataFacts, Inputs
@@ -100,7 +98,7 @@ def cost(spec: EvaluateSpec, data: DataFacts) -> Cost:
     plan = spec.trial_plan()
     pixels = data.classes * plan.ipc * data.channels * data.image_size**2
     return Cost(
-        flops_by_phase={"evaluate": flops_of_trials(plan, **asdict(data))},
+        flops_by_phase={"evaluate": flops_of_trials(plan, **data.sizes)},
         flops_per_iteration=0,
         memory_bytes=FLOAT_BYTES * pixels,
     )

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from core.data.advice import MIN_COLLAGE_SIZE
 from core.engine.config import (
     ACTIVATIONS,
     AUGMENT_OPS,
@@ -24,7 +25,7 @@ from core.engine.networks import NETWORKS, NORMS, default_norm
 from core.engine.objectives import OBJECTIVES
 from core.engine.protocols import PROTOCOLS
 from core.engine.recipes import RECIPES
-from core.kinds.condense.spec import MAX_POINTS, MIN_COLLAGE_SIZE, CondenseSpec
+from core.kinds.condense.spec import MAX_POINTS, CondenseSpec
 from core.trials.methods import BASELINES
 from core.trials.spec import NetworkSpec
 
@@ -216,6 +217,23 @@ def test_small_images_are_no_collages_unless_they_are_asked_for(
     assert resolved.trial_plan().set_ipc == 2 * FORMS[found].factor ** 2
     collages = found != "pixels"
     assert resolved.evaluation.baselines == ["random", *(["random-collage"] if collages else []), "whole"]
+
+
+@pytest.mark.parametrize(
+    ("ipc", "lost", "form"),
+    [
+        (50, 0.08, "collage-2"), (50, 0.13, "pixels"), (10, 0.13, "collage-2"), (11, 0.13, "pixels"),
+        (50, None, "collage-2"),
+    ],
+)  # fmt: skip
+def test_many_images_of_much_detail_are_no_collages_unless_they_are_asked_for(
+    ipc: int, lost: float | None, form: str
+) -> None:
+    spec = CondenseSpec(recipe="dance-short", ipc=ipc)
+    resolved = spec.resolved(28, 60_000, 10, lost)
+    assert resolved.form == resolved.condense_config().form == form
+    asked = CondenseSpec(recipe="dance-short", ipc=ipc, form="collage-2")
+    assert asked.resolved(28, 60_000, 10, lost).form == "collage-2"
 
 
 def test_a_spec_older_than_the_decay_still_means_the_same() -> None:
