@@ -19,7 +19,10 @@ from core.engine.condense import condense
 from core.engine.config import CondenseConfig, EvaluateConfig
 from core.engine.evaluate import train_network
 from core.engine.images import LabelledImages
+from core.engine.networks.build import build
+from core.engine.pool import SNAPSHOTS, PoolNetwork, pool_training, train_pool_network
 from core.engine.recipes import RECIPES
+from core.engine.seeds import generator
 from core.engine.state import synthetic_labels
 from core.kinds.device import make_deterministic
 
@@ -29,9 +32,14 @@ SIDE = 32
 EPOCHS = 20
 """Epochs in a unit of evaluation."""
 
-UNITS = ("condense 1", "condense 10", "fast 10", "evaluate 10")
-"""One iteration at 1 and 10 images per class, and of the recipe `fast` against the same official one; EPOCHS
-epochs on 10 images per class."""
+POOL_STEPS = 20
+"""Training steps of a pool's network in a unit."""
+
+SHORT = "dance-short"
+
+UNITS = ("condense 1", "condense 10", "fast 10", f"{SHORT} 10", "pool 10", "evaluate 10")
+"""One iteration at 1 and 10 images per class, and of the recipes for less against the same official one;
+POOL_STEPS steps of the pool that one of them trains first; EPOCHS epochs on 10 images per class."""
 
 
 def random_cifar() -> LabelledImages:
@@ -45,13 +53,32 @@ def random_cifar() -> LabelledImages:
 
 def our_work(real: LabelledImages) -> dict[str, Iterator[Any]]:
     """By unit, what to advance."""
+    short = config_of(SHORT, 10)
     return {
         "condense 1": condense(real, CondenseConfig(ipc=1)),
         "condense 10": condense(real, CondenseConfig(ipc=10)),
-        "fast 10": condense(real, CondenseConfig(ipc=10, **RECIPES["fast"].settings(10))),
+        "fast 10": condense(real, config_of("fast", 10)),
+        f"{SHORT} 10": condense(real, short, pool=_untrained(real, short)),
+        "pool 10": train_pool_network(real, pool_training(short), 0),
         # 100 images are one batch, so a step is an epoch.
         "evaluate 10": train_network(_condensed(real), CLASSES, EvaluateConfig(), 0),
     }
+
+
+def config_of(recipe: str, ipc: int) -> CondenseConfig:
+    """A condensation as the recipe has it."""
+    chosen = RECIPES[recipe]
+    return CondenseConfig(ipc=ipc, **chosen.settings(ipc), **chosen.method(ipc))
+
+
+def _untrained(real: LabelledImages, config: CondenseConfig) -> list[PoolNetwork]:
+    """A pool in the shapes of a trained one: speed does not depend on what it has learned."""
+    network = build(pool_training(config).network, real.channels, real.size, CLASSES, generator(0, 0, "pool"))
+    assert isinstance(network, torch.nn.Module)
+    weights = {
+        name: tensor.expand(SNAPSHOTS + 1, *tensor.shape) for name, tensor in network.state_dict().items()
+    }
+    return [PoolNetwork(weights=weights)] * (config.pool.networks if config.pool else 0)
 
 
 def official_work(real: LabelledImages) -> dict[str, Iterator[Any]]:
@@ -63,6 +90,8 @@ def official_work(real: LabelledImages) -> dict[str, Iterator[Any]]:
         "condense 1": official_loop.condense(images_NCHW, labels_N, ipc=1),
         "condense 10": ten,
         "fast 10": ten,
+        f"{SHORT} 10": ten,
+        "pool 10": ten,
         "evaluate 10": official_loop.evaluate(*_condensed(real)),
     }
 
@@ -72,9 +101,11 @@ def _condensed(real: LabelledImages) -> tuple[Tensor, Tensor]:
     return real.normalised(chosen, "cpu"), synthetic_labels(real, 10)
 
 
-def advance(work: dict[str, Iterator[Any]], unit: str) -> float:
+def advance(work: dict[str, Iterator[Any]], unit: str, *, ours: bool) -> float:
     """Seconds that the unit took."""
     steps = EPOCHS if unit.startswith("evaluate") else 1
+    if ours and unit.startswith("pool"):
+        steps = POOL_STEPS
     began = time.perf_counter()
     for _ in itertools.islice(work[unit], steps):
         pass
@@ -91,7 +122,8 @@ def main(side: str) -> None:
         start = official_work
     work = start(random_cifar())
     for line in sys.stdin:
-        print(json.dumps({"seconds": advance(work, line.strip()), "threads": torch.get_num_threads()}))  # noqa: T201
+        seconds = advance(work, line.strip(), ours=side == "ours")
+        print(json.dumps({"seconds": seconds, "threads": torch.get_num_threads()}))  # noqa: T201
         sys.stdout.flush()
 
 
