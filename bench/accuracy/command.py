@@ -41,7 +41,10 @@ def parser() -> argparse.ArgumentParser:
         help="instead of the recipe's",
     )  # fmt: skip
     run.add_argument(
-        "--pool", type=_pool, metavar="NETWORKS:EPOCHS", help="instead of the pool of recipes that have one"
+        "--pool",
+        type=_pool,
+        metavar="NETWORKS:EPOCHS[:WIDTH]",
+        help="instead of the pool of recipes that have one",
     )
     run.add_argument(
         "--protocols", nargs="+", choices=[AUTO, *PROTOCOLS], default=[AUTO], help="to train networks by"
@@ -112,11 +115,13 @@ def _iterations(text: str) -> tuple[str, int]:
 
 
 def _pool(text: str) -> PoolConfig:
-    networks, _, epochs = text.partition(":")
     try:
-        return PoolConfig(networks=int(networks), epochs=int(epochs))
+        networks, epochs, *width = (int(part) for part in text.split(":"))
+        return PoolConfig(networks=networks, epochs=epochs, width=width.pop() if len(width) == 1 else None)
     except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{text!r} is not NETWORKS:EPOCHS, such as 1:6: {error}") from error
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not NETWORKS:EPOCHS or NETWORKS:EPOCHS:WIDTH, such as 1:6:64: {error}"
+        ) from error
 
 
 def _cross(text: str) -> tuple[str, int]:

@@ -294,8 +294,9 @@ def _set_settings(about: dict[str, Any]) -> str:
     return f"seed {about['seed']}" if "seed" in about else "–"
 
 
-def _pool(pool: dict[str, int]) -> str:
-    return f"of {pool['networks']:,} × {pool['epochs']:,} epochs"
+def _pool(pool: dict[str, Any]) -> str:
+    width = f" of width {pool['width']:,}" if pool.get("width") else ""
+    return f"of {pool['networks']:,}{width} × {pool['epochs']:,} epochs"
 
 
 def _training_settings(training: dict[str, Any]) -> str:

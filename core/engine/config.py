@@ -6,7 +6,7 @@ Defaults are those of Zhao & Bilen, "Dataset Condensation with Distribution Matc
 
 import math
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from core.engine.forms import FORMS
 from core.engine.networks import NETWORK_FIELDS, NETWORKS, refuse_fields
@@ -134,14 +134,18 @@ class NetworkConfig:
 class PoolConfig:
     """Networks trained on the real training split, each kept at several moments of its training.
 
-    networks: how many. epochs: of each one's training (core/engine/pool.py).
+    networks: how many. epochs: of each one's training (core/engine/pool.py). width: of a ConvNet's blocks, at
+        most: narrower ones are trained and matched in for less; None means as wide as the condensation's.
     """
 
     networks: int = 1
     epochs: int = 6
+    width: int | None = None
 
     def __post_init__(self) -> None:
         _check_integers(self, "networks", "epochs")
+        if self.width is not None:
+            _check_integers(self, "width")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -211,6 +215,14 @@ class CondenseConfig:
         """Of each class."""
         wanted = self.batch_synthetic or self.images_per_class
         return min(wanted, self.images_per_class)
+
+    @property
+    def matched_in(self) -> NetworkConfig:
+        """The network that real and synthetic images are embedded by."""
+        widest = None if self.pool is None else self.pool.width
+        if widest is None or "width" not in NETWORKS[self.network.name].fields:
+            return self.network
+        return replace(self.network, width=min(self.network.width, widest))
 
     @property
     def resolved_lr(self) -> float:

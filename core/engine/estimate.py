@@ -75,7 +75,7 @@ def estimate(
 
 def flops_per_iteration(real: LabelledImages, config: CondenseConfig) -> int:
     """As core/engine/flops.py counts them."""
-    forward = forward_cost(config.network, real.size, real.channels, real.num_classes)
+    forward = forward_cost(config.matched_in, real.size, real.channels, real.num_classes)
     return len(real.classes) * flops_per_class(config, forward)
 
 

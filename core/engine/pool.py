@@ -52,7 +52,7 @@ def pool_training(config: CondenseConfig) -> EvaluateConfig:
     if config.pool is None:
         raise ValueError(f"pool: source {config.source!r} takes no pool")
     return EvaluateConfig(
-        network=config.network, networks=config.pool.networks, epochs=config.pool.epochs,
+        network=config.matched_in, networks=config.pool.networks, epochs=config.pool.epochs,
         protocol=POOL_TRAINING, augment=config.augment, seed=SEED,
     )  # fmt: skip
 

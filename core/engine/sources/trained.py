@@ -18,7 +18,7 @@ class TrainedNetwork:
 
     def __init__(self, real: LabelledImages, config: CondenseConfig, device: torch.device | str) -> None:
         chance = generator(config.seed, 0, "network", device)
-        network = build(config.network, real.channels, real.size, real.num_classes, chance)
+        network = build(config.matched_in, real.channels, real.size, real.num_classes, chance)
         assert isinstance(network, nn.Module)  # a protocol cannot say so
         self._network: nn.Module = network.requires_grad_(False)
         self.embedder: Embedder = on_device(network, device)

@@ -26,7 +26,8 @@ def cost(spec: CondenseSpec, data: DataFacts) -> Cost:
     """
     config = spec.condense_config()
     size = (data.image_size, data.image_size)
-    forward = forward_cost(spec.network.config(), size, data.channels, data.classes)
+    forward = forward_cost(config.matched_in, size, data.channels, data.classes)
+    own = forward_cost(spec.network.config(), size, data.channels, data.classes)
     flops = data.classes * flops_per_class(config, forward)
     stored = data.classes * config.ipc * data.channels * data.image_size**2
     decoded = 0 if config.factor == 1 else stored * config.factor**2
@@ -34,7 +35,7 @@ def cost(spec: CondenseSpec, data: DataFacts) -> Cost:
     return Cost(
         flops_by_phase={
             **({"pool": flops_of_pool(config, forward, data.train_images)} if config.pool else {}),
-            "condense": config.iterations * flops + _on_the_way(spec, data, forward.flops),
+            "condense": config.iterations * flops + _on_the_way(spec, data, own.flops),
             "evaluate": flops_of_trials(spec.trial_plan(), **data.sizes),
         },
         flops_per_iteration=flops,

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from core.engine.condense import condense
 from core.engine.config import CondenseConfig, NetworkConfig, PoolConfig
 from core.engine.evaluate import Progress
 from core.engine.networks.build import build
@@ -65,3 +66,17 @@ def test_a_training_of_fewer_steps_than_moments_has_as_many_all_the_same() -> No
 def test_only_a_configuration_with_a_pool_says_how_to_train_it() -> None:
     with pytest.raises(ValueError, match="source 'fresh' takes no pool"):
         pool_training(CondenseConfig(ipc=1))
+
+
+def test_a_pool_may_be_narrower_than_the_network_that_is_evaluated() -> None:
+    config = replace(CONFIG, pool=PoolConfig(networks=1, epochs=1, width=4), iterations=2, batch_real=8)
+    assert (config.network.width, config.matched_in.width) == (8, 4)
+    assert replace(CONFIG, pool=PoolConfig(width=64)).matched_in.width == 8, "no wider than the network"
+    vgg = NetworkConfig(name="vgg11")
+    assert replace(config, network=vgg).matched_in == vgg, "it has no width to choose"
+    member, _ = trained(config)
+    assert member.at(0)["blocks.0.weight"].shape[0] == 4
+    *_, last = condense(REAL, config, pool=[member])
+    assert last.loss.isfinite()
+    with pytest.raises(ValueError, match="width: 0 is not a whole number"):
+        PoolConfig(width=0)
