@@ -17,8 +17,8 @@ iterations, batch_real 256, ConvNet of width 128, 1,000 epochs, 20 networks on e
 here had less, its last column says so, and the two figures are not to be compared as equals. `dm` is the
 paper's method; the other recipes ([recipes.md](recipes.md)) stand beside the paper's figure for DM. `random`,
 `herding` and `k-center` are real images, the same number; `random-collage` is collages of random real images,
-with nothing optimised: what they gain over `random` is not the condensation's. Each is one selection for all n
-networks, so that ± says nothing of other random draws; `whole` is the whole training split."""
+with nothing optimised: what they gain over `random` is not the condensation's. Each is one selection for
+all n networks, so that ± says nothing of other random draws; `whole` is the whole training split."""
 
 REMARKS = "## Remarks"
 """Heading of what is written by hand, to the end of the page: a new report keeps it."""

@@ -10,7 +10,7 @@ from collections.abc import Generator, Sequence
 import torch
 from torch import Tensor
 
-from core.engine.augment import Augmentation, apply, draw
+from core.engine.augment import Augmentation, apply
 from core.engine.config import EvaluateConfig
 from core.engine.cutmix import draw_cutmix
 from core.engine.errors import TrainingDiverged
@@ -20,6 +20,7 @@ from core.engine.evaluate import (
     Score,
     check_fits,
     confusion,
+    draw_all,
     mixed,
     steps_of,
     training_batch,
@@ -94,16 +95,13 @@ def train_and_score_ensemble(
             optimiser.lr = protocol.lr_at(step, steps, config.epochs)
             size = indices_MB.shape[1]
             x_NCHW, labels_N = training_batch(train, indices_MB.flatten(), device)
-            augmentations = [
-                draw(
-                    config.augment,
-                    generator(config.seed, step, f"evaluation augmentation {repeat}"),
-                    test.size,
-                    count=size,
-                )
+            x_MBCHW = x_NCHW.view(*indices_MB.shape, *x_NCHW.shape[1:])
+            by_network = [
+                draw_all(config, f"evaluation augmentation {repeat}", step, test.size, size)
                 for repeat in repeats
             ]
-            x_MBCHW = apply_each(augmentations, x_NCHW.view(*indices_MB.shape, *x_NCHW.shape[1:]))
+            for augmentations in zip(*by_network, strict=True):
+                x_MBCHW = apply_each(augmentations, x_MBCHW)
             labels_MB = labels_N.view(indices_MB.shape)
             mixes = [
                 draw_cutmix(

@@ -11,8 +11,8 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from core.engine.augment import apply, draw
-from core.engine.config import EvaluateConfig
+from core.engine.augment import Augmentation, apply, draw
+from core.engine.config import EvaluateConfig, parse_augment
 from core.engine.cutmix import CutMix, Targets, draw_cutmix
 from core.engine.errors import TrainingDiverged
 from core.engine.images import LabelledImages, resident
@@ -165,11 +165,13 @@ def train_network(
             step += 1
             optimiser.lr = protocol.lr_at(step, steps, config.epochs)
             x_BCHW, labels_B = training_batch(train, indices_B, device)
-            augment_chance = generator(config.seed, step, f"{purpose} augmentation {repeat}")
-            augmentation = draw(config.augment, augment_chance, (height, width), count=len(indices_B))
+            for augmentation in draw_all(
+                config, f"{purpose} augmentation {repeat}", step, (height, width), len(indices_B)
+            ):
+                x_BCHW = apply(augmentation, x_BCHW)
             mix_chance = generator(config.seed, step, f"{purpose} mixing {repeat}")
             mix = draw_cutmix(protocol.cutmix, mix_chance, (height, width), len(indices_B))
-            batch_BCHW, targets = mixed(mix, apply(augmentation, x_BCHW), labels_B)
+            batch_BCHW, targets = mixed(mix, x_BCHW, labels_B)
 
             def differentiated(micro_batch: int) -> Tensor:
                 # Called before the next step gives these names to others, which is what B023 warns of.
@@ -202,6 +204,18 @@ def train_network(
 def steps_of(count: int, config: EvaluateConfig) -> int:
     """Training steps on so many images, over all epochs."""
     return config.protocol.steps_an_epoch(count) * config.epochs
+
+
+def draw_all(
+    config: EvaluateConfig, purpose: str, step: int, size: tuple[int, int], count: int
+) -> list[Augmentation]:
+    """What a batch of `count` images goes through, one after the other, with parameters for each image."""
+    composed, ops = config.protocol.composed, parse_augment(config.augment)
+    strategies = [config.augment] if composed is None else [op for op in composed if op in ops]
+    return [
+        draw(strategy, generator(config.seed, step, f"{purpose} {n}" if n else purpose), size, count=count)
+        for n, strategy in enumerate(strategies)
+    ]
 
 
 def mixed(mix: CutMix | None, x_BCHW: Tensor, labels_B: Tensor) -> tuple[Tensor, Targets]:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from core.engine.config import parse_augment
+from core.engine.config import EvaluateConfig, parse_augment
 from core.trials.methods import METHODS
 from core.trials.spec import TrialPlan
 
@@ -14,11 +14,9 @@ GRAVE: Final = ("test_leakage", "conflicting_labels", "untested_classes", "imbal
 def protocol(plan: TrialPlan, classes: int) -> str:
     """From what the networks are really trained with."""
     own, whole_epochs = plan.networks[0], f"{plan.whole_epochs:,} epochs"
-    ops = parse_augment(plan.augment)
-    augment = f"DSA ({', '.join(ops)}) on every batch" if ops else "no augmentation"
     sentences = [
-        f"Networks are trained from scratch, with {augment}, in float32, and tested once on the test split, "
-        "after the last epoch.",
+        "Networks are trained from scratch, in float32, and tested once on the test split, after the last "
+        "epoch.",
         *(_on_the_set(plan, name, classes) for name in dict.fromkeys(map(plan.protocol_of, plan.networks))),
         "png is trained on the 8-bit pixels of the PNG files, normalised as the others are.",
     ]
@@ -52,8 +50,18 @@ def _on_the_set(plan: TrialPlan, name: str, classes: int) -> str:
     steps = config.protocol.steps_an_epoch(images) * config.epochs
     return (
         f"Protocol {name}, on the set: {config.epochs:,} epochs, {steps:,} steps, by "
-        f"{config.protocol.described(config.epochs)}."
+        f"{config.protocol.described(config.epochs)}; {_augmented(config)}."
     )
+
+
+def _augmented(config: EvaluateConfig) -> str:
+    composed, ops = config.protocol.composed, parse_augment(config.augment)
+    if composed is not None:
+        ops = tuple(op for op in composed if op in ops)
+    if not ops:
+        return "no augmentation"
+    how = f"one of DSA's operations ({', '.join(ops)})"
+    return f"each batch augmented by {how if composed is None else 'all of ' + ', '.join(ops)}"
 
 
 def limits(plan: TrialPlan, tested: int, split_rule: str, warnings: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -15,6 +15,8 @@ class EvaluationProtocol:
     lr_drops: (share of the epochs after which, factor by which) the learning rate is multiplied.
     rise: share of the steps over which the learning rate rises from 0, to fall linearly to 0 over all others;
         None if it does not.
+    composed: operations that each batch goes through, one after the other, as far as the training's
+        augmentation has them; None if it goes through one of that augmentation's, drawn anew each time.
     cutmix: probability that a batch is mixed (core/engine/cutmix.py).
     """
 
@@ -29,6 +31,7 @@ class EvaluationProtocol:
     momentum: float = 0.9
     lr_drops: tuple[tuple[float, float], ...] = ()
     rise: float | None = None
+    composed: tuple[str, ...] | None = None
     cutmix: float = 0.0
 
     def steps_an_epoch(self, images: int) -> int:

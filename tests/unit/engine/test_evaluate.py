@@ -5,11 +5,14 @@ import torch
 
 from core.engine.augment import apply, draw
 from core.engine.config import EvaluateConfig, NetworkConfig
+from core.engine.cutmix import draw_cutmix
 from core.engine.errors import OutOfMemory, TrainingDiverged
 from core.engine.evaluate import Progress, Score, train_and_score
 from core.engine.images import LabelledImages
 from core.engine.networks.build import build
+from core.engine.protocols.long import LONG
 from core.engine.protocols.paper import PAPER
+from core.engine.protocols.protocol import EvaluationProtocol
 from core.engine.seeds import generator
 from core.engine.state import synthetic_labels
 from tests.support.limited import limit_convnet
@@ -107,33 +110,44 @@ def test_batch_norm_learns_too() -> None:
     assert score.accuracy > 0.8
 
 
-def test_training_is_the_protocol_step_by_step() -> None:
+@pytest.mark.parametrize("kind", [PAPER, LONG], ids=["paper", "long"])
+def test_training_is_the_protocol_step_by_step(kind: EvaluationProtocol) -> None:
     train, test = random_images((9, 9, 9), seed=1), random_images((30, 30, 30), seed=2)
     network_config = NetworkConfig(width=4, depth=2, norm="batch")
-    protocol = dataclasses.replace(PAPER, batch=10, lr=0.1)
+    protocol = dataclasses.replace(kind, batch=10, lr=0.1)
     config = EvaluateConfig(network=network_config, epochs=5, protocol=protocol, augment="crop_color", seed=3)
     _, score = run(train, test, config, repeat=2)
 
     images_NCHW, labels_N = as_tensors(train)
     network = build(network_config, 1, (16, 16), 3, generator(3, 2, "evaluation network"))
     velocity = [torch.zeros_like(p) for p in network.parameters()]
-    step = 0
+    step = mixes = 0
     for epoch in range(1, 6):
         order_N = torch.randperm(27, generator=generator(3, epoch, "evaluation order 2"))
         loss_sum = 0.0
         for first in (0, 10, 20):
             step += 1
             chosen = order_N[first : first + 10]
-            chance = generator(3, step, "evaluation augmentation 2")
-            augmentation = draw("crop_color", chance, (16, 16), count=len(chosen))
-            logits = network(apply(augmentation, images_NCHW[chosen]))
-            loss = torch.nn.functional.cross_entropy(logits, labels_N[chosen])
+            x_BCHW, own, share = images_NCHW[chosen], labels_N[chosen], 0.0
+            # The one takes one of them, the other both, in its own order.
+            for n, strategy in enumerate(["crop_color"] if kind is PAPER else ["color", "crop"]):
+                chance = generator(3, step, f"evaluation augmentation 2{f' {n}' if n else ''}")
+                x_BCHW = apply(draw(strategy, chance, (16, 16), count=len(chosen)), x_BCHW)
+            mix = draw_cutmix(kind.cutmix, generator(3, step, "evaluation mixing 2"), (16, 16), len(chosen))
+            other = own
+            if mix is not None:
+                mixes += 1
+                x_BCHW, other, share = mix.mixed(x_BCHW), own[mix.partners_B], mix.share
+            logits = network(x_BCHW)
+            loss = (1 - share) * torch.nn.functional.cross_entropy(logits, own)
+            loss = loss + share * torch.nn.functional.cross_entropy(logits, other)
             gradients = torch.autograd.grad(loss, list(network.parameters()))
             with torch.no_grad():
                 for p, v, g in zip(network.parameters(), velocity, gradients, strict=True):
                     v.mul_(0.9).add_(g + 5e-4 * p)
-                    p.sub_((0.1 if epoch <= 2 else 0.01) * v)
+                    p.sub_(protocol.lr_in_epoch(epoch, 5) * v)
             loss_sum += float(loss.detach()) * len(chosen)
+    assert (mixes > 0) == (kind is LONG)
     network.eval()
     with torch.no_grad():
         right_N = network(as_tensors(test)[0]).argmax(dim=1) == test.labels(torch.arange(90), "cpu")

@@ -29,7 +29,7 @@ def test_the_protocol_is_the_one_that_networks_were_trained_by() -> None:
         "Protocol paper, on the set: 300 epochs, 300 steps, by SGD (lr 0.01, from epoch 151 on a tenth of "
         "it; momentum 0.9"
     ) in said
-    assert "batch 256." in said and "with DSA (crop, flip) on every batch, in float32" in said
+    assert "batch 256; each batch augmented by one of DSA's operations (crop, flip)." in said
     assert "random is one draw for all networks" in said
     assert (
         "features of one convnet-d3-w128-instance, trained on the whole training split for 7 epochs" in said
@@ -37,7 +37,7 @@ def test_the_protocol_is_the_one_that_networks_were_trained_by() -> None:
     assert "whole is trained for 7 epochs" in said
     bare = asked | {"augment": "none", "evaluation": {"baselines": []}}
     said = protocol(CondenseSpec.model_validate(bare).resolved(32, 5000, 10).trial_plan(), 10)
-    assert "no augmentation" in said and "DSA" not in said
+    assert "no augmentation" in said and "DSA" not in said and "all of" not in said
     assert not any(method in said for method in ("random", "herding", "whole"))
 
 
@@ -52,5 +52,6 @@ def test_every_protocol_in_use_is_named_with_its_steps_and_collages_are_counted_
     )
     assert "Protocol adamw, on the set: 429 epochs, 3,003 steps, by AdamW (lr 0.001, risen to" in said
     assert said.count("Protocol ") == 2 and "CutMix with probability 0.5" in said
+    assert said.count("each batch augmented by all of color, crop, cutout, flip.") == 2
     assert "A class's 10 stored images are trained on as 40; of real images there are 10 a class." in said
     assert "random-collage is 10 collages a class of 2 × 2 random real images, trained on as 40." in said
