@@ -15,6 +15,6 @@ ADAMW = EvaluationProtocol(
     weight_decay=0.01,
     batch=64,
     rise=0.1,
-    composed=("color", "crop", "cutout", "flip"),
+    composed=("color", "crop", "flip"),
     cutmix=0.5,
 )

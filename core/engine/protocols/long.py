@@ -15,6 +15,6 @@ LONG = EvaluationProtocol(
     weight_decay=5e-4,
     batch=64,
     lr_drops=((2 / 3, 0.2), (5 / 6, 0.2)),
-    composed=("color", "crop", "cutout", "flip"),
+    composed=("color", "crop", "flip"),
     cutmix=0.5,
 )

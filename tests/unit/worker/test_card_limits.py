@@ -52,6 +52,6 @@ def test_every_protocol_in_use_is_named_with_its_steps_and_collages_are_counted_
     )
     assert "Protocol adamw, on the set: 429 epochs, 3,003 steps, by AdamW (lr 0.001, risen to" in said
     assert said.count("Protocol ") == 2 and "CutMix with probability 0.5" in said
-    assert said.count("each batch augmented by all of color, crop, cutout, flip.") == 2
+    assert said.count("each batch augmented by all of color, crop, flip.") == 2
     assert "A class's 10 stored images are trained on as 40; of real images there are 10 a class." in said
     assert "random-collage is 10 collages a class of 2 × 2 random real images, trained on as 40." in said
