@@ -83,3 +83,10 @@ def test_fast_brings_the_means_closer_at_every_ipc() -> None:
         assert gain(real, "fast", ipc, 40) < 0.99, ipc
     # Negative control: a learning rate in proportion to ipc throws many images about.
     assert gain(real, "fast", 1_000, 20, lr=1_000) > 1
+
+
+def test_the_short_recipe_takes_larger_steps_and_a_weaker_expert_for_more_images() -> None:
+    recipe = RECIPES["dance-short"]
+    assert [recipe.lr(ipc) for ipc in IPCS] == [2, 20, 100, 100, 100]
+    assert [recipe.expert(ipc) for ipc in (1, 10, 50, 100)] == [5, 5, 1, 1]
+    assert recipe.expert(30) == pytest.approx(5**0.5)
