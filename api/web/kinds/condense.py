@@ -39,7 +39,7 @@ def suggested(report: ReportOut) -> dict[str, Any]:
         "evaluation.points": "3",
         "evaluation.baselines": list(USUAL_BASELINES),
         "ipc": str(ipc[min(len(ipc) - 1, 2)]),
-        "recipe": "fast",
+        "recipe": "dance-short",
     }
 
 

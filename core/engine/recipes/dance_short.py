@@ -1,5 +1,5 @@
-"""`dance` for CPUs and small GPUs: chosen at 10 images per class on a part of CIFAR-10's training split that no
-condensation saw (docs/recipes.md).
+"""`dance` for CPUs and small GPUs: chosen at 10 images per class on a part of CIFAR-10's training split that
+no condensation saw (docs/recipes.md).
 
 One network, trained for few epochs, at a random moment of which each iteration matches: it is its own expert,
 so that an image passes through one network alone.
