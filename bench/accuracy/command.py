@@ -82,6 +82,10 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
+def _truth(text: str) -> bool:
+    return {"true": True, "false": False}[text]
+
+
 _SETTINGS: Mapping[str, Callable[[str], Any]] = {
     "batch_real": int,
     "batch_synthetic": int,
@@ -92,7 +96,8 @@ _SETTINGS: Mapping[str, Callable[[str], Any]] = {
     "form": str,
     "objective": str,
     "source": str,
-    "clamp": lambda text: {"true": True, "false": False}[text],
+    "composed": _truth,
+    "clamp": _truth,
 }
 """Fields of CondenseConfig that can be set, and how each is read."""
 

@@ -1,9 +1,10 @@
 """Differentiable Siamese augmentation (Zhao & Bilen, arXiv 2102.08259), in normalised space.
 
-One op, drawn uniformly from the strategy, for a whole call. Drawing the parameters and applying them are
-separate, so that the real and the synthetic side of a class can be given the very same ones.
+One op, drawn uniformly from the strategy, for a whole call; or a chain of several, as work after DM has it.
+Drawing the parameters and applying them are separate, so that the real and the synthetic side of a class can be given the very same ones.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -30,6 +31,23 @@ class Augmentation:
 
     op: str
     values_PK: Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chain:
+    """Augmentations that images go through one after the other."""
+
+    steps: tuple[Augmentation, ...]
+
+
+def draw_chain(ops: Sequence[str], chance: torch.Generator, size: tuple[int, int]) -> Chain:
+    """Each of the ops, in this order, with one set of parameters for every image of any batch (matching).
+
+    Args:
+        chance: on the CPU.
+        size: height and width of the images that it will be applied to.
+    """
+    return Chain(steps=tuple(draw(op, chance, size) for op in ops))
 
 
 def draw(
@@ -76,12 +94,16 @@ def draw(
     return Augmentation(op=op, values_PK=torch.stack(columns, dim=1))
 
 
-def apply(augmentation: Augmentation, x_NCHW: Tensor) -> Tensor:
+def apply(augmentation: Augmentation | Chain, x_NCHW: Tensor) -> Tensor:
     """The augmented images, differentiable in `x_NCHW`.
 
     Raises:
         ValueError: parameters for another number of images.
     """
+    if isinstance(augmentation, Chain):
+        for step in augmentation.steps:
+            x_NCHW = apply(step, x_NCHW)
+        return x_NCHW
     values_PK = augmentation.values_PK
     if len(values_PK) not in (1, len(x_NCHW)):
         raise ValueError(f"augmentation drawn for {len(values_PK)} images, applied to {len(x_NCHW)}")

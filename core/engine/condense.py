@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from core.engine.augment import draw
+from core.engine.augment import Augmentation, Chain, draw, draw_chain
 from core.engine.config import CondenseConfig
 from core.engine.errors import NumericalError
 from core.engine.expert import Expert
@@ -93,7 +93,12 @@ def condense(
         real_chance = generator(config.seed, t, "real batch")
         augment_chance = generator(config.seed, t, "augmentation")
         chosen = [sample(real.indices_by_class[c], config.batch_real, real_chance) for c in real.classes]
-        augmentations = [draw(config.augment, augment_chance, real.size) for _ in real.classes]
+        augmentations: list[Augmentation | Chain] = [
+            draw_chain(config.chain, augment_chance, real.size)
+            if config.composed
+            else draw(config.augment, augment_chance, real.size)
+            for _ in real.classes
+        ]
 
         leaves = {name: tensors[name].detach().requires_grad_() for name in form.parameters}
         images_NCHW = class_major(form.decode(leaves), len(real.classes), config.factor**2)

@@ -22,6 +22,7 @@ POOLINGS = ("none", "max", "avg")
 INITS = ("real", "noise")
 AUGMENT_OPS = ("color", "crop", "cutout", "flip", "scale", "rotate")
 AUGMENT_ALL = "_".join(AUGMENT_OPS)
+CHAINED = ("color", "crop", "cutout", "flip")
 
 CHANNELS = (1, 3, 4)
 MIN_IMAGE_SIZE = 16
@@ -156,6 +157,8 @@ class CondenseConfig:
     batch_synthetic: synthetic images per class and iteration, at most, drawn from those that the stored ones
         turn into; None means all.
     objective, source, form: as their tables name them (core/engine/objectives, sources, forms).
+    composed: whether images are matched after all of CHAINED that `augment` has, one after the other, in
+        place of one op that is drawn anew for each class.
     clamp: whether pixels are brought back into [0, 1], which image files can hold, after every step.
     pool: of a source that needs trained networks, how they are trained.
     expert: weight of a trained network's cross-entropy on the synthetic images, beside the objective.
@@ -178,6 +181,7 @@ class CondenseConfig:
     objective: str = "mean"
     source: str = "fresh"
     form: str = "pixels"
+    composed: bool = False
     clamp: bool = False
     pool: PoolConfig | None = None
     expert: float = 0.0
@@ -199,6 +203,12 @@ class CondenseConfig:
             _check_numbers(self, "lr")
         _check_choice("init", self.init, INITS)
         parse_augment(self.augment)
+
+    @property
+    def chain(self) -> tuple[str, ...]:
+        """Of a composed augmentation, the ops in their order."""
+        ops = parse_augment(self.augment)
+        return tuple(op for op in CHAINED if op in ops)
 
     @property
     def factor(self) -> int:

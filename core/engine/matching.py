@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import torch
 from torch import Tensor
 
-from core.engine.augment import Augmentation, apply
+from core.engine.augment import Augmentation, Chain, apply
 from core.engine.expert import Expert
 from core.engine.networks.network import Embedder
 from core.engine.objectives.objective import Objective, OfMaps
@@ -16,7 +16,7 @@ def matching_loss_and_gradient(
     network: Embedder,
     real_batches: Iterable[Tensor],
     synthetic_NCHW: Tensor,
-    augmentations: Sequence[Augmentation],
+    augmentations: Sequence[Augmentation | Chain],
     micro_batch: int,
     expert: Expert | None = None,
 ) -> tuple[Tensor, Tensor]:
@@ -74,7 +74,7 @@ def _by_classes(
     network: Embedder,
     real_CS: Tensor,
     synthetic_NCHW: Tensor,
-    augmentations: Sequence[Augmentation],
+    augmentations: Sequence[Augmentation | Chain],
     expert: Expert | None,
 ) -> tuple[Tensor, Tensor]:
     """Loss and gradient of some classes in one pass."""
@@ -96,7 +96,7 @@ def _by_parts(
     network: Embedder,
     real_1S: Tensor,
     synthetic_NCHW: Tensor,
-    augmentation: Augmentation,
+    augmentation: Augmentation | Chain,
     expert: Expert | None,
     micro_batch: int,
 ) -> tuple[Tensor, Tensor]:

@@ -25,6 +25,7 @@ DANCE = Recipe(
     objective="mean",
     source="interpolation",
     form="collage-2",
+    composed=True,
     clamp=True,
     iterations=10_000,
     batch_real=128,

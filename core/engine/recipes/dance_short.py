@@ -5,6 +5,8 @@ One network, trained for few epochs, at a random moment of which each iteration 
 so that an image passes through one network alone.
 """
 
+import math
+
 from core.engine.config import PoolConfig
 from core.engine.recipes.recipe import Recipe
 
@@ -17,7 +19,7 @@ def short_lr(ipc: int) -> float:
 def short_expert(ipc: int) -> float:
     """5 up to 10 images per class and 1 from 50, geometric between: the proportion that TGDD has for its own
     (2.5 and 0.5). The more images, the more do their means say."""
-    return 5.0 ** (1 - min(max((ipc - 10) / 40, 0.0), 1.0))
+    return math.pow(5.0, 1 - min(max((ipc - 10) / 40, 0.0), 1.0))
 
 
 DANCE_SHORT = Recipe(
@@ -26,6 +28,7 @@ DANCE_SHORT = Recipe(
     objective="mean",
     source="trajectory",
     form="collage-2",
+    composed=True,
     clamp=True,
     iterations=300,
     batch_real=64,

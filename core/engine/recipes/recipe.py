@@ -26,6 +26,7 @@ class Recipe:
     objective: str
     source: str
     form: str
+    composed: bool = False
     clamp: bool = False
     iterations: int
     batch_real: int
@@ -38,7 +39,13 @@ class Recipe:
 
     def method(self, ipc: int) -> dict[str, Any]:
         """The fields of CondenseConfig that only a recipe decides."""
-        return {"source": self.source, "clamp": self.clamp, "pool": self.pool, "expert": self.expert(ipc)}
+        return {
+            "source": self.source,
+            "composed": self.composed,
+            "clamp": self.clamp,
+            "pool": self.pool,
+            "expert": self.expert(ipc),
+        }
 
     def settings(self, ipc: int) -> dict[str, Any]:
         """The fields of CondenseConfig that it fills in, with their values for `ipc` images per class."""

@@ -37,7 +37,9 @@ def test_dm_is_the_papers() -> None:
         "iterations": 20_000, "batch_real": 256, "batch_synthetic": None, "lr": 1.0, "lr_decay": 0.0,
         "momentum": 0.5, "objective": "mean", "form": "pixels",
     }  # fmt: skip
-    assert RECIPES["dm"].method(10) == {"source": "fresh", "clamp": False, "pool": None, "expert": 0.0}
+    assert RECIPES["dm"].method(10) == {
+        "source": "fresh", "composed": False, "clamp": False, "pool": None, "expert": 0.0,
+    }  # fmt: skip
     assert [RECIPES["dm"].lr(ipc) for ipc in IPCS] == [1, 1, 1, 10, 10]
 
 
