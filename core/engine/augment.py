@@ -1,7 +1,8 @@
 """Differentiable Siamese augmentation (Zhao & Bilen, arXiv 2102.08259), in normalised space.
 
 One op, drawn uniformly from the strategy, for a whole call; or a chain of several, as work after DM has it.
-Drawing the parameters and applying them are separate, so that the real and the synthetic side of a class can be given the very same ones.
+Drawing the parameters and applying them are separate, so that the real and the synthetic side of a class can
+be given the very same ones.
 """
 
 from collections.abc import Sequence

@@ -5,10 +5,12 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn.functional import affine_grid, grid_sample
 
-from core.engine.augment import Augmentation, apply, draw
-from core.engine.config import AUGMENT_ALL, AUGMENT_OPS
+from core.engine.augment import Augmentation, apply, draw, draw_chain
+from core.engine.config import AUGMENT_ALL, AUGMENT_OPS, CondenseConfig
 from core.engine.resample import affine_resample
 from core.engine.seeds import generator
+
+from .problems import noise
 
 SEEDS = st.integers(0, 2**32)
 SIZES = st.tuples(st.integers(16, 24), st.integers(16, 24))
@@ -194,3 +196,30 @@ def test_every_op_is_differentiable(op: str) -> None:
     augmentation = draw(op, generator(2, 0, "test"), (16, 17))
     x_NCHW = images(1, 2, (16, 17)).requires_grad_()
     assert torch.autograd.gradcheck(lambda x: apply(augmentation, x)[:, :, ::5, ::5], x_NCHW)
+
+
+def test_a_chain_is_its_operations_one_after_the_other_the_same_for_both_sides() -> None:
+    ops = ("color", "crop", "cutout", "flip")
+    chain = draw_chain(ops, generator(3, 0, "chain"), (16, 20))
+    assert [step.op for step in chain.steps] == list(ops)
+    chance, expected_NCHW = generator(3, 0, "chain"), noise(5, 3, 16, 20)
+    for op in ops:
+        expected_NCHW = apply(draw(op, chance, (16, 20)), expected_NCHW)
+    assert torch.equal(apply(chain, noise(5, 3, 16, 20)), expected_NCHW)
+    # An image of it alone gets what it gets among others.
+    assert torch.equal(apply(chain, noise(5, 3, 16, 20)[:1]), expected_NCHW[:1])
+    nothing = draw_chain((), generator(3, 0, "chain"), (16, 20))
+    assert torch.equal(apply(nothing, noise(2, 3, 16, 20)), noise(2, 3, 16, 20))
+
+
+@pytest.mark.parametrize(
+    ("augment", "chain"),
+    [
+        ("color_crop_cutout_flip_scale_rotate", ("color", "crop", "cutout", "flip")),
+        ("flip_color", ("color", "flip")), ("rotate", ()), ("none", ()),
+    ],
+)  # fmt: skip
+def test_a_composed_augmentation_takes_what_the_strategy_has_in_its_own_order(
+    augment: str, chain: tuple[str, ...]
+) -> None:
+    assert CondenseConfig(ipc=1, augment=augment, composed=True).chain == chain

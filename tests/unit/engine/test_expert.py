@@ -74,7 +74,7 @@ def test_loss_and_gradient_are_autograds_through_the_plain_formula(
 REAL = bright_quarters(40, seed=0)
 CONFIG = CondenseConfig(
     ipc=2, iterations=6, batch_real=16, lr=1.0, network=NetworkConfig(width=8, depth=2), form="collage-2",
-    clamp=True, source="trajectory", pool=PoolConfig(networks=2, epochs=3), expert=1.0, batch_synthetic=5,
+    composed=True, clamp=True, source="trajectory", pool=PoolConfig(networks=2, epochs=3), expert=1.0, batch_synthetic=5,
 )  # fmt: skip
 
 
