@@ -74,7 +74,8 @@ def test_loss_and_gradient_are_autograds_through_the_plain_formula(
 REAL = bright_quarters(40, seed=0)
 CONFIG = CondenseConfig(
     ipc=2, iterations=6, batch_real=16, lr=1.0, network=NetworkConfig(width=8, depth=2), form="collage-2",
-    composed=True, clamp=True, source="trajectory", pool=PoolConfig(networks=2, epochs=3), expert=1.0, batch_synthetic=5,
+    composed=True, clamp=True, source="trajectory", pool=PoolConfig(networks=2, epochs=3), expert=1.0,
+    batch_synthetic=5,
 )  # fmt: skip
 
 
@@ -114,7 +115,8 @@ def test_the_experts_loss_falls_where_it_is_asked_for(pool: list[object]) -> Non
     trained.load_state_dict(pool[0].at(12))  # type: ignore[attr-defined]
 
     def judged(weight: float) -> float:
-        config = replace(CONFIG, iterations=30, expert=weight)
+        # What a chain may move or mirror to another quarter is another class.
+        config = replace(CONFIG, iterations=30, expert=weight, augment="none")
         *_, last = condense(REAL, config, pool=pool)  # type: ignore[arg-type]
         images_NCHW, labels_N = decoded(last.state, REAL, config)
         return float(torch.nn.functional.cross_entropy(trained(images_NCHW).detach(), labels_N))
