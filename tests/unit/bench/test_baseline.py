@@ -6,12 +6,14 @@ import pytest
 import torch
 
 from bench import official_loop
-from bench.report import Timing, table
+from bench.report import Timing, table, whole_set
+from bench.side import POOL_STEPS, SHORT
 from core.engine.augment import draw
-from core.engine.config import NetworkConfig
+from core.engine.config import CondenseConfig, NetworkConfig
 from core.engine.matching import matching_loss_and_gradient
 from core.engine.networks.build import build
 from core.engine.objectives.mean import Mean
+from core.engine.recipes import RECIPES
 from core.engine.seeds import generator
 
 
@@ -68,3 +70,17 @@ def test_the_ratio_is_taken_pair_by_pair() -> None:
         "| condensation, IPC 10 | 3 | 1.00 s/iteration | 4.00 s/iteration | 3.00× (2.00 – 4.00) |"
         in table([timing])
     )
+
+
+def test_a_whole_set_is_steps_and_iterations_at_their_measured_seconds() -> None:
+    config = CondenseConfig(ipc=10, **RECIPES[SHORT].settings(10), **RECIPES[SHORT].method(10))
+    assert config.pool is not None
+    # A second for an iteration of ours, one for each of the pool's steps, three for the official loop's.
+    timings = [
+        Timing(f"{SHORT} 10", [(1.0, 3.0)] * 3), Timing("pool 10", [(float(POOL_STEPS), 3.0)] * 3),
+    ]  # fmt: skip
+    steps = config.pool.networks * config.pool.epochs * 391  # batches of 128 of 50,000
+    said = whole_set(timings)
+    assert f"{steps:,} training steps of the pool ({steps:,} s) and {config.iterations:,} iterations" in said
+    assert f"**1/{60_000 / (steps + config.iterations):.0f}** of its time" in said
+    assert f"1/{60_000 / config.iterations:.0f} once the pool is there" in said
