@@ -6,7 +6,8 @@ from typing import Any
 
 from bench.accuracy import published
 from bench.accuracy.ledger import Record, text_of
-from bench.accuracy.plan import METHODS, training_settings
+from bench.accuracy.plan import METHODS
+from bench.accuracy.tables import Machines, markdown_table, network_text, set_settings, training_text
 from bench.accuracy.wording import INTRODUCTION, OF_DATASET, REMARKS, TITLES
 from core.engine.config import CondenseConfig, EvaluateConfig, NetworkConfig
 from core.engine.protocols import PROTOCOLS
@@ -24,7 +25,7 @@ def page(records: Sequence[Record]) -> str:
     if not scores:
         raise ValueError("no network has been scored yet: there is nothing to report")
     made = {text_of(record["set"]): record for record in records if record["kind"] == "set"}
-    machines = _Machines()
+    machines = Machines()
     parts = [INTRODUCTION]
     for dataset in sorted({score["set"]["dataset"] for score in scores}):
         rows = _rows([score for score in scores if score["set"]["dataset"] == dataset], made)
@@ -53,12 +54,12 @@ def choices(records: Sequence[Record]) -> str:
         raise ValueError("nothing was measured with --validation")
     made = {text_of(record["set"]): record for record in records if record["kind"] == "set"}
     rows = sorted(_rows(found, made), key=lambda row: (row.ipc or 0, -row.mean))
-    return _table(
+    return markdown_table(
         ["IPC", "trained on", "accuracy, %", "n", "set", "training", "seconds", "of the pool"],
         [
             [
                 str(row.ipc or "–"), row.method, row.accuracy, str(len(row.scores)),
-                _set_settings(row.about), row.trained, *_seconds(row.made),
+                set_settings(row.about), row.trained, *_seconds(row.made),
             ]
             for row in rows
         ],
@@ -99,7 +100,7 @@ class _Row:
     def trained(self) -> str:
         """How."""
         steps = PROTOCOLS[self.training["protocol"]].steps_an_epoch(self.images) * self.training["epochs"]
-        return f"{_training_settings(self.training)}, {steps:,} steps"
+        return f"{training_text(self.training)}, {steps:,} steps"
 
     @property
     def shortfalls(self) -> str:
@@ -138,8 +139,8 @@ def _rows(scores: Iterable[Record], made: dict[str, Record]) -> list[_Row]:
     return sorted(rows, key=lambda row: (row.ipc or 10**9, METHODS.index(row.method), row.about.get("at", 0)))
 
 
-def _accuracy(rows: Iterable[_Row], machines: "_Machines") -> str:
-    return _table(
+def _accuracy(rows: Iterable[_Row], machines: Machines) -> str:
+    return markdown_table(
         [
             "IPC", "trained on", "images", "accuracy, %", "n", "paper, %", "set", "training", "machine",
             "short of paper",
@@ -147,7 +148,7 @@ def _accuracy(rows: Iterable[_Row], machines: "_Machines") -> str:
         [
             [
                 str(row.ipc or "–"), row.method, f"{row.images:,}", f"**{row.accuracy}**",
-                str(len(row.scores)), _papers(row), _set_settings(row.about), row.trained,
+                str(len(row.scores)), _papers(row), set_settings(row.about), row.trained,
                 machines.of(row.scores), row.shortfalls,
             ]
             for row in rows
@@ -178,27 +179,27 @@ def _cross(rows: Iterable[_Row]) -> str:
             figure = published.ACCURACY.get((row.about["dataset"], row.method, row.ipc))
         return _figure(figure)
 
-    return _table(
+    return markdown_table(
         ["IPC", "trained on", "network", "accuracy, %", "n", "paper, %", "set", "training", "short of paper"],
         [
             [
-                str(row.ipc), row.method, _network(row.training["network"]), f"**{row.accuracy}**",
-                str(len(row.scores)), papers(row), _set_settings(row.about), row.trained, row.shortfalls,
+                str(row.ipc), row.method, network_text(row.training["network"]), f"**{row.accuracy}**",
+                str(len(row.scores)), papers(row), set_settings(row.about), row.trained, row.shortfalls,
             ]
             for row in rows
         ],
     )  # fmt: skip
 
 
-def _against_time(rows: Iterable[_Row], machines: "_Machines") -> str:
+def _against_time(rows: Iterable[_Row], machines: Machines) -> str:
     timed = [row for row in rows if row.condense is not None and row.made is not None]
-    table = _table(
+    table = markdown_table(
         ["IPC", "method", "iterations", "seconds", "accuracy, %", "n", "set", "training", "machine"],
         [
             [
                 str(row.ipc), row.method, f"{row.about['at']:,} of {row.condense['iterations']:,}",
                 f"{row.made['seconds']:,.1f}", row.accuracy, str(len(row.scores)),
-                _set_settings(row.about), row.trained, machines.of([row.made]),
+                set_settings(row.about), row.trained, machines.of([row.made]),
             ]
             for row in timed
             if row.condense is not None and row.made is not None
@@ -231,18 +232,18 @@ def _catching_up(rows: Sequence[_Row]) -> list[str]:
             level = f"dm's accuracy at IPC {end.ipc} after {end.about['at']:,} iterations, {end.accuracy} %"
             reached = next((row for row in evaluations if row.mean >= end.mean), None)
             if reached is None or reached.made is None:
-                sentences.append(f"`fast` ({_set_settings(evaluations[0].about)}) did not reach {level}.")
+                sentences.append(f"`fast` ({set_settings(evaluations[0].about)}) did not reach {level}.")
                 continue
             share = reached.made["seconds"] / end.made["seconds"]
             sentences.append(
-                f"`fast` ({_set_settings(reached.about)}) reached {level}, after {reached.about['at']:,} "
+                f"`fast` ({set_settings(reached.about)}) reached {level}, after {reached.about['at']:,} "
                 f"iterations: {reached.made['seconds']:,.1f} s against {end.made['seconds']:,.1f} s, "
                 f"{share:.1%} of our own loop's time for `dm`."
             )
     return sentences
 
 
-def _making(sets: Iterable[Record], machines: "_Machines") -> str:
+def _making(sets: Iterable[Record], machines: Machines) -> str:
     def seconds_each(one: Record) -> str:
         return f"{one['seconds'] / one['set']['at']:.4g}" if "condense" in one["set"] else "–"
 
@@ -250,14 +251,14 @@ def _making(sets: Iterable[Record], machines: "_Machines") -> str:
         sets,
         key=lambda one: (one["set"]["ipc"], METHODS.index(one["set"]["method"]), one["set"].get("at", 0)),
     )
-    table = _table(
+    table = markdown_table(
         [
             "IPC", "set", "settings", "iterations done", "seconds", "of the pool", "seconds per iteration",
             "machine",
         ],
         [
             [
-                str(one["set"]["ipc"]), one["set"]["method"], _set_settings(one["set"]),
+                str(one["set"]["ipc"]), one["set"]["method"], set_settings(one["set"]),
                 f"{one['set']['at']:,}" if "at" in one["set"] else "–",
                 *_seconds(one), seconds_each(one), machines.of([one]),
             ]
@@ -278,81 +279,3 @@ def _seconds(made: Record | None) -> tuple[str, str]:
         return "–", "–"
     pool = made.get("pool_seconds")
     return f"{made['seconds']:,.1f}", f"{pool:,.1f}" if pool else "–"
-
-
-def _set_settings(about: dict[str, Any]) -> str:
-    if "condense" in about:
-        default, network = CondenseConfig(ipc=1), about["condense"]["network"]
-        named = ("iterations", "batch_real", "lr", "momentum")
-        text = ", ".join(f"{name} {_number(about['condense'][name])}" for name in named)
-        for name, value in about["condense"].items():
-            if name not in (*named, "ipc", "network", "seed") and value != getattr(default, name, None):
-                text += f", {name} {_pool(value) if name == 'pool' else _number(value)}"
-        return f"{text}, {_network(network)}, seed {about['condense']['seed']}"
-    if "features" in about:
-        return f"features: {_training_settings(about['features'])}, {_network(about['features']['network'])}"
-    return f"seed {about['seed']}" if "seed" in about else "–"
-
-
-def _pool(pool: dict[str, Any]) -> str:
-    width = f" of width {pool['width']:,}" if pool.get("width") else ""
-    return f"of {pool['networks']:,}{width} × {pool['epochs']:,} epochs"
-
-
-def _training_settings(training: dict[str, Any]) -> str:
-    default = training_settings(EvaluateConfig())
-    text = f"{training['protocol']}, {training['epochs']:,} epochs"
-    for name, value in training.items():
-        if name not in ("epochs", "network", "protocol", "seed") and value != default.get(name):
-            text += f", {name} {_number(value)}"
-    network = training["network"]
-    width = f", width {network['width']}" if network["name"] == "convnet" else ""
-    return f"{text}{width}, seed {training['seed']}"
-
-
-def _network(network: dict[str, Any]) -> str:
-    default = NetworkConfig()
-    if network["name"] != "convnet":
-        return f"{network['name']} ({network['norm']} norm)"
-    changed = [
-        f", {name} {value}"
-        for name, value in network.items()
-        if name not in ("name", "width") and value != getattr(default, name)
-    ]
-    return f"ConvNet of width {network['width']}" + "".join(changed)
-
-
-def _number(value: Any) -> str:
-    if isinstance(value, int) and not isinstance(value, bool):
-        return f"{value:,}"
-    return f"{value:g}" if isinstance(value, float) else str(value).lower()
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
-
-
-class _Machines:
-    """Letters for the environments that results were found in."""
-
-    def __init__(self) -> None:
-        self._letters: dict[str, str] = {}
-
-    def of(self, records: Sequence[Record]) -> str:
-        for record in records:
-            text = self._describe(record["environment"])
-            self._letters.setdefault(text, chr(ord("A") + len(self._letters)))
-        return " ".join(sorted({self._letters[self._describe(record["environment"])] for record in records}))
-
-    def legend(self) -> str:
-        return "\n".join(f"- {letter}: {text}" for text, letter in self._letters.items())
-
-    @staticmethod
-    def _describe(environment: dict[str, Any]) -> str:
-        mode = "deterministic" if environment["deterministic"] else "not deterministic"
-        return (
-            f"{environment['device']} ({environment['device_name']}), CPU {environment['cpu']}, "
-            f"{environment['threads']} threads, torch {environment['torch']}, "
-            f"Python {environment['python']}, condensery {environment['version']}, {mode}"
-        )
