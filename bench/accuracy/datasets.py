@@ -21,11 +21,18 @@ from core.engine.seeds import generator
 
 @dataclass(frozen=True, kw_only=True)
 class Published:
-    """`files` are relative to the folder of data sets; mean and std those that published figures use."""
+    """`files` are relative to the folder of data sets; mean and std those that published figures use.
+
+    image_size: px a side, where the files' own is another.
+    """
 
     files: tuple[str, ...]
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    image_size: int | None = None
+
+
+_IMAGENET = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
 
 
 DATASETS: Mapping[str, Published] = {
@@ -42,6 +49,10 @@ DATASETS: Mapping[str, Published] = {
     "cifar-10": Published(
         files=("cifar-10-python.tar.xz",), mean=(0.4914, 0.4822, 0.4465), std=(0.2023, 0.1994, 0.2010)
     ),
+    **{
+        f"imagenette-{size}": Published(files=("imagenette224-mini.zip",), image_size=size, **_IMAGENET)
+        for size in (64, 128)
+    },
 }
 
 
@@ -90,7 +101,8 @@ def load(name: str, data: Path, state: Path) -> RealSet:
     if not (canonical / MANIFEST_FILE).exists():
         canonical.mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory(dir=state) as scratch:
-            ingest(_upload(files, Path(scratch)), canonical, limits=Limits())
+            source = _upload(files, Path(scratch))
+            ingest(source, canonical, limits=Limits(), image_size=published.image_size)
     found = CanonicalSet.open(canonical)
 
     def labelled(split: Split) -> LabelledImages:

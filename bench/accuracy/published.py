@@ -31,6 +31,11 @@ ACCURACY: Mapping[tuple[str, str, int | None], Figure] = {
     ("cifar-10", "dm", 10): (48.9, 0.6),
     ("cifar-10", "dm", 50): (63.0, 0.4),
     ("cifar-10", "whole", None): (84.8, None),
+    ("imagenette-128", "random", 1): (23.5, None),
+    ("imagenette-128", "random", 10): (47.7, None),
+    ("imagenette-128", "dm", 1): (32.8, None),
+    ("imagenette-128", "dm", 10): (58.1, None),
+    ("imagenette-128", "whole", None): (87.4, None),
 }
 """By data set, method and images per class, on the network that the set was made with."""
 

@@ -1,6 +1,16 @@
 """What docs/results.md says besides its tables."""
 
-TITLES = {"fashion-mnist": "Fashion-MNIST", "cifar-10": "CIFAR-10"}
+TITLES = {
+    "fashion-mnist": "Fashion-MNIST",
+    "cifar-10": "CIFAR-10",
+    "imagenette-64": "Imagenette, 64 px",
+    "imagenette-128": "Imagenette, 128 px",
+}
+
+_IMAGENETTE = (
+    "No setting was chosen on this set. It is a part of Imagenette, 1,500 training and 500 test images of "
+    "224 px: published figures have more of both."
+)
 
 INTRODUCTION = """# Results
 
@@ -30,4 +40,6 @@ OF_DATASET = {
     "fashion-mnist": "No setting was chosen on this set. Its ConvNet is not quite the paper's: the official "
     "code pads images of 28 px by 3 in the first convolution, which gives 2,048 features, ours by 1, which "
     "gives 1,152.",
+    "imagenette-64": _IMAGENETTE,
+    "imagenette-128": _IMAGENETTE,
 }
