@@ -19,7 +19,7 @@ def test_a_server_that_is_away_is_named() -> None:
 PROBLEM = b'{"status": %d, "code": "%s", "detail": "later"}'
 USAGE = (
     b'{"stored_bytes": {"uploads": 1, "datasets": 2, "checkpoints": 3, "snapshots": 0, "artifacts": 4,'
-    b' "total": 10, "limit": null, "moons": 5}, "stars": 6,'
+    b' "pools": 0, "total": 10, "limit": null, "moons": 5}, "stars": 6,'
     b' "jobs": {"queued": 0, "queued_limit": 1, "running": 0, "running_limit": 1}}'
 )
 
