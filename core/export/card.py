@@ -103,11 +103,13 @@ def _compute(compute: Mapping[str, Any]) -> str:
     if compute["flops"] is None:
         return "How many FLOPs the condensation took is not known."
     each = compute["flops_per_iteration"]
+    pool = compute.get("pool_flops")
+    trained = "" if pool is None else f"The networks that it matches in take {pool:,} to train, once. "
     an_iteration = "" if each is None else f", {each:,} an iteration"
     return (
         f"The condensation takes {compute['flops']:,} FLOPs{an_iteration}: convolutions and matrix "
         "products, a multiplication and an addition counted as two, by the shapes that the configuration "
-        "asks for. The evaluation is not in them. How long it took is in "
+        f"asks for. {trained}The evaluation is not in them. How long it took is in "
         "the job, under `result.seconds`, and not here: equal runs give equal files."
     )
 

@@ -1,5 +1,6 @@
 """Networks that a condensation matches in: trained once, by whoever is free, and kept for other jobs."""
 
+import json
 import os
 import signal
 from collections.abc import Callable, Iterator
@@ -13,7 +14,7 @@ from sqlalchemy import select
 from core.catalogue.datasets import delete_dataset
 from core.catalogue.orphans import orphans
 from core.catalogue.usage import usage_of
-from core.db.models import Job, PooledNetwork, Trial
+from core.db.models import Artifact, CondensedSet, Job, PooledNetwork, Trial
 from core.engine.config import PoolConfig
 from core.engine.pool import SNAPSHOTS, train_pool_network
 from core.engine.recipes import RECIPES
@@ -260,3 +261,19 @@ def of_set(place: Workplace, job_id: str) -> list[float | None]:
     with place.database.reading() as session:
         of_job = (Trial.job_id == job_id, Trial.method.in_(OF_THE_SET))
         return [one.accuracy for one in session.scalars(select(Trial).where(*of_job).order_by(Trial.method))]
+
+
+def test_its_set_is_published_as_stored_and_decoded_with_what_the_pool_took(place: Workplace) -> None:
+    job_id = new_job(place, place.new_dataset())
+    run(place, job_id)
+    run(place, job_id)  # the export
+    assert job_of(place.database, job_id).state == "succeeded"
+    with place.database.reading() as session:
+        made = session.scalars(select(CondensedSet).where(CondensedSet.job_id == job_id)).one()
+        wanted = (Artifact.job_id == job_id, Artifact.format == "manifest")
+        manifest = json.loads(
+            place.path(session.scalars(select(Artifact).where(*wanted)).one().blob_key).read_bytes()
+        )
+    assert (made.form, made.stored, made.decoded) == ("collage-2", 2, 8)
+    assert manifest["compute"]["pool_flops"] > 0
+    assert manifest["collages"]["stored_per_class"] == [2, 2] and manifest["images_per_class"] == [8, 8]

@@ -1,7 +1,8 @@
 """That of most work after distribution matching: smaller batches, many steps, CutMix.
 
 Kim et al., "Dataset Condensation via Efficient Synthetic-Data Parameterization" (IDC), ICML 2022, whose
-evaluator DANCE and TGDD use too; those report the best test epoch, this the last.
+evaluator DANCE and TGDD use too; those report the best test epoch, this the last. What batches go through was
+chosen on a validation split: cutout beside CutMix costs more than it brings (docs/recipes.md).
 """
 
 from core.engine.protocols.protocol import EvaluationProtocol

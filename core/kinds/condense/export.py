@@ -6,7 +6,9 @@ import torch
 
 from core.engine.config import CondenseConfig
 from core.engine.estimate import flops_per_iteration
+from core.engine.flops import flops_of_pool
 from core.engine.images import LabelledImages
+from core.engine.networks import forward_cost
 from core.engine.state import CondenseState, decoded, stored
 from core.errors import JobError
 from core.export.artifacts import write_all
@@ -76,7 +78,10 @@ def _card(work: Work) -> dict[str, Any]:
     spec: CondenseSpec = work.spec
     source = work.source
     assert spec.iterations is not None, "the spec is not resolved"
-    flops = flops_per_iteration(work.train, spec.condense_config())
+    config = spec.condense_config()
+    flops = flops_per_iteration(work.train, config)
+    forward = forward_cost(config.matched_in, work.train.size, work.train.channels, work.train.num_classes)
+    pool = {"pool_flops": flops_of_pool(config, forward, len(work.train))} if config.pool else {}
     networks = [one.label() for one in work.plan.networks]
     further = (
         []
@@ -89,7 +94,7 @@ def _card(work: Work) -> dict[str, Any]:
         "config": spec.model_dump(mode="json"),
         "seeds": {"seed": spec.seed},
         "engine": stated(work.result),
-        "compute": {"flops": flops * spec.iterations, "flops_per_iteration": flops},
+        "compute": {"flops": flops * spec.iterations, "flops_per_iteration": flops, **pool},
         "evaluation": {
             "protocol": protocol(work.plan, work.train.num_classes),
             "limits": [

@@ -13,7 +13,7 @@ from core.export.artifacts import write_all
 from core.export.card import readme
 from core.export.condensed import CondensedSet
 from core.export.preview import GAP, WHITE, cell_size, grid, shown
-from tests.unit.export.conftest import EMPTY, MAKE, card
+from tests.unit.export.conftest import EMPTY, MAKE, build_collages, card
 
 
 def test_the_archives_carry_the_card(condensed: CondensedSet, tmp_path: Path) -> None:
@@ -127,3 +127,17 @@ def test_cells_grow_by_whole_factors_and_large_ones_shrink(
     size: tuple[int, int], cell: tuple[int, int]
 ) -> None:
     assert cell_size(*size) == cell
+
+
+def test_what_the_networks_of_a_pool_took_is_said_only_where_there_is_one(make: MAKE) -> None:
+    plain = card()
+    pooled = plain | {"compute": {**plain["compute"], "pool_flops": 5_000_000}}
+    assert "The networks that it matches in take 5,000,000 to train, once." in readme(make(card=pooled))
+    assert "to train, once" not in readme(make(card=plain))
+
+
+def test_collages_are_counted_both_ways_and_the_card_says_how_to_decode_them() -> None:
+    text = readme(build_collages(3))
+    assert "180 synthetic images for 11 classes, 0 to 18 a class" in text
+    assert "decoded from 20 stored ones, 0 to 2 a class, each a collage of 3 × 3, made by" in text
+    assert "Here f is 3." in text and "bilinearly (align_corners False, no antialias)" in text
